@@ -1,0 +1,65 @@
+# `make run` and `make test` need git, make and Python >= 3.11 only; `make install` does the rest, once.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+# The uv on PATH when it works (a pyenv shim may not), else the one that the rule of $(PY) puts into the venv.
+UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/bin/uv)
+# What `make run` runs, e.g. make run RUN="experiment=demo seed=1".
+RUN    ?= --multirun experiment=demo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types clean install lock wheel
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(STAMP) ## run the demo experiment
+	$(PY) -m al_lightning $(RUN)
+
+test: $(STAMP) ## run the tests
+	$(PY) -m pytest
+
+lint: $(STAMP) ## check style and format with ruff
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(STAMP) ## check types with pyright
+	$(PY) -m pyright
+
+clean: ## remove caches, build and dist; keep .venv and multirun_outputs
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . \( -path ./.git -o -path ./$(VENV) -o -path ./data -o -path ./multirun_outputs \) -prune \
+		-o -type d -name __pycache__ -exec rm -rf {} +
+
+install: $(STAMP) ## make .venv from requirements.lock (the other targets do it when needed)
+
+lock: $(PY) ## rewrite requirements.lock from pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 \
+		pyproject.toml -o requirements.lock --no-annotate
+
+wheel: $(STAMP) ## build the wheel into dist/
+	$(PY) -m build --wheel --no-isolation --outdir dist
+
+$(PY):
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "error: $(PYTHON) not found; name a Python >= 3.11: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python >= 3.11 needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	rm -rf $(VENV)
+# With a uv on PATH the venv needs no pip of its own, and so no ensurepip, which Debian packages apart.
+	@if [ "$(UV)" != "$(VENV)/bin/uv" ]; then \
+		set -x; $(PYTHON) -m venv --without-pip $(VENV); \
+	elif $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		set -x; $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1" \
+			|| { rm -rf $(VENV); exit 1; }; \
+	else \
+		echo "error: $(PYTHON) lacks ensurepip; install it (Debian, Ubuntu: apt install python3-venv) or uv" >&2; exit 1; \
+	fi
+
+# The build constraints hold the build of sdists (antlr4-python3-runtime) to the locked, hashed setuptools.
+$(STAMP): requirements.lock pyproject.toml $(PY)
+	$(UV) pip sync --python $(PY) --require-hashes --compile-bytecode --build-constraints requirements.lock requirements.lock
+	$(UV) pip install --python $(PY) --offline --no-deps --no-build-isolation --editable .
+	@touch $@

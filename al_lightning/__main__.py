@@ -1,0 +1,100 @@
+"""`python -m al_lightning`: compose the configuration, run it, and say in the exit code how it ended.
+
+0: done, or done before. 1: failed. 2: the configuration was refused. 130: interrupted from the keyboard.
+"""
+
+import os
+import sys
+import traceback
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from al_lightning import config, explain, sweep
+from al_lightning.errors import ConfigError, UserError
+from al_lightning.run_folder import LockedError
+
+
+@hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")
+def job(cfg: DictConfig) -> float | None:
+    """What Hydra calls, once for a run and for every job of a sweep.
+
+    Returns:
+        Area under the budget curve, for sweepers that optimize; None where there is none.
+    """
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.RUN:
+        return _run(cfg)[2]
+    # A job that fails is for the table and the exit code: raising would stop the jobs after it.
+    state, folder, aubc, message = "failed", "", None, ""
+    try:
+        state, folder, aubc = _run(cfg)
+    except LockedError as error:
+        shared = error.holder.get("sweep") == os.environ[sweep.SWEEP_VARIABLE]
+        state, message = ("same" if shared else "failed"), str(error)
+    except UserError as error:
+        state, message = ("refused" if isinstance(error, ConfigError) else "failed"), str(error)
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        traceback.print_exc()
+    done = sweep.Job(hydra_config.job.num, hydra_config.job.override_dirname, state, folder, message)
+    sweep.record(done)
+    if done.exit_code:
+        print(f"job {done.number} {state} ({done.overrides}): {message}", file=sys.stderr)
+    return aubc
+
+
+def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
+    """Run one configuration.
+
+    Returns:
+        How it ended, the run folder, and the area under the budget curve.
+    """
+    config.typed(cfg)  # what is wrong here is said before the imports that take seconds
+    from al_lightning import loop
+
+    if cfg.dry_run:
+        loop.dry_run(cfg)
+        return "dry run", "", None
+    outcome = loop.run(cfg)
+    return outcome.state, str(outcome.folder), outcome.summary.get("aubc")
+
+
+def main() -> int:
+    """The command; returns the exit code."""
+    arguments = sys.argv[1:]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print errors itself and exit with 1
+    debug = "debug=true" in arguments
+    with sweep.journal():
+        try:
+            job()
+        except explain.REFUSALS as error:
+            if debug:
+                raise
+            return _say(explain.explain(error, arguments), ConfigError.exit_code)
+        except UserError as error:
+            if debug:
+                raise
+            return _say(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            done = sweep.jobs()
+            if done:
+                sweep.print_table(done)
+        failed = [job.exit_code for job in done if job.exit_code]
+        return 0 if not failed else 2 if set(failed) == {2} and len(failed) == len(done) else 1
+
+
+def _say(message: str, exit_code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    # Under its own name: Hydra's launchers start processes that import the task by it.
+    from al_lightning.__main__ import main as command
+
+    sys.exit(command())

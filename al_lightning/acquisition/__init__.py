@@ -1,0 +1,1 @@
+"""From a trained model and the unlabeled pool to the next query."""

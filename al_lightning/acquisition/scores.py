@@ -1,0 +1,53 @@
+"""Scores of the unlabeled images: pure functions of a pool, `float [M]`, higher = more informative.
+
+K is the number of classes, p the predicted class probabilities of an image.
+"""
+
+import math
+from typing import Annotated
+
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from al_lightning.acquisition.pool import Pool
+
+
+def margin(pool: Pool) -> Tensor:
+    """Minus the difference of the two highest class probabilities; in [-1, 0].
+
+    Scheffer et al. 2001, "Active Hidden Markov Models for Information Extraction", section 3.
+    """
+    top = pool.log_probabilities.exp().topk(2, dim=1).values
+    return top[:, 1] - top[:, 0]
+
+
+def uncertainty(pool: Pool) -> Tensor:
+    """Least confidence, 1 - max p; in [0, 1 - 1/K]. Settles 2009, "Active Learning Literature Survey", section 3.1."""
+    # expm1 keeps the order of images whose probability rounds to 1.
+    return -torch.expm1(pool.log_probabilities.amax(1))
+
+
+def entropy(pool: Pool) -> Tensor:
+    """Entropy of the prediction, -sum p log p, in nats; in [0, log K]. Shannon 1948."""
+    return _entropy(pool.log_probabilities)
+
+
+def bald(pool: Pool, mc_samples: Annotated[int, Ge(1)]) -> Tensor:
+    """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
+
+    Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image
+    Data", section 3. Without dropout it is 0.
+    """
+    if pool.dropout == 0:
+        return torch.zeros(len(pool), device=pool.indices.device)
+    parts = []
+    for log_p in pool.mc_log_probabilities(mc_samples):
+        mean = log_p.logsumexp(1) - math.log(mc_samples)
+        parts.append(_entropy(mean) - _entropy(log_p).mean(1))
+    return torch.cat(parts).clamp(min=0)
+
+
+def _entropy(log_p: Tensor) -> Tensor:
+    # A probability of 0 has the logarithm -inf; what it adds is 0.
+    return -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(-1)

@@ -1,0 +1,104 @@
+"""From the resolved configuration to the objects of a run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.select import Query
+from al_lightning.data.batches import steps_per_epoch
+from al_lightning.data.images import ImageData
+from al_lightning.errors import ConfigError
+from al_lightning.instantiate import instantiate
+from al_lightning.model import Classifier
+from al_lightning.streams import Stream, torch_seed
+from al_lightning.tracking import Observer
+
+Settings = dict[str, Any]
+
+
+def load_data(settings: Settings) -> ImageData:
+    """Load the data set."""
+    return instantiate("dataset", settings["dataset"])
+
+
+def make_strategy(settings: Settings) -> Callable[[Pool, int], Query]:
+    """The strategy, its settings bound."""
+    return instantiate("strategy", settings["strategy"])
+
+
+def make_mirror(settings: Settings) -> Observer | None:
+    """The mirror of the run, or None with `logger=none`."""
+    return instantiate("logger", settings["logger"])
+
+
+def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
+    """Epochs and optimizer steps of a fit on n labeled images: epochs are added until `train.min_steps` is reached."""
+    steps = steps_per_epoch(n_labeled, settings["batch_size"])
+    epochs = max(settings["trainer"]["max_epochs"], -(-settings["train"]["min_steps"] // steps))
+    return epochs, epochs * steps
+
+
+def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """A fresh Trainer: a used one would skip its second fit without a word."""
+    return instantiate("trainer", {**settings["trainer"], "max_epochs": epochs}, callbacks=callbacks)
+
+
+def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled: int) -> Classifier:
+    """A classifier with fresh weights, the same ones for every strategy of a seed in a round."""
+    dropout = settings["model"].get("dropout", 0.0)
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ConfigError(f"model.dropout={dropout}: must be a number from 0 to below 1")
+    crop, flip = _augmentation(settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(settings["seed"], Stream.WEIGHTS, round_))
+        backbone = instantiate("model", settings["model"], channels=data.channels, image_size=data.image_size)
+        return Classifier(
+            backbone,
+            len(data.classes),
+            dropout=dropout,
+            statistics=backbone.statistics or data.channel_statistics(),
+            optimizer=instantiate("optimizer", settings["optimizer"]),
+            schedule=settings["train"]["schedule"],
+            total_steps=fit_length(settings, n_labeled)[1],
+            crop=crop,
+            flip=flip,
+            augmentation_seed=torch_seed(settings["seed"], Stream.AUGMENTATION, round_),
+        )
+
+
+def check(settings: Settings, data: ImageData) -> torch.device:
+    """Make every object once before anything is trained or written, so that what cannot work is refused at once.
+
+    Returns:
+        The device that will train.
+
+    Raises:
+        ConfigError: naming what cannot work.
+    """
+    make_strategy(settings)
+    device = make_trainer(settings, 1, []).strategy.root_device
+    model = make_classifier(settings, data, 0, 2)
+    try:
+        model.configure_optimizers()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer: {settings['optimizer'].get('_target_')} refuses these settings: {error}") from error
+    try:
+        with torch.inference_mode():
+            model.eval()(data.pool.images[:1])
+    except RuntimeError as error:
+        height, width = data.image_size
+        raise ConfigError(f"model={settings['model']['name']}: does not take {height} x {width} images: {error}") from error
+    return device
+
+
+def _augmentation(settings: Settings) -> tuple[int, bool]:
+    augment = settings["dataset"].get("augment") or {}
+    crop, flip = augment.get("crop", 0), augment.get("flip", False)
+    if isinstance(crop, bool) or not isinstance(crop, int) or crop < 0:
+        raise ConfigError(f"dataset.augment.crop={crop}: must be a whole number of pixels, at least 0")
+    if not isinstance(flip, bool):
+        raise ConfigError(f"dataset.augment.flip={flip}: must be true or false")
+    return crop, flip

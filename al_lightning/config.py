@@ -1,0 +1,197 @@
+"""The settings: types of the fixed sections, their ranges, and the hash that names a run.
+
+The groups (`dataset`, `strategy`, ...) are open: what they may hold is what their target accepts, which
+:mod:`al_lightning.instantiate` checks.
+"""
+
+import math
+import os
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from al_lightning.errors import ConfigError
+
+ENGINES = ("plain",)
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+@dataclass
+class ActiveLearning:
+    """Section `al`: sizes are images, or fractions of the whole pool."""
+
+    initial_size: int | float = MISSING
+    query_size: int | float = MISSING
+    rounds: int | None = MISSING
+    budget: int | None = MISSING
+    val_size: int | float = MISSING
+    n_clusters: int = MISSING
+    mc_samples: int = MISSING
+    pool_batch_size: int = MISSING
+
+
+@dataclass
+class Train:
+    """Section `train`: what a fit does besides what Lightning's Trainer decides."""
+
+    engine: str = MISSING
+    min_steps: int = MISSING
+    schedule: str = MISSING
+
+
+@dataclass
+class Paths:
+    """Section `paths`: where things lie; never part of what a run computes."""
+
+    output_root: str = MISSING
+    data: str = MISSING
+
+
+@dataclass
+class Config:
+    """The whole configuration, as `conf/config.yaml` fills it."""
+
+    seed: int = MISSING
+    study: str = MISSING
+    batch_size: int = MISSING
+    dry_run: bool = MISSING
+    debug: bool = MISSING
+    al: ActiveLearning = field(default_factory=ActiveLearning)
+    train: Train = field(default_factory=Train)
+    paths: Paths = field(default_factory=Paths)
+    dataset: Any = MISSING
+    strategy: Any = MISSING
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    trainer: Any = MISSING
+    logger: Any = MISSING
+    # An experiment file says here what it is for; the settings it makes are found in their own sections.
+    experiment: str | None = None
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def conf_dir() -> Path:
+    """The folder of configuration files: inside an installed wheel, else beside the package in the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def typed(cfg: DictConfig) -> Config:
+    """Resolve a composed configuration and check the fixed sections.
+
+    Raises:
+        ConfigError: a value is missing, of the wrong type or out of range.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ConfigError(f"{missing[0]}: no value is set; give one with {missing[0]}=...")
+    config = cast(Config, OmegaConf.to_object(cfg))
+    _check(config)
+    return config
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain dictionaries and lists, every interpolation replaced by its value."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
+
+
+# Not part of the fingerprint: they change where and how long a run runs, not what it computes. A strategy's own
+# node holds the clusters and samples that it uses, so `al` need not say them twice.
+_INERT = {
+    "": ("paths", "study", "logger", "dry_run", "debug", "experiment"),
+    "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
+    "trainer": ("name", "accelerator", "devices"),
+}
+
+
+def fingerprint(cfg: DictConfig) -> str:
+    """8 hex digits over every setting that changes results.
+
+    Paths are blanked before the interpolations are resolved, so a data set that lies in `paths.data` may move,
+    while a `dataset.root` given by hand counts.
+    """
+    cfg = cfg.copy()
+    for key in cfg.paths:
+        cfg.paths[key] = "-"
+    settings = resolved(cfg)
+    for section, keys in _INERT.items():
+        part = settings[section] if section else settings
+        for key in keys:
+            part.pop(key, None)
+    return blake2b(_canonical(settings).encode(), digest_size=4).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    """One spelling for equal settings: sorted keys, and 1 is 1.0."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_canonical(value[key])}" for key in sorted(value, key=str)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_canonical(item) for item in value) + "]"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return repr(value)
+
+
+def run_name(cfg: DictConfig) -> str:
+    """Name of the run's folder, `<dataset>-<model>-<strategy>-s<seed>-<fingerprint>`."""
+    return f"{cfg.dataset.name}-{cfg.model.name}-{cfg.strategy.name}-s{cfg.seed}-{fingerprint(cfg)}"
+
+
+def _check(config: Config) -> None:
+    _size("al.initial_size", config.al.initial_size)
+    _size("al.query_size", config.al.query_size)
+    _size("al.val_size", config.al.val_size, least=0)
+    if config.al.rounds is not None:
+        _at_least("al.rounds", config.al.rounds, 0)
+    if config.al.budget is not None:
+        _at_least("al.budget", config.al.budget, 1)
+    elif config.al.rounds is None:
+        raise ConfigError("al.rounds=null al.budget=null: one of the two has to end the run")
+    _at_least("al.n_clusters", config.al.n_clusters, 2)
+    _at_least("al.mc_samples", config.al.mc_samples, 1)
+    _at_least("al.pool_batch_size", config.al.pool_batch_size, 1)
+    _at_least("batch_size", config.batch_size, 2, " (batch normalization needs two images)")
+    _at_least("train.min_steps", config.train.min_steps, 0)
+    _one_of("train.engine", config.train.engine, ENGINES)
+    _one_of("train.schedule", config.train.schedule, SCHEDULES)
+    if not 0 <= config.seed < 2**32:
+        raise ConfigError(f"seed={config.seed}: must be from 0 to {2**32 - 1}")
+    _folder_name("study", config.study)
+    for group in ("dataset", "strategy", "model"):
+        _folder_name(f"{group}.name", (getattr(config, group) or {}).get("name"))
+    epochs = config.trainer.get("max_epochs")
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise ConfigError(f"trainer.max_epochs={epochs}: must be a whole number, at least 1")
+    if config.trainer.get("devices") != 1:
+        raise ConfigError(f"trainer.devices={config.trainer.get('devices')}: must be 1, a run uses one device")
+
+
+def _at_least(key: str, value: int, least: int, why: str = "") -> None:
+    if value < least:
+        raise ConfigError(f"{key}={value}: must be at least {least}{why}")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{key}={value}: must be one of {', '.join(allowed)}")
+
+
+def _size(key: str, value: int | float, least: int = 1) -> None:
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ConfigError(f"{key}={value}: must be a number of images or a fraction in (0, 1) of the pool")
+    whole = float(value).is_integer()
+    if value < 0 or (whole and value < least) or (not whole and value > 1):
+        raise ConfigError(f"{key}={value}: must be a whole number of images, at least {least}, or a fraction in (0, 1)")
+
+
+def _folder_name(key: str, value: object) -> None:
+    allowed = isinstance(value, str) and value.strip(".") and all(c.isalnum() or c in "-_." for c in value)
+    if not allowed or len(str(value)) > 64 or os.sep in str(value):
+        raise ConfigError(f"{key}={value}: names a folder: 1 to 64 letters, digits, '-', '_' or '.'")

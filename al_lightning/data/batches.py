@@ -1,0 +1,74 @@
+"""The batch plan, and batches of images that already lie on the device."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def epoch_plan(n: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Which of n images form which batch of one epoch.
+
+    Every image comes once, in random order; the last batch may be short. A last batch of a single image joins the
+    one before it, because BatchNorm cannot normalize one value a channel.
+
+    Args:
+        n: number of images, at least 2.
+        batch_size: images a batch, at least 2.
+        rng: draws the order.
+
+    Returns:
+        Arrays of positions in `range(n)`.
+    """
+    order = rng.permutation(n)
+    return np.split(order, range(batch_size, n - 1, batch_size))
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Number of batches in a plan for n images."""
+    return 1 + len(range(batch_size, n - 1, batch_size))
+
+
+class TrainBatches:
+    """Batches of one fit: each pass over this object is the next epoch of the plan.
+
+    Args:
+        images: `uint8 [N, C, H, W]`, all images, where the model is.
+        labels: `int64 [N]`, on the same device.
+        indices: `int64 [n]`, data set indices of the images to train on.
+        batch_size: images a batch.
+        rng: draws the order of every epoch.
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, indices: Tensor, batch_size: int, rng: np.random.Generator
+    ) -> None:
+        self.images, self.labels = images, labels
+        self.indices = indices.to(images.device)
+        self.batch_size = batch_size
+        self.rng = rng
+
+    def __len__(self) -> int:
+        return steps_per_epoch(len(self.indices), self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        plan = epoch_plan(len(self.indices), self.batch_size, self.rng)
+        order = self.indices[torch.from_numpy(np.concatenate(plan)).to(self.indices.device)]
+        for batch in order.split([len(positions) for positions in plan]):
+            yield self.images[batch], self.labels[batch]
+
+
+class EvalBatches:
+    """Batches in data set order, without shuffling or augmentation; arguments as :class:`TrainBatches`."""
+
+    def __init__(self, images: Tensor, labels: Tensor, indices: Tensor, batch_size: int) -> None:
+        self.images, self.labels = images, labels
+        self.batches = indices.to(images.device).split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self.batches:
+            yield self.images[batch], self.labels[batch]

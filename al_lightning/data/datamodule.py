@@ -1,0 +1,102 @@
+"""The pool: which images are labeled, since which round, and the batches of a round."""
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from al_lightning.data.batches import EvalBatches, TrainBatches
+from al_lightning.data.images import ImageData
+from al_lightning.plan import Plan
+from al_lightning.streams import Stream, generator
+
+UNLABELED = -1
+UNKNOWN = -1
+
+
+class PoolDataModule(LightningDataModule):
+    """Images on the device of the model, and masks over the pool.
+
+    `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool. All indices are positions
+    in the data set. Training sees the labels that were paid for and no others.
+
+    Attributes:
+        labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
+        labels: `int64 [N]`, class indices, `UNKNOWN` where nobody was asked.
+        round: the round whose batches are served.
+    """
+
+    def __init__(self, data: ImageData, batch_size: int, eval_batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.data = data
+        self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
+        self.images, self.test_images = data.pool.images, data.test.images
+        self.labeled_since = torch.full((len(data.pool),), UNLABELED)
+        self.labels = torch.full((len(data.pool),), UNKNOWN)
+        self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
+        self.round = 0
+
+    @property
+    def labeled_mask(self) -> Tensor:
+        """Images that rounds train on, the last answered query included."""
+        return self.labeled_since >= 0
+
+    @property
+    def unlabeled_mask(self) -> Tensor:
+        """Images that a strategy may ask for."""
+        return ~self.labeled_mask & ~self.val_mask
+
+    def draw(self, plan: Plan) -> tuple[Tensor, Tensor]:
+        """Draw the validation and the initial set: the same for every strategy of a seed.
+
+        Returns:
+            Data set indices of the validation set and of the initial set, sorted.
+        """
+        pool = np.arange(plan.pool_size)
+        val = generator(self.seed, Stream.VALIDATION).choice(pool, plan.val_size, replace=False)
+        rest = np.setdiff1d(pool, val)
+        initial = generator(self.seed, Stream.INITIAL).choice(rest, plan.initial_size, replace=False)
+        return torch.from_numpy(np.sort(val)), torch.from_numpy(np.sort(initial))
+
+    def label(self, indices: Tensor, labels: Tensor, since: int) -> None:
+        """Add labels to train on.
+
+        Args:
+            indices: `int64 [n]`, unlabeled images.
+            labels: `int64 [n]`, their classes.
+            since: the first round that trains on them.
+
+        Raises:
+            ValueError: an image is labeled already, kept for validation, or named twice.
+        """
+        indices = indices.cpu()
+        if not self.unlabeled_mask[indices].all() or len(indices.unique()) != len(indices):
+            raise ValueError("a query may hold only unlabeled images, each once")
+        self.labeled_since[indices] = since
+        self.labels[indices] = labels.cpu()
+
+    def keep_for_validation(self, indices: Tensor, labels: Tensor) -> None:
+        """Set labeled images aside for the `val/` measures; arguments as :meth:`label`."""
+        self.val_mask[indices] = True
+        self.labels[indices] = labels.cpu()
+
+    def setup(self, stage: str) -> None:
+        """Move the images to the device of the model, once."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        self.images, self.test_images = self.images.to(device), self.test_images.to(device)
+
+    def train_dataloader(self) -> TrainBatches:
+        """Shuffled batches of what the current round trains on."""
+        indices = ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
+        rng = generator(self.seed, Stream.BATCHES, self.round)
+        return TrainBatches(self.images, self.labels.to(self.images.device), indices, self.batch_size, rng)
+
+    def test_dataloader(self) -> EvalBatches:
+        """The test part."""
+        labels = self.data.test.labels.to(self.test_images.device)
+        return EvalBatches(self.test_images, labels, torch.arange(len(labels)), self.eval_batch_size)
+
+    def validation_batches(self) -> EvalBatches:
+        """The validation set. Not Lightning's `val_dataloader`, which a fit would run through after every epoch."""
+        indices = self.val_mask.nonzero().squeeze(1)
+        return EvalBatches(self.images, self.labels.to(self.images.device), indices, self.eval_batch_size)

@@ -1,0 +1,66 @@
+"""How long a run may take."""
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from al_lightning import build
+from al_lightning.data.images import ImageData
+from al_lightning.plan import Plan
+
+TRIAL_STEPS = 3
+
+
+def remaining(settings: build.Settings, plan: Plan, row: Mapping[str, Any]) -> float:
+    """Seconds that the rounds after this one may take: a fit by its steps, a pass by its images, the rest as here."""
+    number = row["round"]
+    per_step = row["seconds/fit"] / build.fit_length(settings, plan.n_labeled(number))[1]
+    choosing = row["seconds/score"] + row["seconds/select"]
+    per_image = choosing / max(1, plan.n_unlabeled(number))
+    return _total(settings, plan, number + 1, per_step, per_image, row["seconds/test"] + row["seconds/other"])
+
+
+def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> float:
+    """Seconds that a whole run may take, from a few timed steps of a model that is thrown away.
+
+    What the strategy does with the features is not in it.
+    """
+    model = build.make_classifier(settings, data, 0, plan.n_labeled(0)).to(device)
+    optimizer = model.configure_optimizers()["optimizer"]
+    size = min(settings["batch_size"], plan.n_labeled(0))
+    images, labels = data.pool.images[:size].to(device), data.pool.labels[:size].to(device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    per_step = _seconds(step, device)
+    pool = data.pool.images[: settings["al"]["pool_batch_size"]].to(device)
+    model.eval()
+    with torch.inference_mode():
+        per_image = _seconds(lambda: model(pool), device) / len(pool)
+    uses_features = settings["strategy"]["name"] != "random"
+    return _total(settings, plan, 0, per_step, per_image * uses_features, per_image * len(data.test))
+
+
+def _seconds(step: Any, device: torch.device) -> float:
+    step()  # the first call allocates
+    start = perf_counter()
+    for _ in range(TRIAL_STEPS):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (perf_counter() - start) / TRIAL_STEPS
+
+
+def _total(
+    settings: build.Settings, plan: Plan, start: int, per_step: float, per_image: float, per_round: float
+) -> float:
+    rounds = range(start, plan.rounds + 1)
+    steps = sum(build.fit_length(settings, plan.n_labeled(r))[1] for r in rounds)
+    images = sum(plan.n_unlabeled(r) for r in rounds if r < plan.rounds)
+    return steps * per_step + images * per_image + len(rounds) * per_round

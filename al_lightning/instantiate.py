@@ -1,0 +1,157 @@
+"""The one way from a configuration node to an object.
+
+A configuration may come from anywhere, and `_target_` can name any function of any package: so only those listed
+here are called, and those of packages that the user names in the environment, outside the configuration.
+"""
+
+import functools
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+import hydra.utils
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+from al_lightning.errors import ConfigError, UserError
+
+ALLOW_VARIABLE = "AL_LIGHTNING_ALLOW"
+
+EXACT = frozenset(
+    {
+        "pytorch_lightning.Trainer",
+        "torch.optim.Adam",
+        "torch.optim.AdamW",
+        "torch.optim.SGD",
+        "al_lightning.tracking.wandb_mirror.WandbMirror",
+    }
+)
+# Rooms of this package: what their modules define, and does not start with an underscore, is meant to be a target.
+ROOMS = ("al_lightning.acquisition", "al_lightning.backbones", "al_lightning.data")
+# Keys of a node that are the framework's: what the option is called, and what is done to its batches and features.
+FRAMEWORK_KEYS = {"name", "augment", "dropout"}
+
+
+def instantiate(key: str, node: Any, **runtime: Any) -> Any:
+    """Call the target of a node, or with `_partial_` bind its arguments for later.
+
+    Args:
+        key: where the node is in the configuration, for messages.
+        node: the resolved node, a plain dictionary; without `_target_` it stands for nothing.
+        **runtime: arguments that come from the program and not from the configuration.
+
+    Returns:
+        What the target returns, a `functools.partial` of it, or None where there is no target.
+
+    Raises:
+        ConfigError: a target that is not allowed, an argument it does not have or of the wrong type, or arguments
+            that it refuses.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return None
+    node = {name: value for name, value in node.items() if name not in FRAMEWORK_KEYS}
+    check_targets(key, node)
+    _check_arguments(key, node, runtime)
+    partial = node.pop("_partial_", False)
+    call = hydra.utils.instantiate({**node, "_partial_": True, "_convert_": "all"})
+    if partial:
+        return functools.partial(call, **runtime)
+    try:
+        return call(**runtime)
+    except UserError:
+        raise
+    except (TypeError, ValueError, _misconfiguration()) as error:
+        raise ConfigError(f"{key}: {node['_target_']} refuses these settings: {error}") from error
+
+
+def check_targets(key: str, node: Any) -> None:
+    """Refuse a node, at any depth, whose `_target_` is not on the list.
+
+    Raises:
+        ConfigError: names the key and the target.
+    """
+    if isinstance(node, Mapping):
+        if "_target_" in node and not _allowed(node["_target_"]):
+            raise ConfigError(
+                f"{key}._target_={node['_target_']}: not a target that this program calls. "
+                f"To use your own package, name it in the environment: {ALLOW_VARIABLE}=your_package"
+            )
+        for name, value in node.items():
+            check_targets(f"{key}.{name}", value)
+    elif isinstance(node, list | tuple):
+        for position, value in enumerate(node):
+            check_targets(f"{key}[{position}]", value)
+
+
+def _allowed(target: object) -> bool:
+    if not isinstance(target, str):
+        return False
+    if target in EXACT:
+        return True
+    module_name, _, name = target.rpartition(".")
+    package = module_name.split(".")[0]
+    users = {entry.strip() for entry in os.environ.get(ALLOW_VARIABLE, "").split(",")} - {""}
+    in_room = any(module_name == room or module_name.startswith(f"{room}.") for room in ROOMS)
+    if name.startswith("_") or not (in_room or package in users):
+        return False
+    try:
+        member = getattr(importlib.import_module(module_name), name, None)
+    except ImportError:
+        return False
+    # What a module merely imports (its `os`, its `torch`) is not its own.
+    return callable(member) and getattr(member, "__module__", "").split(".")[0] == package
+
+
+def _locate(target: str) -> Callable[..., Any]:
+    module_name, _, name = target.rpartition(".")
+    return getattr(importlib.import_module(module_name), name)
+
+
+def _check_arguments(key: str, node: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+    """Hold a node's keys and values against the signature of its target, nested nodes too."""
+    target = _locate(node["_target_"])
+    parameters = inspect.signature(target).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    hints = _hints(target)
+    for name, value in node.items():
+        if name in ("_target_", "_partial_"):
+            continue
+        if name in runtime or (name not in parameters and not open_ended):
+            choices = ", ".join(n for n in parameters if n not in runtime)
+            raise ConfigError(f"{key}.{name}={value}: {node['_target_']} has no such setting; it has: {choices}")
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check_arguments(f"{key}.{name}", value, {})
+        elif name in hints:
+            _check_type(f"{key}.{name}", value, hints[name])
+    if not node.get("_partial_", False):
+        for name, parameter in parameters.items():
+            required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+            if required and name not in node and name not in runtime and parameter.kind is not parameter.VAR_POSITIONAL:
+                raise ConfigError(f"{key}.{name}: {node['_target_']} needs this setting")
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):  # a library's annotation that only a type checker can read
+        return {}
+
+
+def _check_type(key: str, value: Any, hint: Any) -> None:
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+    except PydanticUserError:  # an annotation that pydantic cannot check
+        return
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(f"{key}={value}: {error.errors()[0]['msg']}") from error
+
+
+def _misconfiguration() -> type[Exception]:
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    return MisconfigurationException

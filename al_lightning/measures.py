@@ -1,0 +1,73 @@
+"""What is measured in a round, and over the rounds of a run."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_auroc,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
+
+MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
+
+
+def measure(logits: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Measure predictions, on the device that they are on.
+
+    Args:
+        logits: `float [N, K]`.
+        labels: `int64 [N]`, in `range(K)`.
+
+    Returns:
+        Scalars by name: `acc`; `balanced_acc`, mean recall of the classes; `f1`, macro average; `auroc`, one-vs-rest,
+        macro average over the classes that occur; `nll`, mean negative log likelihood in nats; `ece`, expected
+        calibration error with 15 equal bins, L1 (Guo et al. 2017, eq. 3). And the confusion matrix `int64 [K, K]`,
+        rows are true classes.
+    """
+    n_classes = logits.shape[1]
+    probabilities = logits.softmax(1)
+    scalars = {
+        "acc": multiclass_accuracy(logits, labels, n_classes, average="micro"),
+        "balanced_acc": multiclass_accuracy(logits, labels, n_classes, average="macro"),
+        "f1": multiclass_f1_score(logits, labels, n_classes, average="macro"),
+        "auroc": _auroc(probabilities, labels),
+        "nll": cross_entropy(logits, labels),
+        "ece": multiclass_calibration_error(probabilities, labels, n_classes, n_bins=15, norm="l1"),
+    }
+    return scalars, multiclass_confusion_matrix(logits, labels, n_classes)
+
+
+def _auroc(probabilities: Tensor, labels: Tensor) -> Tensor:
+    occurs = torch.bincount(labels, minlength=probabilities.shape[1]) > 0
+    if occurs.sum() < 2:
+        return probabilities.new_tensor(float("nan"))  # one class has no rest to be told from
+    by_class = multiclass_auroc(probabilities, labels, probabilities.shape[1], average="none")
+    return by_class[occurs].mean()
+
+
+def aubc(n_labeled: Sequence[float], accuracy: Sequence[float]) -> float:
+    """Area under the budget curve: accuracy against labels by the trapezoid rule, divided by the range of labels.
+
+    Uneven steps are allowed; a single point is its own area. (Zhan et al. 2021, "A Comparative Survey of Deep Active
+    Learning".)
+    """
+    if len(n_labeled) == 1:
+        return float(accuracy[0])
+    return float(np.trapezoid(accuracy, n_labeled) / (n_labeled[-1] - n_labeled[0]))
+
+
+def labels_to(target: float, n_labeled: Sequence[float], accuracy: Sequence[float]) -> float | None:
+    """Labels at which the curve first reaches a target, interpolated linearly; None when it never does."""
+    for i, value in enumerate(accuracy):
+        if value >= target:
+            if i == 0:
+                return float(n_labeled[0])
+            rise = (target - accuracy[i - 1]) / (value - accuracy[i - 1])
+            return float(n_labeled[i - 1] + rise * (n_labeled[i] - n_labeled[i - 1]))
+    return None

@@ -1,0 +1,113 @@
+"""The classifier: a backbone, a dropout head, and how they are trained and measured."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from al_lightning.backbones import Backbone
+from al_lightning.data.augment import augment
+from al_lightning.measures import measure
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+
+
+class Classifier(LightningModule):
+    """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, dropout, one linear layer.
+
+    Args:
+        backbone: from images to features.
+        n_classes: K.
+        dropout: probability of dropping a feature before the last layer.
+        statistics: mean and standard deviation of each channel, for pixels scaled to [0, 1].
+        optimizer: makes the optimizer from the parameters.
+        schedule: a key of `SCHEDULES`; the learning rate is multiplied by it, from 0 (start) to 1 (end of the fit).
+        total_steps: optimizer steps of the fit.
+        crop: see :func:`al_lightning.data.augment.augment`.
+        flip: likewise.
+        augmentation_seed: of the draws of the augmentation.
+
+    Attributes:
+        confusion: `int64 [K, K]` of the last evaluation, rows are true classes.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        n_classes: int,
+        *,
+        dropout: float,
+        statistics: tuple[list[float], list[float]],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: str,
+        total_steps: int,
+        crop: int,
+        flip: bool,
+        augmentation_seed: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone.module
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(backbone.n_features, n_classes)
+        mean, deviation = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in statistics)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
+        self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
+        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self.confusion = torch.zeros(n_classes, n_classes, dtype=torch.int64)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Penultimate features, `[B, C, H, W] uint8 -> [B, D]`."""
+        return self.backbone((images - self.mean) / self.deviation)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, `[B, C, H, W] uint8 -> [B, K]`."""
+        return self.head(self.dropout(self.features(images)))
+
+    def on_fit_start(self) -> None:
+        """Draw augmentations on the device, from a stream of their own."""
+        self._generator = torch.Generator(self.device).manual_seed(self._augmentation_seed)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        """Cross entropy of one augmented batch."""
+        images, labels = batch
+        if self._crop or self._flip:
+            images = augment(images, self._crop, self._flip, self._generator)
+        return cross_entropy(self(images), labels)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, with its learning rate moved every step."""
+        optimizer = self._make_optimizer(self.parameters())
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._schedule(step / self._total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        """Keep the logits: every measure is taken once, over all of them."""
+        images, labels = batch
+        self._outputs.append((self(images).float(), labels))
+
+    validation_step = test_step
+
+    def on_test_epoch_end(self) -> None:
+        """Log the measures as `test/...`."""
+        self._measure("test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the measures as `val/...`."""
+        self._measure("val")
+
+    def _measure(self, part: str) -> None:
+        logits, labels = (torch.cat(tensors) for tensors in zip(*self._outputs, strict=True))
+        self._outputs.clear()
+        scalars, self.confusion = measure(logits, labels)
+        self.log_dict({f"{part}/{name}": value for name, value in scalars.items()})

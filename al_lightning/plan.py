@@ -1,0 +1,77 @@
+"""How many labels every round has: the sizes of the configuration held against a pool."""
+
+from dataclasses import dataclass
+
+from al_lightning.config import ActiveLearning
+from al_lightning.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rounds of a run, all sizes in images.
+
+    Attributes:
+        pool_size: images that can be labeled.
+        initial_size: labeled before round 0, and trained on in it.
+        query_size: labeled after every round but the last.
+        val_size: labeled and kept from training.
+        rounds: number of queries; the run fits `rounds + 1` times.
+    """
+
+    pool_size: int
+    initial_size: int
+    query_size: int
+    val_size: int
+    rounds: int
+
+    def n_labeled(self, round_: int) -> int:
+        """Images that a round trains on."""
+        return self.initial_size + round_ * self.query_size
+
+    def n_paid(self, round_: int) -> int:
+        """Labels paid for when a round trains, those for validation included."""
+        return self.n_labeled(round_) + self.val_size
+
+    def n_unlabeled(self, round_: int) -> int:
+        """Images that a round's strategy chooses from."""
+        return self.pool_size - self.n_paid(round_)
+
+
+def to_images(size: int | float, pool_size: int) -> int:
+    """A size as a number of images: a fraction in (0, 1) of the pool is rounded to the nearest, at least 1."""
+    return max(1, round(size * pool_size)) if 0 < size < 1 else int(size)
+
+
+def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
+    """Work out the rounds.
+
+    Raises:
+        ConfigError: the sizes do not fit into the pool or the budget.
+    """
+    initial = to_images(al.initial_size, pool_size)
+    query = to_images(al.query_size, pool_size)
+    val = to_images(al.val_size, pool_size)
+    if initial < 2:
+        raise ConfigError(f"al.initial_size={al.initial_size}: {initial} image to train on, at least 2 are needed")
+    if initial + val > pool_size:
+        raise ConfigError(
+            f"al.initial_size={al.initial_size} al.val_size={al.val_size}: {initial + val} images, "
+            f"but the pool has {pool_size}"
+        )
+    limits = []
+    if al.rounds is not None:
+        if initial + val + al.rounds * query > pool_size:
+            raise ConfigError(
+                f"al.rounds={al.rounds}: {initial} + {al.rounds} x {query} (al.query_size) + {val} (al.val_size) = "
+                f"{initial + val + al.rounds * query} labels, but the pool has {pool_size}; "
+                f"at most {(pool_size - initial - val) // query} rounds fit"
+            )
+        limits.append(al.rounds)
+    if al.budget is not None:
+        if al.budget < initial + val:
+            raise ConfigError(
+                f"al.budget={al.budget}: the initial set ({initial}) and the validation set ({val}) "
+                f"already cost {initial + val} labels"
+            )
+        limits.append((min(al.budget, pool_size) - initial - val) // query)
+    return Plan(pool_size, initial, query, val, min(limits))

@@ -1,0 +1,85 @@
+"""The summary of a run: what `summary.json` holds."""
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from al_lightning import __version__
+from al_lightning.clock import PHASES
+from al_lightning.config import ActiveLearning
+from al_lightning.measures import MEASURES, aubc, labels_to
+from al_lightning.plan import make_plan
+from al_lightning.run_folder import Round
+from al_lightning.tracking import RunInfo
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "scikit-learn", "numpy")
+
+
+def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, Any]:
+    """Summarize a run.
+
+    Args:
+        run: what was known at its start.
+        rounds: all that are committed.
+        state: `running`, `finished`, `failed` or `interrupted`.
+
+    Returns:
+        A dictionary for JSON. `labels_to_90` and `labels_to_95` are None where the accuracy was never reached.
+    """
+    rows = [done.row for done in rounds]
+    summary: dict[str, Any] = {
+        "state": state,
+        "finished": state == "finished",
+        "name": run.folder.name,
+        "study": run.study,
+        "rounds_done": len(rows),
+        "rounds_planned": run.plan.rounds + 1,
+        "pool_size": run.plan.pool_size,
+        "classes": list(run.data.classes),
+        "image_shape": [run.data.channels, *run.data.image_size],
+        "data_fingerprint": run.data_fingerprint,
+    }
+    if rows:
+        labels, accuracy = [row["n_labeled"] for row in rows], [row["test/acc"] for row in rows]
+        summary |= {
+            "n_labeled": labels[-1],
+            "n_paid": rows[-1]["n_paid"],
+            "final": {name: rows[-1][f"test/{name}"] for name in MEASURES},
+            "aubc": aubc(labels, accuracy),
+            "labels_to_90": labels_to(0.90, labels, accuracy),
+            "labels_to_95": labels_to(0.95, labels, accuracy),
+            "seconds": {
+                phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")
+            },
+        }
+    return summary | {
+        "device": run.device,
+        "threads": torch.get_num_threads(),
+        "hardware": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "versions": {"al_lightning": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+    }
+
+
+def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
+    """Whether a finished run already has the rounds that are asked for; it may have more."""
+    if not summary or not summary.get("finished"):
+        return False
+    return summary["rounds_done"] > make_plan(al, summary["pool_size"]).rounds
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,78 @@
+"""The jobs of a sweep: each leaves how it ended in a temporary folder, and the table at the end is made from that."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+SWEEP_VARIABLE = "AL_LIGHTNING_SWEEP"
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a job of a sweep ended.
+
+    Attributes:
+        number: position in the sweep.
+        overrides: what tells it from the other jobs, as typed.
+        state: `finished`, `skipped` (had been finished before), `same` (another job was at the same run),
+            `dry run`, `failed` or `refused` (its configuration cannot work).
+        folder: the run folder; empty where the job did not get that far.
+        message: why it failed.
+    """
+
+    number: int
+    overrides: str
+    state: str
+    folder: str = ""
+    message: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1 for a failure, 2 for a configuration that was refused."""
+        return {"failed": 1, "refused": 2}.get(self.state, 0)
+
+
+@contextmanager
+def journal() -> Iterator[None]:
+    """A temporary folder for the outcomes of this sweep, known to its jobs in whatever process they run."""
+    with TemporaryDirectory(prefix="al_lightning-sweep-") as folder:
+        os.environ[SWEEP_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SWEEP_VARIABLE]
+
+
+def record(job: Job) -> None:
+    """Leave the outcome of a job."""
+    (Path(os.environ[SWEEP_VARIABLE]) / f"{job.number}.json").write_text(json.dumps(asdict(job)))
+
+
+def jobs() -> list[Job]:
+    """The outcomes that were left, by number."""
+    found = [Job(**json.loads(file.read_text())) for file in Path(os.environ[SWEEP_VARIABLE]).glob("*.json")]
+    return sorted(found, key=lambda job: job.number)
+
+
+def print_table(done: list[Job]) -> None:
+    """Print a row a job."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from al_lightning.run_folder import read_json
+
+    table = Table(title=f"{len(done)} jobs, {len({job.folder for job in done if job.folder})} runs", title_justify="left")
+    for column in ("job", "settings", "state", "labels", "accuracy", "AUBC", "run"):
+        table.add_column(column, justify="right" if column in ("labels", "accuracy", "AUBC") else "left", overflow="fold")
+    for job in done:
+        summary: dict[str, Any] = (read_json(Path(job.folder) / "summary.json") if job.folder else None) or {}
+        final = summary.get("final")
+        figures = (f"{summary['n_labeled']}", f"{final['acc']:.4f}", f"{summary['aubc']:.4f}") if final else ("", "", "")
+        where = Path(job.folder).name or job.message.splitlines()[0]
+        table.add_row(str(job.number), job.overrides, job.state, *figures, where)
+    Console(width=None if os.isatty(1) else 160).print(table)

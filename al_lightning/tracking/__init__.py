@@ -1,0 +1,50 @@
+"""Those who watch a run: the console and the mirror in Weights & Biases. They change nothing in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from al_lightning.data.images import ImageData
+from al_lightning.plan import Plan
+from al_lightning.run_folder import Round
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What is known when a run starts or goes on.
+
+    Attributes:
+        folder: the run folder.
+        study: its study; the folder around it.
+        settings: the resolved configuration.
+        plan: the rounds and their sizes.
+        data: pool and test images.
+        data_fingerprint: hash of them.
+        device: that trains, for people.
+        rounds: committed already, in order.
+    """
+
+    folder: Path
+    study: str
+    settings: dict[str, Any]
+    plan: Plan
+    data: ImageData
+    data_fingerprint: str
+    device: str
+    rounds: tuple[Round, ...]
+
+
+class Observer(Protocol):
+    """Told of a run as it goes; an interrupted run calls `finish` where it can."""
+
+    def start(self, run: RunInfo) -> None:
+        """The run starts, or goes on after `run.rounds`."""
+        ...
+
+    def round(self, done: Round) -> None:
+        """A round has been committed."""
+        ...
+
+    def finish(self, state: str, summary: dict[str, Any]) -> None:
+        """The run has ended: `finished`, `failed` or `interrupted`; `summary` is what `summary.json` holds."""
+        ...

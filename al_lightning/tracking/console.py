@@ -1,0 +1,124 @@
+"""What a person sees while a run runs: a banner, a bar, one line a round, and where everything is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from al_lightning.estimate import remaining
+from al_lightning.run_folder import Round
+from al_lightning.tracking import RunInfo
+
+HEADER = " round   labels      acc   bal.acc      nll      ece   seconds   left"
+
+
+class ConsoleReporter:
+    """Writes to standard output; without a terminal no bars and no colors."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+
+    def start(self, run: RunInfo) -> None:
+        """Say what will run."""
+        self._run = run
+        plan, settings = run.plan, run.settings
+        last = plan.rounds
+        self.console.print(
+            f"[bold]{run.folder.name}[/bold]\n"
+            f"  data      {settings['dataset']['name']}: pool {plan.pool_size}, test {len(run.data.test)}, "
+            f"{len(run.data.classes)} classes, {run.data.channels} x {run.data.image_size[0]} x {run.data.image_size[1]}\n"
+            f"  labels    {plan.n_labeled(0)} to {plan.n_labeled(last)} in {last} queries of {plan.query_size}"
+            + (f", {plan.val_size} for validation" if plan.val_size else "")
+            + f"\n  model     {settings['model']['name']} on {run.device}\n  folder    {run.folder}"
+        )
+        if run.data.rejected:
+            self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
+        if run.rounds:
+            self.console.print(f"  goes on after round {run.rounds[-1].number}")
+        self.console.print(HEADER)
+        for done in run.rounds:
+            self._line(done)
+
+    def round(self, done: Round) -> None:
+        """One line a round."""
+        self._stop_bar()
+        self._line(done, remaining(self._run.settings, self._run.plan, done.row))
+
+    def finish(self, state: str, summary: dict[str, Any]) -> None:
+        """Say how it ended and where everything is."""
+        self._stop_bar()
+        if state == "finished":
+            self.console.print(describe(summary))
+        else:
+            self.console.print(f"{state} after {summary['rounds_done']} rounds; the same command goes on from there")
+        self.console.print(f"  {self._run.folder}/rounds.csv  queries.csv  summary.json")
+
+    def fit_bar(self, description: str, steps: int) -> pl.Callback:
+        """A Lightning callback that moves a bar with every optimizer step."""
+        return _FitBar(lambda: self.bar(description, steps))
+
+    def bar(self, description: str, total: int) -> Callable[[int], None]:
+        """A function that shows a bar, when it is first called, and moves it to where it is told."""
+        task: list[Any] = []
+
+        def update(done: int) -> None:
+            if not self.console.is_terminal:
+                return
+            if not task:
+                self._stop_bar()
+                self._progress = Progress(
+                    TextColumn("  {task.description}"),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    TimeRemainingColumn(),
+                    console=self.console,
+                    transient=True,
+                )
+                self._progress.start()
+                task.append(self._progress.add_task(description, total=total))
+            if self._progress is not None:
+                self._progress.update(task[0], completed=done)
+
+        return update
+
+    def _line(self, done: Round, left: float | None = None) -> None:
+        row = done.row
+        seconds = sum(value for name, value in row.items() if name.startswith("seconds/"))
+        self.console.print(
+            f" {row['round']:>5} {row['n_labeled']:>8} {row['test/acc']:>8.4f} {row['test/balanced_acc']:>9.4f} "
+            f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else ''}"
+        )
+
+    def _stop_bar(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+class _FitBar(pl.Callback):
+    def __init__(self, make: Callable[[], Callable[[int], None]]) -> None:
+        self._update = make()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._update(trainer.global_step)
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """One line on a finished run: accuracy, labels, area under the curve, labels to a target."""
+    text = f"finished: accuracy {summary['final']['acc']:.4f} with {summary['n_labeled']} labels"
+    if summary["rounds_done"] > 1:
+        text += f", AUBC {summary['aubc']:.4f}"
+    for target in (90, 95):
+        labels = summary[f"labels_to_{target}"]
+        text += f", {target}% " + (f"at {labels:.0f} labels" if labels is not None else "not reached")
+    return text
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

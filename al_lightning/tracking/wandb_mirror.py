@@ -1,0 +1,265 @@
+"""A run folder mirrored in Weights & Biases, round by round, online or offline.
+
+The folder is the truth: whatever goes wrong here is said in one line, and the run computes on.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+
+from al_lightning.run_folder import Round
+from al_lightning.tracking import RunInfo
+
+# wandb and matplotlib are imported where they are used: they take seconds, and training need not wait for them.
+if TYPE_CHECKING:
+    import wandb
+
+MODES = ("online", "offline", "disabled")
+TAG_LENGTH = 64  # a longer tag makes W&B refuse the run
+INIT_SECONDS = 30  # without an answer from the server, the mirror goes on offline
+FINISH_SECONDS = 300  # what has not been uploaded by then stays on disk, for `wandb sync`
+NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
+MIN_PIXELS = 64  # smaller images are enlarged: the page would blur them
+
+
+class WandbMirror:
+    """An observer that shows a run in W&B: a row a round over `n_labeled`, confusion matrices, queried images.
+
+    W&B starts with the first committed round, and is sent all rounds that it lacks. No method raises an error of W&B:
+    the first one is printed to stderr and ends the mirror.
+
+    Attributes:
+        project: of W&B.
+        entity: account or team; None: the one that is logged in.
+        mode: `online`, `offline`, `disabled` or None, see `resolve_mode`.
+        tags: besides data set, model and strategy.
+        images: queried images shown a round; 0: none.
+    """
+
+    def __init__(self, project: str, entity: str | None, mode: str | None, tags: Sequence[str], images: int) -> None:
+        self.project = project
+        self.entity = entity
+        self.mode = mode
+        self.tags = tuple(tags)
+        self.images = images
+        self._closed = False
+        self._run: wandb.Run | None = None
+        self._pending: dict[int, Round] = {}
+
+    def start(self, run: RunInfo) -> None:
+        """Take note of the run; W&B is left alone until there is something to show."""
+        self._info = run
+        self._pending = {done.number: done for done in run.rounds}
+
+    def round(self, done: Round) -> None:
+        """Show a committed round, and before it those that W&B lacks."""
+        if not self._closed:
+            self._pending[done.number] = done
+            with self._harmless():
+                self._send()
+
+    def finish(self, state: str, summary: dict[str, Any]) -> None:
+        """Show the summary and close the run in W&B, as failed unless `state` is `finished`; later calls do nothing."""
+        if self._closed:
+            return
+        with self._harmless():
+            self._send()
+            if self._run is not None:
+                run, self._run = self._run, None
+                run.summary.update(_summary(summary) | {"state": state})
+                run.finish(exit_code=0 if state == "finished" else 1)
+        self._closed = True
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # network, key, disk, W&B's own process: none of them may end a run that computes
+            self._closed = True
+            where = self._info.folder.parent / "wandb" / f"*run-*-{run_id(self._info)}"
+            print(f"W&B: the mirror stopped, the run does not: {error!r}; later: wandb sync {where}", file=sys.stderr)
+            if self._run is not None:
+                with suppress(Exception):
+                    self._run.finish(exit_code=1)
+
+    def _send(self) -> None:
+        if self._run is None:
+            self._open()
+        if self._run is None:
+            return
+        for number in sorted(self._pending):
+            done = self._pending[number]
+            if number >= self._run.starting_step:  # the server has the earlier ones
+                # One call a round: what is logged apart lands on another step. `commit`: not held back until the next.
+                self._run.log(self._contents(done), step=number, commit=True)
+            del self._pending[number]
+
+    def _open(self) -> None:
+        mode = resolve_mode(self.mode)
+        if mode == "disabled":
+            self._closed = True
+            return
+        import wandb
+
+        # Rounds are sent anew, so an offline folder of an earlier process would only double them.
+        set_aside(self._info)
+        wandb.setup(wandb.Settings(silent=True))
+        try:
+            if mode == "online" and not _logged_in():
+                raise wandb.Error("no API key: use `wandb login`")
+            self._run = self._init(mode)
+        except wandb.Error as error:
+            if mode == "offline":
+                raise
+            self._run = self._init("offline")
+            folder = Path(self._run.dir).parent
+            print(f"W&B: not online: {error}; mirrored on disk, later: wandb sync {folder}", file=sys.stderr)
+
+    def _init(self, mode: str) -> "wandb.Run":
+        import wandb
+
+        info, settings = self._info, self._info.settings
+        names = [settings[group]["name"] for group in ("dataset", "model", "strategy")]
+        run = wandb.init(
+            project=self.project,
+            entity=self.entity,
+            mode=mode,  # pyright: ignore[reportArgumentType]  (one of MODES)
+            dir=info.folder.parent,
+            id=run_id(info),
+            name=info.folder.name,
+            group=info.study,
+            tags=list(dict.fromkeys(tag[:TAG_LENGTH] for tag in (*names, *self.tags))),
+            config=flat_config(settings),
+            resume="allow" if mode == "online" else None,
+            reinit="create_new",  # a run that the user has open stays the one that `wandb.log` goes to
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                disable_git=True,
+                disable_code=True,
+                save_code=False,
+                init_timeout=INIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+            ),
+        )
+        for column in next(iter(self._pending.values())).row if self._pending else ():
+            if "/" in column:  # by exact name: W&B's glob `*` fights with other definitions
+                run.define_metric(column, step_metric="n_labeled")
+        return run
+
+    def _contents(self, done: Round) -> dict[str, Any]:
+        """What is logged of a round: its row, its confusion matrix and the first images of its query."""
+        import wandb
+
+        data = self._info.data
+        title = f"test images after training on {done.row['n_labeled']}"
+        contents = done.row | {"confusion": wandb.Image(draw_confusion(done.confusion, data.classes, title))}
+        # Rounds that were read back from disk have text in their queries.
+        queried = [
+            wandb.Image(
+                _picture(data.pool.images[int(query["index"])].cpu().numpy()),
+                caption=f"{data.classes[int(query['label'])]} / {data.classes[int(query['predicted'])]}",
+            )
+            for query in done.queries[: self.images]
+        ]
+        return contents | ({"queries": queried} if queried else {})
+
+
+def resolve_mode(configured: str | None) -> str:
+    """How W&B is used: `WANDB_MODE` if set, else as configured, else online with a known key and offline without.
+
+    Args:
+        configured: one of MODES, or None.
+
+    Returns:
+        One of MODES.
+
+    Raises:
+        ValueError: another mode.
+    """
+    mode = os.environ.get("WANDB_MODE") or configured
+    if mode is None:
+        return "online" if _logged_in() else "offline"
+    mode = {"run": "online", "dryrun": "offline"}.get(mode, mode)  # W&B's older names
+    if mode not in MODES:
+        raise ValueError(f"WANDB_MODE or logger.mode is {mode!r}; allowed: {', '.join(MODES)}")
+    return mode
+
+
+def run_id(run: RunInfo) -> str:
+    """The id of a run in W&B, 16 hex digits: the same whenever the run goes on."""
+    return sha256(f"{run.study}/{run.folder.name}".encode()).hexdigest()[:16]
+
+
+def set_aside(run: RunInfo) -> None:
+    """Move a run's offline folders that were not synced from `wandb` to `wandb-replaced`, both in the study."""
+    study = run.folder.parent
+    for folder in (study / "wandb").glob(f"offline-run-*-{run_id(run)}"):
+        if not any(folder.glob("*.synced")):
+            replaced = study / "wandb-replaced"
+            replaced.mkdir(exist_ok=True)
+            folder.rename(replaced / folder.name)
+
+
+def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key, and under `dataset`, `model` and `strategy` their plain names."""
+    names = {group: settings[group]["name"] for group in ("dataset", "model", "strategy")}
+    return _flatten(settings) | names
+
+
+def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str) -> PIL.Image.Image:
+    """Draw a confusion matrix, `int64 [K, K]` with true classes as rows; colors are shares of a row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 6.4), layout="tight")  # without pyplot: no window, no global state
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    shares = confusion / confusion.sum(1, keepdims=True).clip(1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    if len(classes) <= NAMED_CLASSES:
+        names = [name[:16] for name in classes]
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        for (row, column), count in np.ndenumerate(confusion):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize="small")
+    canvas.draw()
+    return PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _picture(pixels: np.ndarray) -> PIL.Image.Image:
+    """`uint8 [C, H, W]` with C 1 or 3 as a picture, enlarged by whole factors."""
+    picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    factor = max(1, MIN_PIXELS // max(picture.size))
+    return picture.resize((picture.width * factor, picture.height * factor), PIL.Image.Resampling.NEAREST)
+
+
+def _logged_in() -> bool:
+    """Whether W&B knows a key; it is neither asked for nor checked."""
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    return wandb.login(prompt=False, verify=False)
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _summary(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that W&B's table of runs is sorted by."""
+    keys = ("aubc", "labels_to_90", "labels_to_95", "n_labeled")
+    final = {f"final/{name}": value for name, value in summary.get("final", {}).items()}
+    return {key: summary[key] for key in keys if key in summary} | final
