@@ -5,8 +5,8 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 # The uv on PATH when it works (a pyenv shim may not), else the one that the rule of $(PY) puts into the venv.
 UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/bin/uv)
-# What `make run` runs, e.g. make run RUN="experiment=demo seed=1".
-RUN    ?= --multirun experiment=demo
+# What `make run` runs, e.g. make run RUN="study=demo dataset=mnist strategy=random,entropy seed=0,1".
+RUN    ?= experiment=quick study=demo strategy=random,margin
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types clean install lock wheel
@@ -15,8 +15,9 @@ RUN    ?= --multirun experiment=demo
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(STAMP) ## run the demo experiment
-	$(PY) -m al_lightning $(RUN)
+run: $(STAMP) ## the main job on the embedded images: margin against random, as a table and a picture
+	$(PY) -m al_lightning --multirun $(RUN)
+	$(PY) -m al_lightning.report multirun_outputs/demo
 
 test: $(STAMP) ## run the tests
 	$(PY) -m pytest

@@ -26,7 +26,12 @@ def job(cfg: DictConfig) -> float | None:
     """
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.RUN:
-        return _run(cfg)[2]
+        try:
+            return _run(cfg)[2]
+        except UserError as error:
+            if cfg.debug:
+                traceback.print_exc()
+            sys.exit(_say(str(error), error.exit_code))
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
     state, folder, aubc, message = "failed", "", None, ""
     try:
@@ -64,20 +69,14 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
 
 def main() -> int:
     """The command; returns the exit code."""
-    arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print errors itself and exit with 1
-    debug = "debug=true" in arguments
     with sweep.journal():
         try:
             job()
         except explain.REFUSALS as error:
-            if debug:
-                raise
-            return _say(explain.explain(error, arguments), ConfigError.exit_code)
-        except UserError as error:
-            if debug:
-                raise
-            return _say(str(error), error.exit_code)
+            if "debug=true" in sys.argv:
+                traceback.print_exc()
+            return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
         except KeyboardInterrupt:
             return 130
         finally:

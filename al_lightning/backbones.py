@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from urllib.error import URLError
 
 import torch
-from annotated_types import Ge
+from pydantic import Field
 from torch import nn
 
 from al_lightning.errors import ConfigError, DataError
@@ -80,7 +80,7 @@ def resnet18(
     return Backbone(network, n_features, statistics)
 
 
-def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Ge(1)] = 32) -> Backbone:
+def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Field(ge=1)] = 32) -> Backbone:
     """Three 3x3 convolutions with BatchNorm, two max-poolings, one hidden layer of 4 x `width` features."""
 
     def block(n_in: int, n_out: int) -> list[nn.Module]:

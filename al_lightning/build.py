@@ -1,5 +1,6 @@
 """From the resolved configuration to the objects of a run."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.instantiate import instantiate
 from al_lightning.model import Classifier
+from al_lightning.plan import Plan
 from al_lightning.streams import Stream, torch_seed
 from al_lightning.tracking import Observer
 
@@ -42,7 +44,14 @@ def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
 
 
 def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A fresh Trainer: a used one would skip its second fit without a word."""
+    """A fresh Trainer: a used one would skip its second fit without a word.
+
+    Raises:
+        ConfigError: a GPU is asked for where there is none, or Lightning refuses the settings.
+    """
+    accelerator = settings["trainer"]["accelerator"]
+    if accelerator in ("gpu", "cuda") and not torch.accelerator.is_available():
+        raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
     return instantiate("trainer", {**settings["trainer"], "max_epochs": epochs}, callbacks=callbacks)
 
 
@@ -69,7 +78,7 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
         )
 
 
-def check(settings: Settings, data: ImageData) -> torch.device:
+def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     """Make every object once before anything is trained or written, so that what cannot work is refused at once.
 
     Returns:
@@ -78,20 +87,41 @@ def check(settings: Settings, data: ImageData) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
+    _check_clusters(settings["strategy"], data, plan)
     make_strategy(settings)
+    make_mirror(settings)
     device = make_trainer(settings, 1, []).strategy.root_device
     model = make_classifier(settings, data, 0, 2)
     try:
         model.configure_optimizers()
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"optimizer: {settings['optimizer'].get('_target_')} refuses these settings: {error}") from error
+        raise ConfigError(
+            f"optimizer: {settings['optimizer'].get('_target_')} refuses these settings: {error}"
+        ) from error
     try:
         with torch.inference_mode():
             model.eval()(data.pool.images[:1])
     except RuntimeError as error:
         height, width = data.image_size
-        raise ConfigError(f"model={settings['model']['name']}: does not take {height} x {width} images: {error}") from error
+        raise ConfigError(
+            f"model={settings['model']['name']}: does not take {height} x {width} images: {error}"
+        ) from error
     return device
+
+
+def _check_clusters(node: Any, data: ImageData, plan: Plan) -> None:
+    """Hold the number of clusters, wherever the strategy has one, against the classes and the smallest pool."""
+    if not isinstance(node, dict):
+        return
+    n_clusters = node.get("n_clusters")
+    if isinstance(n_clusters, int) and plan.rounds:
+        smallest = plan.n_unlabeled(plan.rounds - 1)
+        if n_clusters > smallest:
+            raise ConfigError(f"al.n_clusters={n_clusters}: only {smallest} images are unlabeled before the last query")
+        if n_clusters < len(data.classes):
+            print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
+    for child in node.values():
+        _check_clusters(child, data, plan)
 
 
 def _augmentation(settings: Settings) -> tuple[int, bool]:

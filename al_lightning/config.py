@@ -4,15 +4,15 @@ The groups (`dataset`, `strategy`, ...) are open: what they may hold is what the
 :mod:`al_lightning.instantiate` checks.
 """
 
-import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from al_lightning.errors import ConfigError
 
@@ -87,12 +87,20 @@ def typed(cfg: DictConfig) -> Config:
     """Resolve a composed configuration and check the fixed sections.
 
     Raises:
-        ConfigError: a value is missing, of the wrong type or out of range.
+        ConfigError: a value is missing, unknown, of the wrong type or out of range.
     """
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise ConfigError(f"{missing[0]}: no value is set; give one with {missing[0]}=...")
-    config = cast(Config, OmegaConf.to_object(cfg))
+    for section, kind in (("", Config), ("al", ActiveLearning), ("train", Train), ("paths", Paths)):
+        known = [field.name for field in fields(kind)]
+        for key in cfg[section] if section else cfg:
+            if key not in known:  # added on the command line with +
+                full, owner = (f"{section}.{key}", f"{section} has") if section else (key, "there are")
+                raise ConfigError(f"{full}: there is no such key; {owner}: {', '.join(known)}")
+    try:
+        if missing := sorted(OmegaConf.missing_keys(cfg)):
+            raise ConfigError(f"{missing[0]}: no value is set; give one with {missing[0]}=...")
+        config = cast(Config, OmegaConf.to_object(cfg))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {error.msg}") from error
     _check(config)
     return config
 
@@ -184,10 +192,9 @@ def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _size(key: str, value: int | float, least: int = 1) -> None:
-    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ConfigError(f"{key}={value}: must be a number of images or a fraction in (0, 1) of the pool")
-    whole = float(value).is_integer()
-    if value < 0 or (whole and value < least) or (not whole and value > 1):
+    fraction = isinstance(value, float) and 0 < value < 1
+    images = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not (fraction or images):
         raise ConfigError(f"{key}={value}: must be a whole number of images, at least {least}, or a fraction in (0, 1)")
 
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -27,6 +27,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return f"{group}={option}: there is no such {group}; there are: {', '.join(error.options)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return f"{error.missing_cfg_file}: there is no such group; there are: {', '.join(_keys('', arguments))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as key=value: {str(error).splitlines()[0]}"
     cause = error.__cause__ or error
     unknown = re.search(r"Key '(.*?)' is not in struct|Key '(.*?)' not in '", str(cause))
     key = getattr(cause, "full_key", None) or _overridden(str(error))
@@ -45,9 +47,8 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
         return _unknown_key(parent, arguments)
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {f'{parent}.' if parent else ''}{near[0]}? " if near else ""
-    return f"{_as_typed(key, arguments)}: there is no such key; {hint}{parent or 'there'} has: {', '.join(known)}".replace(
-        "there has", "there are"
-    )
+    owner = f"{parent} has" if parent else "there are"
+    return f"{_as_typed(key, arguments)}: there is no such key; {hint}{owner}: {', '.join(known)}"
 
 
 def _keys(parent: str, arguments: Sequence[str]) -> list[str]:

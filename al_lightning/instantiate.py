@@ -148,7 +148,8 @@ def _check_type(key: str, value: Any, hint: Any) -> None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        raise ConfigError(f"{key}={value}: {error.errors()[0]['msg']}") from error
+        reasons = dict.fromkeys(each["msg"] for each in error.errors())  # one for each type that it might have been
+        raise ConfigError(f"{key}={value}: {'; or '.join(reasons)}") from error
 
 
 def _misconfiguration() -> type[Exception]:

@@ -16,7 +16,6 @@ from al_lightning.clock import Clock
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.errors import DataError
 from al_lightning.estimate import trial
-from al_lightning.measures import MEASURES
 from al_lightning.plan import Plan, make_plan
 from al_lightning.run_folder import Round, RunFolder, read_json
 from al_lightning.streams import Stream, torch_seed
@@ -54,10 +53,10 @@ def run(cfg: DictConfig) -> Outcome:
     if earlier and covers(earlier, typed.al):
         print(f"{path} had been finished before: {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
-    _quiet_lightning()
+    quiet_lightning()
     data = build.load_data(settings)
     plan = make_plan(typed.al, len(data.pool))
-    device = build.check(settings, data)
+    device = build.check(settings, data, plan)
     pool = PoolDataModule(data, typed.batch_size, typed.al.pool_batch_size, typed.seed)
     console, mirror = ConsoleReporter(), build.make_mirror(settings)
     observers: list[Observer] = [console, mirror] if mirror else [console]
@@ -97,10 +96,10 @@ def dry_run(cfg: DictConfig) -> None:
         ConfigError, DataError: as :func:`run`.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
-    _quiet_lightning()
+    quiet_lightning()
     data = build.load_data(settings)
     plan = make_plan(typed.al, len(data.pool))
-    device = build.check(settings, data)
+    device = build.check(settings, data, plan)
     print(OmegaConf.to_yaml(cfg, resolve=True))
     print(f"{' round':>6} {'labels':>8} {'paid':>8} {'epochs':>8} {'steps':>8}")
     for number in range(plan.rounds + 1):
@@ -134,8 +133,7 @@ def _round(
             measures |= trainer.validate(model, pool.validation_batches(), verbose=False)[0]
     queries = [] if is_last else _answer(number, pool, choosing)
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": plan.n_paid(number)}
-    row |= {f"test/{name}": measures[f"test/{name}"] for name in MEASURES}
-    row |= {name: value for name, value in measures.items() if name.startswith("val/")}
+    row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
@@ -187,7 +185,7 @@ def _restore(pool: PoolDataModule, plan: Plan, rounds: Sequence[Round]) -> list[
     return kept
 
 
-def _quiet_lightning() -> None:
+def quiet_lightning() -> None:
     """Keep Lightning's hints off the screen: they speak of what the loop does on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -82,7 +82,7 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         try:
             (self.path / "rounds").mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a+b")  # noqa: SIM115  (open as long as the lock is held)
+            self._lock = (self.path / ".lock").open("a+b")
         except OSError as error:
             raise ConfigError(f"paths.output_root: cannot write to {self.path}: {error.strerror}") from error
         try:
@@ -129,7 +129,9 @@ class RunFolder:
         contents = {
             "measures.json": json.dumps(done.row, indent=2).encode(),
             "queries.csv": _to_csv(QUERY_COLUMNS, done.queries),
-            "confusion.csv": _to_csv(range(len(done.confusion)), [dict(enumerate(row)) for row in done.confusion.tolist()]),
+            "confusion.csv": _to_csv(
+                range(len(done.confusion)), [dict(enumerate(row)) for row in done.confusion.tolist()]
+            ),
             "masks.npz": _to_npz(labeled_since=done.labeled_since, val_mask=done.val_mask),
         }
         if done.weights is not None:
@@ -151,7 +153,9 @@ class RunFolder:
         """Write `rounds.csv` and `queries.csv` from the committed rounds."""
         rows = [round_.row for round_ in self.rounds]
         self._replace("rounds.csv", _to_csv(list(rows[0]) if rows else (), rows))
-        self._replace("queries.csv", _to_csv(QUERY_COLUMNS, [query for round_ in self.rounds for query in round_.queries]))
+        self._replace(
+            "queries.csv", _to_csv(QUERY_COLUMNS, [query for round_ in self.rounds for query in round_.queries])
+        )
 
     def _replace(self, name: str, data: bytes) -> None:
         part = self.path / f".{name}.part"

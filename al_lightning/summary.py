@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,9 +53,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
             "aubc": aubc(labels, accuracy),
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),
-            "seconds": {
-                phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")
-            },
+            "seconds": {phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")},
         }
     return summary | {
         "device": run.device,
@@ -78,8 +77,8 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        names = []
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from annotated_types import Ge
+from pydantic import Field
 from torch import Tensor
 
 from al_lightning.acquisition.pool import Pool
@@ -12,7 +12,7 @@ from al_lightning.acquisition.pool import Pool
 MAX_ITERATIONS = 300
 
 
-def boundary(pool: Pool, n_clusters: Annotated[int, Ge(2)]) -> Tensor:
+def boundary(pool: Pool, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
     """Minus the difference of the Euclidean distances to the second closest and the closest centroid; at most 0.
 
     The paper's k-means strategy. The features are clustered as they are, unscaled.

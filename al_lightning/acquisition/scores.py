@@ -7,7 +7,7 @@ import math
 from typing import Annotated
 
 import torch
-from annotated_types import Ge
+from pydantic import Field
 from torch import Tensor
 
 from al_lightning.acquisition.pool import Pool
@@ -33,7 +33,7 @@ def entropy(pool: Pool) -> Tensor:
     return _entropy(pool.log_probabilities)
 
 
-def bald(pool: Pool, mc_samples: Annotated[int, Ge(1)]) -> Tensor:
+def bald(pool: Pool, mc_samples: Annotated[int, Field(ge=1)]) -> Tensor:
     """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
 
     Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image

@@ -37,6 +37,6 @@ def top(pool: Pool, n: int, *, score: Callable[[Pool], Tensor]) -> Query:
 
 
 def uniform(pool: Pool, n: int) -> Query:
-    """n images uniformly at random."""
+    """N images uniformly at random."""
     drawn = torch.from_numpy(pool.rng.choice(len(pool), n, replace=False))
     return Query(pool.indices[drawn.to(pool.indices.device)])

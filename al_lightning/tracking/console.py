@@ -25,12 +25,12 @@ class ConsoleReporter:
         """Say what will run."""
         self._run = run
         plan, settings = run.plan, run.settings
-        last = plan.rounds
+        shape = " x ".join(map(str, (run.data.channels, *run.data.image_size)))
         self.console.print(
             f"[bold]{run.folder.name}[/bold]\n"
             f"  data      {settings['dataset']['name']}: pool {plan.pool_size}, test {len(run.data.test)}, "
-            f"{len(run.data.classes)} classes, {run.data.channels} x {run.data.image_size[0]} x {run.data.image_size[1]}\n"
-            f"  labels    {plan.n_labeled(0)} to {plan.n_labeled(last)} in {last} queries of {plan.query_size}"
+            f"{len(run.data.classes)} classes, {shape}\n"
+            f"  labels    {plan.n_labeled(0)} to {plan.n_labeled(plan.rounds)} in {plan.rounds} queries of {plan.query_size}"
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.device}\n  folder    {run.folder}"
         )

@@ -5,7 +5,7 @@ The folder is the truth: whatever goes wrong here is said in one line, and the r
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -84,7 +84,9 @@ class WandbMirror:
         except Exception as error:  # network, key, disk, W&B's own process: none of them may end a run that computes
             self._closed = True
             where = self._info.folder.parent / "wandb" / f"*run-*-{run_id(self._info)}"
-            print(f"W&B: the mirror stopped, the run does not: {error!r}; later: wandb sync {where}", file=sys.stderr)
+            print(
+                f"W&B: the mirror stopped, the run does not: {_line(error)}; later: wandb sync {where}", file=sys.stderr
+            )
             if self._run is not None:
                 with suppress(Exception):
                     self._run.finish(exit_code=1)
@@ -108,9 +110,10 @@ class WandbMirror:
             return
         import wandb
 
-        # Rounds are sent anew, so an offline folder of an earlier process would only double them.
-        set_aside(self._info)
-        wandb.setup(wandb.Settings(silent=True))
+        folders = (self._info.folder.parent / "wandb").glob(f"*run-*-{run_id(self._info)}")
+        earlier = {folder for folder in folders if folder.name.startswith("run-") or any(folder.glob("*.synced"))}
+        # Rounds are sent anew, so an unsynced folder of an earlier process would only double them.
+        set_aside(self._info, keep=earlier)
         try:
             if mode == "online" and not _logged_in():
                 raise wandb.Error("no API key: use `wandb login`")
@@ -118,13 +121,16 @@ class WandbMirror:
         except wandb.Error as error:
             if mode == "offline":
                 raise
+            wandb.teardown()  # W&B's process holds on to the id of the failed start
+            set_aside(self._info, keep=earlier)
             self._run = self._init("offline")
             folder = Path(self._run.dir).parent
-            print(f"W&B: not online: {error}; mirrored on disk, later: wandb sync {folder}", file=sys.stderr)
+            print(f"W&B: not online: {_line(error)}; mirrored on disk, later: wandb sync {folder}", file=sys.stderr)
 
     def _init(self, mode: str) -> "wandb.Run":
         import wandb
 
+        wandb.setup(wandb.Settings(silent=True))
         info, settings = self._info, self._info.settings
         names = [settings[group]["name"] for group in ("dataset", "model", "strategy")]
         run = wandb.init(
@@ -147,6 +153,7 @@ class WandbMirror:
                 save_code=False,
                 init_timeout=INIT_SECONDS,
                 finish_timeout=FINISH_SECONDS,
+                finish_timeout_raises=True,
             ),
         )
         for column in next(iter(self._pending.values())).row if self._pending else ():
@@ -186,7 +193,12 @@ def resolve_mode(configured: str | None) -> str:
     """
     mode = os.environ.get("WANDB_MODE") or configured
     if mode is None:
-        return "online" if _logged_in() else "offline"
+        import wandb
+
+        try:
+            return "online" if _logged_in() else "offline"
+        except wandb.Error:
+            return "online"  # there is a key, but a malformed one: going online will say so
     mode = {"run": "online", "dryrun": "offline"}.get(mode, mode)  # W&B's older names
     if mode not in MODES:
         raise ValueError(f"WANDB_MODE or logger.mode is {mode!r}; allowed: {', '.join(MODES)}")
@@ -198,14 +210,13 @@ def run_id(run: RunInfo) -> str:
     return sha256(f"{run.study}/{run.folder.name}".encode()).hexdigest()[:16]
 
 
-def set_aside(run: RunInfo) -> None:
-    """Move a run's offline folders that were not synced from `wandb` to `wandb-replaced`, both in the study."""
+def set_aside(run: RunInfo, keep: Set[Path]) -> None:
+    """Move a run's folders, but for those to keep, from `wandb` to `wandb-replaced`, both in the study."""
     study = run.folder.parent
-    for folder in (study / "wandb").glob(f"offline-run-*-{run_id(run)}"):
-        if not any(folder.glob("*.synced")):
-            replaced = study / "wandb-replaced"
-            replaced.mkdir(exist_ok=True)
-            folder.rename(replaced / folder.name)
+    for folder in {*(study / "wandb").glob(f"*run-*-{run_id(run)}")} - keep:
+        replaced = study / "wandb-replaced"
+        replaced.mkdir(exist_ok=True)
+        folder.rename(replaced / folder.name)
 
 
 def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,8 +241,9 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str) ->
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         for (row, column), count in np.ndenumerate(confusion):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize="small")
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize="small")
     canvas.draw()
     return PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
@@ -241,6 +253,10 @@ def _picture(pixels: np.ndarray) -> PIL.Image.Image:
     picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     factor = max(1, MIN_PIXELS // max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), PIL.Image.Resampling.NEAREST)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _logged_in() -> bool:

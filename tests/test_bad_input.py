@@ -1,0 +1,238 @@
+"""Whatever is typed, no traceback: exit code 2, a short message that names the key and what is allowed, nothing written."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+from al_lightning.__main__ import main
+
+FAST = {
+    "dataset": "digits",
+    "model": "cnn",
+    "model.width": "4",
+    "train.min_steps": "2",
+    "trainer.max_epochs": "1",
+    "al.rounds": "2",
+    "logger": "none",
+}
+
+
+class Ended(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs the command in this process, in an empty folder, with settings of a run of a second."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    monkeypatch.chdir(cwd)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
+    monkeypatch.delenv("AL_LIGHTNING_ALLOW", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+
+    def run(*arguments: str) -> Ended:
+        typed = {argument.lstrip("+~").split("=")[0] for argument in arguments}
+        settings = [f"{key}={value}" for key, value in FAST.items() if key not in typed]
+        monkeypatch.setattr(sys, "argv", ["al-lightning", *settings, *arguments])
+        GlobalHydra.instance().clear()
+        try:
+            code: object = main()
+        except SystemExit as error:
+            code = error.code
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+def assert_refused(ended: Ended, *fragments: str) -> None:
+    assert ended.code == 2, ended.err
+    lines = ended.err.splitlines()
+    assert len(lines) < 10
+    assert "Traceback" not in ended.err
+    assert ended.err.startswith("error: ")
+    for fragment in fragments:
+        assert fragment in ended.err
+    assert list(Path.cwd().iterdir()) == []
+
+
+SIZE = "must be a whole number of images, at least"
+REFUSED = [
+    # what does not exist: what does
+    ("dataset=mnits", "mnist, svhn"),
+    ("experiment=nope", "paper_baseline, quick"),
+    ("hydra/launcher=slurmy", "basic, joblib"),
+    ("trainr=cpu", "did you mean trainer?"),
+    ("sead=1", "did you mean seed?", "study, batch_size"),
+    ("al.query_sise=10", "did you mean al.query_size?", "initial_size, query_size, rounds"),
+    ("model.widht=4", "did you mean model.width?"),
+    ("dataset.augment.crup=3", "dataset.augment has: crop, flip"),
+    ("optimizer.learning_rate=1", "lr, weight_decay"),
+    ("model.stem=small", "model has: name, _target_, width, dropout"),  # a key of the other model
+    ("+unknown=1", "seed, study, batch_size"),
+    ("+al.unknown=1", "al has: initial_size, query_size"),
+    ("+strategy.unknown=1", "no such setting", "score"),
+    ("+dataset.augment.crup=3", "crop, flip"),
+    # of another type
+    ("batch_size=abc", "Integer"),
+    ("seed=1.5", "Integer"),
+    ("al.rounds=true", "Integer"),
+    ("al.initial_size=abc", "int, float"),
+    ("al=3", "ActiveLearning"),
+    ("dry_run=maybe", "bool"),
+    ("model.width=abc", "valid integer"),
+    ("optimizer.lr=abc", "valid number"),
+    ("dataset.augment.flip=maybe", "true or false"),
+    ("strategy.score=margin", "callable"),
+    ("strategy=null", "margin, random"),
+    ("~seed", "no value is set"),
+    ("~strategy.score", "score"),
+    ("~trainer.accelerator", "accelerator"),
+    ("+dataset._partial_=true", "_partial_"),
+    # out of range
+    ("al.initial_size=0", SIZE),
+    ("al.initial_size=1", "at least 2"),
+    ("al.initial_size=-3", SIZE),
+    ("al.initial_size=nan", SIZE),
+    ("al.initial_size=1.5", SIZE),
+    ("al.query_size=0", SIZE),
+    ("al.val_size=-1", SIZE),
+    ("al.rounds=-1", "at least 0"),
+    ("al.rounds=null", "al.budget=null"),
+    ("al.budget=0", "at least 1"),
+    ("al.n_clusters=1", "at least 2"),
+    ("al.mc_samples=0", "at least 1"),
+    ("al.pool_batch_size=0", "at least 1"),
+    ("batch_size=1", "at least 2"),
+    ("seed=-1", "from 0 to 4294967295"),
+    ("train.min_steps=-1", "at least 0"),
+    ("train.engine=fast", "plain"),
+    ("train.schedule=step", "constant, linear, cosine"),
+    ("trainer.max_epochs=0", "at least 1"),
+    ("trainer.max_epochs=1.5", "whole number"),
+    ("trainer.devices=2", "must be 1"),
+    ("trainer.precision=abc", "32-true"),
+    ("model.width=0", "greater than or equal to 1"),
+    ("model.dropout=1", "from 0 to below 1"),
+    ("model.dropout=nan", "from 0 to below 1"),
+    ("dataset.augment.crop=-1", "at least 0"),
+    # sizes that do not fit the pool of 1,437
+    ("al.initial_size=2000", "the pool has 1437"),
+    ("al.val_size=1430", "the pool has 1437"),
+    ("al.rounds=71", "at most 70 rounds fit"),
+    ("al.budget=10", "already cost 20 labels"),
+    # Hydra's own
+    ("foo", "key=value"),
+    ("al.rounds=[1,", "key=value"),
+    ("al.rounds=${nope}", "'nope' not found"),
+    ("study=${oc.env:AL_LIGHTNING_NO_SUCH}", "'AL_LIGHTNING_NO_SUCH' not found"),
+    # names of folders
+    ("study=a/b", "letters, digits"),
+    ("study=..", "letters, digits"),
+    ("study=", "letters, digits"),
+    ("study='a=b'", "letters, digits"),
+    ("study='a,b'", "letters, digits"),
+    ("strategy.name=a/b", "letters, digits"),
+]
+
+
+@pytest.mark.parametrize(("argument", "allowed"), [(argument, allowed) for argument, *allowed in REFUSED])
+def test_a_setting_that_cannot_work_is_refused(command, argument: str, allowed: list[str]) -> None:
+    key, _, value = argument.lstrip("+~").partition("=")
+    assert_refused(command(argument), key, *allowed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["strategy=kmeans", "strategy.score.n_clusters=1"], ["strategy.score.n_clusters=1", "2"]),
+        (["strategy=bald", "strategy.score.mc_samples=0"], ["strategy.score.mc_samples=0", "1"]),
+        (["strategy=kmeans", "strategy.score.n_clusters=${al.nope}"], ["strategy.score.n_clusters", "'al.nope'"]),
+        (["strategy=kmeans", "al.n_clusters=1400"], ["al.n_clusters=1400", "1397"]),  # unlabeled in the last query
+        (["optimizer.lr=-1"], ["optimizer", "learning rate: -1"]),
+        (["optimizer=sgd", "optimizer.momentum=-1"], ["optimizer", "momentum value: -1"]),
+        (["trainer.accelerator=abc"], ["trainer", "auto", "cpu"]),
+        (["logger=wandb", "logger.mode=abc"], ["logger.mode", "online, offline, disabled"]),
+        (["dataset=folder"], ["dataset.root", "no value is set"]),
+        (["dataset=folder", "dataset.root=/no/such"], ["dataset.root=/no/such", "<root>/<class>/"]),
+        (["study=a=b"], ["study=a=b"]),
+        (["study=a,b"], ["study=a,b"]),
+    ],
+    ids=" ".join,
+)
+def test_settings_that_cannot_work_are_refused(command, arguments: list[str], fragments: list[str]) -> None:
+    assert_refused(command(*arguments), *fragments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(command) -> None:
+    assert_refused(command("trainer=gpu"), "trainer.accelerator=gpu", "cpu or auto")
+
+
+def test_a_folder_of_one_class_is_refused(command, tmp_path: Path) -> None:
+    (tmp_path / "one" / "cat").mkdir(parents=True)
+    for shade in range(5):
+        Image.new("L", (8, 8), shade).save(tmp_path / "one" / "cat" / f"{shade}.png")
+    assert_refused(command("dataset=folder", f"dataset.root={tmp_path / 'one'}"), "dataset.root=", "at least 2 classes")
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_refused(command(f"paths.output_root={tmp_path / 'file' / 'runs'}"), "paths.output_root")
+
+
+def test_fewer_clusters_than_classes_run_with_a_warning(command) -> None:
+    ended = command("strategy=kmeans", "al.n_clusters=5", "al.rounds=1")
+    assert ended.code == 0
+    assert "al.n_clusters=5" in ended.out + ended.err
+
+
+# --- targets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "argument"),
+    [
+        ("strategy._target_", "strategy._target_=os.system"),
+        ("strategy.score._target_", "strategy.score._target_=os.system"),
+        ("strategy.score._target_", "strategy.score={_target_:torch.hub.load,_partial_:true}"),
+        ("dataset._target_", "dataset._target_=torch.load"),
+        ("model._target_", "model._target_=builtins.eval"),
+        ("model._target_", "model._target_=al_lightning.acquisition.scores.torch.load"),
+        ("dataset._target_", "dataset._target_=al_lightning.data.sources.Path"),
+        ("dataset._target_", "dataset._target_=al_lightning.data.sources._part"),
+        ("dataset._target_", "dataset._target_=al_lightning.run_folder.RunFolder"),
+        ("dataset._target_", "dataset._target_=null"),
+        ("optimizer._target_", "optimizer._target_=subprocess.run"),
+        ("trainer.callbacks[0]._target_", "+trainer.callbacks=[{_target_:os.system,command:'touch pwned'}]"),
+        ("strategy.score.x[1].a._target_", "+strategy.score.x=[1,{a:{_target_:builtins.eval}}]"),
+    ],
+)
+def test_only_listed_targets_are_called(command, key: str, argument: str) -> None:
+    assert_refused(command(argument), key, "AL_LIGHTNING_ALLOW=your_package")
+
+
+def test_a_users_own_package_is_called_when_the_environment_names_it(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_lab.py").write_text("def brightness(pool):\n    return pool.features.mean(1)\n")
+    strategy = tmp_path / "conf" / "strategy" / "brightness.yaml"
+    strategy.parent.mkdir(parents=True)
+    strategy.write_text(
+        "name: brightness\n_target_: al_lightning.acquisition.select.top\n_partial_: true\n"
+        "score:\n  _target_: my_lab.brightness\n  _partial_: true\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)  # as PYTHONPATH does
+    arguments = ("--config-dir", str(tmp_path / "conf"), "strategy=brightness", "al.rounds=1")
+    assert_refused(command(*arguments), "strategy.score._target_=my_lab.brightness", "AL_LIGHTNING_ALLOW")
+    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "other,my_lab")
+    assert command(*arguments).code == 0
+    (folder,) = Path("multirun_outputs/default").glob("digits-cnn-brightness-s0-*")
+    assert len((folder / "rounds.csv").read_text().splitlines()) == 1 + 2

@@ -1,0 +1,181 @@
+"""Every file in conf/: it composes, what it names can be made, its keys are explained, its protocol is what it says."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from al_lightning import build, config
+from al_lightning.data.sources import digits
+from al_lightning.errors import ConfigError, DataError
+from al_lightning.plan import make_plan, to_images
+
+CONF = Path(__file__).parents[1] / "conf"
+OPTIONS = {
+    group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in sorted(CONF.iterdir()) if group.is_dir()
+}
+POOL = {"mnist": 60_000, "cifar10": 50_000, "digits": 1_437}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What an experiment file promises: the sizes on each data set, its sweep, and settings that make it what it is."""
+
+    sizes: dict[str, tuple[int, int, int, int]]  # initial set, query, fits, labels of the last fit
+    settings: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, list[Any]] = field(default_factory=dict)
+
+
+PAPER = {
+    "model.name": "resnet18",
+    "model.stem": "imagenet",
+    "model.dropout": 0.5,
+    "optimizer.name": "adam",
+    "optimizer.lr": 5e-4,
+    "batch_size": 64,
+    "trainer.max_epochs": 100,
+    "train.min_steps": 0,
+    "train.schedule": "constant",
+    "al.val_size": 0,
+    "al.mc_samples": 100,
+}
+EXPECTED = {
+    "paper": Protocol(
+        {"mnist": (60, 60, 150, 9_000), "cifar10": (50, 50, 150, 7_500)},
+        {**PAPER, "al.n_clusters": 12, "study": "paper"},
+    ),
+    "paper_baseline": Protocol(
+        {"mnist": (9_000, 60, 1, 9_000), "cifar10": (7_500, 50, 1, 7_500)},
+        {**PAPER, "strategy.name": "random", "study": "paper"},  # in one study, to be compared
+    ),
+    "training_size": Protocol(
+        {"mnist": (60, 60, 1, 60)},
+        {**PAPER, "strategy.name": "random", "study": "training_size"},
+        {"al.initial_size": [100, *range(500, 5_501, 500)]},
+    ),
+    "n_clusters": Protocol(
+        {"mnist": (60, 60, 150, 9_000)},
+        {**PAPER, "strategy.name": "kmeans", "study": "n_clusters"},
+        {"al.n_clusters": [10, 12, 15, 20, 25]},
+    ),
+    "quick": Protocol({"digits": (20, 20, 10, 200)}, {"model.name": "cnn", "train.min_steps": 100, "study": "quick"}),
+}
+
+
+def composed(*overrides: str, hydra: bool = False) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides), return_hydra_config=hydra)
+
+
+def option_files(*groups: str) -> list[tuple[str, str]]:
+    return [(group, option) for group in groups for option in OPTIONS[group]]
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("group", "option"), option_files(*OPTIONS))
+def test_every_option_composes_into_a_valid_configuration(group: str, option: str, tmp_path: Path) -> None:
+    cfg = composed(f"{group}={option}", *([f"dataset.root={tmp_path}"] if option == "folder" else []))
+    typed = config.typed(cfg)
+    assert (typed.experiment if group == "experiment" else getattr(typed, group)["name"]) == option
+    assert re.fullmatch(rf".*-s0-{config.fingerprint(cfg)}", config.run_name(cfg))
+
+
+@pytest.mark.parametrize(("group", "option"), option_files("strategy", "model", "optimizer", "trainer", "logger"))
+def test_every_option_makes_its_objects(group: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    settings = config.resolved(composed(*({"model=cnn", "logger=none"} - {f"{group}=none"}), f"{group}={option}"))
+    if (group, option) == ("trainer", "gpu") and not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
+            build.check(settings, digits())
+    else:
+        build.check(settings, digits())
+        made = build.make_mirror(settings) if group == "logger" else build.make_strategy(settings)
+        assert callable(made) or type(made).__name__ == "WandbMirror" or option == "none"
+
+
+@pytest.mark.parametrize("option", OPTIONS["dataset"])
+def test_every_data_set_loads_or_says_which_files_it_needs(option: str, tmp_path: Path) -> None:
+    for name in ("0", "1"):
+        (tmp_path / name).mkdir()
+        for shade in range(5):
+            Image.new("RGB", (9, 9), (shade, int(name), 0)).save(tmp_path / name / f"{shade}.png")
+    node = config.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}"))["dataset"]
+    if option == "digits":
+        del node["root"]
+    if "download" in node:
+        with pytest.raises(DataError, match=f"{option}: files are missing in {tmp_path}"):
+            build.load_data({"dataset": {**node, "download": False}})
+    else:
+        assert len(build.load_data({"dataset": node}).pool) in (1_437, 8)
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
+def test_every_key_is_explained(file: Path) -> None:
+    """By a comment on its line, or above the block of lines that it is in; in config.yaml on its line."""
+    section, explained, bare = "", False, []
+    for line in file.read_text().splitlines():
+        text = line.strip()
+        if text.startswith("#"):
+            explained = explained or not text.startswith("# @package")
+        elif not text:
+            explained = False
+        else:
+            section = section if line[0] in " -" else text.split(":")[0]
+            is_leaf = not re.search(r"^- |:(\s+#.*)?$", text)
+            enough = " # " in text or (explained and file.name != "config.yaml")
+            if is_leaf and not enough and section not in ("defaults", "hydra"):
+                bare.append(text)
+    assert not bare
+
+
+# --- experiments ----------------------------------------------------------------------------------------------------
+
+
+def test_every_experiment_states_its_protocol_here() -> None:
+    assert sorted(EXPECTED) == OPTIONS["experiment"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "dataset"), [(name, dataset) for name, protocol in EXPECTED.items() for dataset in protocol.sizes]
+)
+def test_an_experiment_has_the_protocol_that_it_promises(experiment: str, dataset: str) -> None:
+    protocol = EXPECTED[experiment]
+    cfg = composed(f"experiment={experiment}", f"dataset={dataset}")
+    plan = make_plan(config.typed(cfg).al, POOL[dataset])
+    fits = plan.rounds + 1
+    assert (plan.initial_size, plan.query_size, fits, plan.n_labeled(plan.rounds)) == protocol.sizes[dataset]
+    assert {key: OmegaConf.select(cfg, key) for key in protocol.settings} == protocol.settings
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_the_baseline_trains_on_as_many_labels_as_the_last_round_of_the_paper(dataset: str) -> None:
+    paper, baseline = (
+        make_plan(config.typed(composed(f"experiment={name}", f"dataset={dataset}")).al, POOL[dataset])
+        for name in ("paper", "paper_baseline")
+    )
+    assert baseline.n_labeled(baseline.rounds) == paper.n_labeled(paper.rounds)
+
+
+@pytest.mark.parametrize("experiment", OPTIONS["experiment"])
+def test_an_experiment_sweeps_over_what_it_promises(experiment: str) -> None:
+    hydra = composed(f"experiment={experiment}", hydra=True).hydra
+    params = {key: str(values).split(",") for key, values in (hydra.sweeper.params or {}).items()}
+    expected = EXPECTED[experiment].sweep
+    assert params == {key: [str(value) for value in values] for key, values in expected.items()}
+    assert (hydra.mode is not None and hydra.mode.name == "MULTIRUN") == bool(expected)
+    for key, values in expected.items():
+        for value in values:
+            al = config.typed(composed(f"experiment={experiment}", f"{key}={value}")).al
+            plan = make_plan(al, POOL["mnist"])
+            assert getattr(al, key.removeprefix("al.")) == value
+            assert plan.n_labeled(0) == to_images(al.initial_size, POOL["mnist"])

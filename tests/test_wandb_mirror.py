@@ -1,0 +1,299 @@
+import csv
+import json
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+import wandb
+
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.plan import Plan
+from al_lightning.run_folder import Round, RunFolder, committed
+from al_lightning.tracking import RunInfo
+from al_lightning.tracking.wandb_mirror import WandbMirror, draw_confusion, resolve_mode, run_id
+
+N_ROUNDS = 4
+MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
+GROUPS = {"dataset": {"name": "tiny", "root": "data"}, "model": {"name": "cnn"}}
+STRATEGY = {"name": "margin", "score": {"n_clusters": 12}}
+SETTINGS = {"seed": 3, "al": {"query_size": 4, "budget": None}, "strategy": STRATEGY} | GROUPS
+SORTED_BY = {"n_labeled": 17, "aubc": 2 / 3, "labels_to_90": 11.5, "labels_to_95": None}
+SUMMARY = SORTED_BY | {"state": "finished", "final": {"acc": 0.75, "nll": 0.5}, "versions": {"torch": "2"}}
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+def make_round(number: int) -> Round:
+    generator = np.random.default_rng(number)
+    row = {"round": number, "n_labeled": 5 + 4 * number, "n_paid": 7 + 4 * number}
+    row |= {f"test/{name}": float(generator.random()) for name in MEASURES}
+    row |= {"val/acc": 1 / 3, "seconds/fit": 1.25 + number, "seconds/other": 0.0}
+    if number == 0:
+        row["test/auroc"] = math.nan
+    last = number == N_ROUNDS - 1
+    queries = [
+        {
+            "round": number,
+            "rank": i,
+            "index": 4 * number + i,
+            "id": f"i{i}",
+            "score": 0.5,
+            "label": i % 2,
+            "predicted": 1,
+        }
+        for i in range(0 if last else 4)
+    ]
+    confusion = generator.integers(0, 9, (2, 2))
+    return Round(row, queries, confusion, np.zeros(20, np.int64), np.zeros(20, bool))
+
+
+def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
+    part = ImageSet(torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte(), torch.arange(20) % 2, ["i"] * 20)
+    plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
+    data = ImageData(part, part, ("cat", "dog"))
+    return RunInfo(path, path.parent.name, SETTINGS, plan, data, "f" * 16, "cpu", rounds)
+
+
+def make_mirror(mode: str | None = "offline", images: int = 2) -> WandbMirror:
+    return WandbMirror(project="test", entity=None, mode=mode, tags=["mine", "x" * 80], images=images)
+
+
+def mirrored_run(path: Path, mirror: WandbMirror, upto: int = N_ROUNDS) -> RunInfo:
+    """Go on with a run up to some number of rounds, committed and mirrored; `finish` is left to the caller."""
+    with RunFolder(path) as folder:
+        info = make_info(path, tuple(folder.rounds))
+        mirror.start(info)
+        for number in range(len(folder.rounds), upto):
+            folder.commit(make_round(number))
+            mirror.round(folder.rounds[-1])
+    return info
+
+
+def records(info: RunInfo) -> dict[str, list[dict]]:
+    """Records by type of the one log of a run that has not been set aside."""
+    [log] = (info.folder.parent / "wandb").glob(f"*run-*-{run_id(info)}/run-{run_id(info)}.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+    by_type: dict[str, list[dict]] = {}
+    for record in map(json.loads, subprocess.check_output(command, text=True).splitlines()):
+        by_type.setdefault(record["type"], []).append(record[record["type"]])
+    return by_type
+
+
+def assert_history_is_rounds_csv(info: RunInfo, history: list[dict]) -> None:
+    with (info.folder / "rounds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [entry["step"]["num"] for entry in history] == [int(row["round"]) for row in rows]
+    for row, entry in zip(rows, history, strict=True):
+        logged = {
+            key: value for key, value in entry["item"].items() if not key.startswith(("_", "confusion.", "queries."))
+        }
+        assert set(logged) == set(row)
+        np.testing.assert_array_equal(
+            [float(logged[column]) for column in row], [float(value) for value in row.values()]
+        )
+
+
+def summary_of(log: dict[str, list[dict]]) -> dict:
+    return {key: value for part in log["summary"] for key, value in part["update"].items()}
+
+
+def test_offline_log_holds_the_run(tmp_path, capfd):
+    before = dict(os.environ)
+    mirror = make_mirror()
+    info = mirrored_run(tmp_path / "multirun" / "study a" / "tiny-cnn-margin-s3-01234567", mirror)
+    mirror.finish("finished", SUMMARY)
+    mirror.finish("failed", {})
+    # WANDB_SERVICE is how wandb finds its own process again.
+    assert {**os.environ, "WANDB_SERVICE": ""} == {**before, "WANDB_SERVICE": ""}
+    assert wandb.run is None
+    assert capfd.readouterr() == ("", "")
+
+    log = records(info)
+    assert_history_is_rounds_csv(info, log["history"])
+    assert [entry.get("exit_code", 0) for entry in log["exit"]] == [0]  # a zero may be left out
+
+    [run] = log["run"]
+    assert run["run_group"] == "study a" and run["display_name"] == info.folder.name and run["project"] == "test"
+    assert sorted(run["tags"]) == ["cnn", "margin", "mine", "tiny", "x" * 64]
+    config = run["config"]["update"]
+    assert (config["dataset"], config["model"], config["strategy"], config["seed"]) == ("tiny", "cnn", "margin", 3)
+    assert config["dataset.name"] == "tiny" and config["al.query_size"] == 4
+    assert config["strategy.score.n_clusters"] == 12 and config["al.budget"] is None
+
+    columns = [column for column in make_round(0).row if "/" in column]
+    axes = {metric["name"]: metric["step_metric"] for metric in log["metric"] if "name" in metric}
+    assert axes == dict.fromkeys(columns, "n_labeled")
+
+    expected = SORTED_BY | {"final/acc": 0.75, "final/nll": 0.5, "state": "finished"}
+    assert expected.items() <= summary_of(log).items()
+
+    first, last = log["history"][0]["item"], log["history"][-1]["item"]
+    assert first["queries.captions"] == ["cat / dog", "dog / dog"]
+    assert "queries.captions" not in last
+    [folder] = (info.folder.parent / "wandb").glob("offline-run-*")
+    with PIL.Image.open(folder / "files" / first["queries.filenames"][1]) as picture:
+        pixels = np.asarray(picture)[::16, ::16].transpose(2, 0, 1)  # enlarged from 4 to 64 pixels
+    np.testing.assert_array_equal(pixels, info.data.pool.images[1])
+
+
+def test_failed_before_the_first_round(tmp_path):
+    mirror, info = make_mirror(), make_info(tmp_path / "study" / "run")
+    mirror.start(info)
+    mirror.finish("failed", {"state": "failed"})
+    log = records(info)
+    assert log["exit"] == [{"exit_code": 1}]
+    assert summary_of(log)["state"] == "failed" and "history" not in log
+
+
+def killed(path: Path) -> None:
+    mirrored_run(path, make_mirror(), upto=2)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_run_is_replayed(tmp_path, monkeypatch):
+    path = tmp_path / "study" / "run"
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
+    process = multiprocessing.get_context("spawn").Process(target=killed, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and len(committed(path)) == 2
+
+    mirror = make_mirror()
+    info = mirrored_run(path, mirror)
+    mirror.finish("finished", SUMMARY)
+    log = records(info)  # of the only folder
+    assert_history_is_rounds_csv(info, log["history"])
+    assert all("confusion.path" in entry["item"] for entry in log["history"])
+    assert all("queries.count" in entry["item"] for entry in log["history"][:-1])
+    assert len(list((path.parent / "wandb-replaced").glob(f"offline-run-*-{run_id(info)}"))) == 1
+
+
+class Server:
+    """What a mirror sees of a run that is online."""
+
+    def __init__(self, starting_step: int = 0, fails: bool = False) -> None:
+        self.starting_step, self.fails = starting_step, fails
+        self.logged, self.exits, self.summary = [], [], {}
+        self.dir = "study/wandb/offline-run-1-x/files"
+
+    def init(self, **arguments) -> "Server":
+        if self.fails and arguments["mode"] == "online":
+            raise wandb.Error("no route\nto host")
+        self.arguments = arguments
+        return self
+
+    def define_metric(self, name: str, step_metric: str) -> None: ...
+
+    def log(self, contents: dict, step: int, commit: bool) -> None:
+        self.logged.append((step, contents["round"]))
+
+    def finish(self, exit_code: int) -> None:
+        self.exits.append(exit_code)
+
+
+def replayed(tmp_path, monkeypatch, server: Server, has_key: bool = True) -> None:
+    monkeypatch.setattr(wandb, "setup", lambda settings: None)
+    monkeypatch.setattr(wandb, "login", lambda **_: has_key)
+    monkeypatch.setattr(wandb, "init", server.init)
+    monkeypatch.setattr(wandb, "teardown", lambda: None)
+    path = tmp_path / "study" / "run"
+    mirrored_run(path, make_mirror("disabled"), upto=3)
+    mirror = make_mirror("online")
+    mirrored_run(path, mirror)
+    mirror.finish("interrupted", {})
+
+
+def test_online_sends_what_the_server_lacks(tmp_path, monkeypatch):
+    server = Server(starting_step=2)
+    replayed(tmp_path, monkeypatch, server)
+    assert server.arguments["mode"] == "online" and server.arguments["resume"] == "allow"
+    assert server.logged == [(2, 2), (3, 3)]
+    assert server.exits == [1]
+
+
+@pytest.mark.parametrize(
+    ("fails", "has_key", "reason"), [(True, True, "no route to host"), (False, False, "no API key")]
+)
+def test_goes_on_offline_where_online_cannot_be_had(tmp_path, monkeypatch, capsys, fails, has_key, reason):
+    server = Server(fails=fails)
+    replayed(tmp_path, monkeypatch, server, has_key)
+    assert server.arguments["mode"] == "offline"
+    assert server.logged == [(number, number) for number in range(N_ROUNDS)]
+    [line] = capsys.readouterr().err.splitlines()
+    assert reason in line and "wandb sync study/wandb/offline-run-1-x" in line
+
+
+def test_an_error_ends_the_mirror_and_not_the_run(tmp_path, monkeypatch, capsys):
+    server = Server()
+    monkeypatch.setattr(server, "log", lambda *_, **__: 1 / 0)
+    replayed(tmp_path, monkeypatch, server)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "mirror stopped" in line and "division" in line
+    assert server.exits == [1] and len(committed(tmp_path / "study" / "run")) == N_ROUNDS
+
+
+def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setattr(wandb, "setup", lambda settings: 1 / 0)
+    mirror = make_mirror("online")
+    mirrored_run(tmp_path / "study" / "run", mirror)
+    mirror.finish("finished", SUMMARY)
+    assert not (tmp_path / "study" / "wandb").exists() and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("env", "configured", "has_key", "mode"),
+    [
+        (None, None, False, "offline"),
+        (None, None, True, "online"),
+        (None, "offline", True, "offline"),
+        (None, "disabled", True, "disabled"),
+        ("", None, True, "online"),
+        ("offline", "online", True, "offline"),
+        ("online", "offline", False, "online"),
+        ("disabled", "online", True, "disabled"),
+        ("dryrun", None, True, "offline"),
+    ],
+)
+def test_mode(monkeypatch, env, configured, has_key, mode):
+    if env is not None:
+        monkeypatch.setenv("WANDB_MODE", env)
+    monkeypatch.setattr(wandb, "setup", lambda settings: None)
+    monkeypatch.setattr(wandb, "login", lambda **_: has_key)
+    assert resolve_mode(configured) == mode
+
+
+def test_unknown_mode(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(ValueError, match=r"'ofline'; allowed: online, offline, disabled"):
+        resolve_mode(None)
+
+
+def test_key_is_found_without_a_word(tmp_path):
+    script = (
+        "import os; from al_lightning.tracking.wandb_mirror import resolve_mode as mode; first = mode(None);"
+        "os.environ['WANDB_API_KEY'] = 'a' * 40; print(first, mode(None))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    environment |= {"HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("offline online\n", "")
+
+
+@pytest.mark.parametrize("n_classes", [2, 30])
+def test_confusion_shows_the_diagonal(n_classes):
+    image = draw_confusion(np.eye(n_classes, dtype=np.int64), [f"class {i}" for i in range(n_classes)], "title")
+    assert image.size == (640, 640) and len(image.getcolors(640 * 640) or []) > 2
