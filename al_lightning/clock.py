@@ -22,7 +22,7 @@ class Clock:
 
     def restart(self) -> None:
         """Set every phase to zero."""
-        self._seconds = dict.fromkeys((*PHASES, "other"), 0.0)
+        self._seconds: dict[str, float] = dict.fromkeys((*PHASES, "other"), 0.0)
         self._since = self._now()
 
     @contextmanager

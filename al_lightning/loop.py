@@ -127,7 +127,7 @@ def _round(
     with clock.phase("fit"):
         trainer.fit(model, datamodule=pool)
     with clock.phase("test"):
-        measures = trainer.test(model, datamodule=pool, verbose=False)[0]
+        measures = dict(trainer.test(model, datamodule=pool, verbose=False)[0])
         confusion = model.confusion.cpu().numpy()
         if plan.val_size:
             measures |= trainer.validate(model, pool.validation_batches(), verbose=False)[0]

@@ -58,9 +58,7 @@ class Classifier(LightningModule):
         self.backbone = backbone.module
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.n_features, n_classes)
-        mean, deviation = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in statistics)
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
+        self.mean, self.deviation = (nn.Buffer(255 * torch.tensor(values).view(1, -1, 1, 1)) for values in statistics)
         self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
         self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
         self._outputs: list[tuple[Tensor, Tensor]] = []

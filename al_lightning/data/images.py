@@ -73,6 +73,6 @@ class ImageData:
         for part in (self.pool, self.test):
             for tensor in (part.images, part.labels):
                 digest.update(repr(tuple(tensor.shape)).encode())
-                digest.update(tensor.contiguous().numpy())
+                digest.update(tensor.contiguous().numpy().data)
         digest.update("\0".join(self.classes).encode())
         return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ def series(rounds: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]
     Random comes first, as the reference.
     """
     for dataset, rows in rounds.groupby("dataset"):
-        named = {strategy + variant: runs for (strategy, variant), runs in rows.groupby(["strategy", "variant"])}
+        named = dict(iter(rows.groupby(rows["strategy"] + rows["variant"])))
         yield str(dataset), dict(sorted(named.items(), key=lambda item: (not item[0].startswith(REFERENCE), item[0])))
 
 
@@ -49,8 +50,9 @@ def _areas_text(curves: dict[str, pd.DataFrame]) -> str:
     lines = ["In brackets: seeds. ±: 95% t interval of the mean over seeds."] if len(by_seed) else []
     for name, values in by_seed.items():
         line = f"AUBC {name}: {values.mean():.4f}"
-        difference = paired(values, by_seed[REFERENCE]) if REFERENCE in by_seed and name != REFERENCE else None
-        if difference:
+        reference = by_seed.get(REFERENCE)
+        difference = paired(values, reference) if reference is not None and name != REFERENCE else None
+        if difference is not None:
             line += f", by seed {difference} over {REFERENCE}"
         lines.append(line)
     return "\n".join(lines)
@@ -81,7 +83,7 @@ def draw(rounds: pd.DataFrame, file: Path) -> None:
     figure.savefig(file, dpi=150)
 
 
-def _label_ends(axes, ends: list[tuple[float, float, str, str]]) -> None:
+def _label_ends(axes: Any, ends: list[tuple[float, float, str, str]]) -> None:
     """Write each name at the right of its line's end, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
     gap, below = 0.05 * (high - low), -float("inf")

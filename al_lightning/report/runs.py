@@ -65,9 +65,10 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 
 def _name_variants(tables: list[pd.DataFrame], settings: list[dict[str, Any]]) -> None:
-    groups: dict[tuple[str, str], list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for position, table in enumerate(tables):
-        groups.setdefault((table["dataset"][0], table["strategy"][0]), []).append(position)
+        key = f"{table['dataset'].iloc[0]}/{table['strategy'].iloc[0]}"
+        groups.setdefault(key, []).append(position)
     for positions in groups.values():
         keys = sorted({key for position in positions for key in settings[position]})
         for key in keys:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from al_lightning.measures import aubc
@@ -20,7 +21,7 @@ class Interval:
         return f"{self.mean:.4f} ± {self.half_width:.4f}" if self.n > 1 else f"{self.mean:.4f}"
 
 
-def interval(values: "np.ndarray | pd.Series") -> Interval:
+def interval(values: npt.ArrayLike) -> Interval:
     """Mean and half width of the two-sided 95% t interval of independent values."""
     from scipy.stats import t
 
@@ -54,4 +55,4 @@ def areas(rows: pd.DataFrame) -> pd.Series:
 def paired(a: pd.Series, b: pd.Series) -> Interval | None:
     """Difference a - b over the seeds that both have; None where they share none."""
     common = a.index.intersection(b.index)
-    return interval((a[common] - b[common]).to_numpy()) if len(common) else None
+    return interval(a[common] - b[common]) if len(common) else None

@@ -30,7 +30,7 @@ class ConsoleReporter:
             f"[bold]{run.folder.name}[/bold]\n"
             f"  data      {settings['dataset']['name']}: pool {plan.pool_size}, test {len(run.data.test)}, "
             f"{len(run.data.classes)} classes, {shape}\n"
-            f"  labels    {plan.n_labeled(0)} to {plan.n_labeled(plan.rounds)} in {plan.rounds} queries of {plan.query_size}"
+            f"  labels    {plan.n_labeled(0)} and {plan.rounds} queries of {plan.query_size}: {plan.n_labeled(plan.rounds)} at last"
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.device}\n  folder    {run.folder}"
         )
@@ -102,7 +102,7 @@ class _FitBar(pl.Callback):
     def __init__(self, make: Callable[[], Callable[[int], None]]) -> None:
         self._update = make()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *unused: Any, **also_unused: Any) -> None:
         self._update(trainer.global_step)
 
 
