@@ -9,7 +9,7 @@ UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/
 RUN    ?= experiment=quick study=demo strategy=random,margin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types clean install lock wheel
+.PHONY: help run test lint types bench faults clean install lock wheel
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -28,6 +28,12 @@ lint: $(STAMP) ## check style and format with ruff
 
 types: $(STAMP) ## check types with pyright
 	$(PY) -m pyright
+
+bench: $(STAMP) ## measure start-up and memory, rewrite benchmarks/RESULTS.md
+	$(PY) benchmarks/startup.py
+
+faults: $(STAMP) ## kill runs between and inside of rounds and compare them with uninterrupted ones
+	$(PY) -m pytest -m faults
 
 clean: ## remove caches, build and dist; keep .venv and multirun_outputs
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis *.egg-info

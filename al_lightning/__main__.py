@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 
 from al_lightning import config, explain, sweep
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.run_folder import LockedError
 
 
 @hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")
@@ -35,10 +34,12 @@ def job(cfg: DictConfig) -> float | None:
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
     state, folder, aubc, message = "failed", "", None, ""
     try:
-        state, folder, aubc = _run(cfg)
-    except LockedError as error:
-        shared = error.holder.get("sweep") == os.environ[sweep.SWEEP_VARIABLE]
-        state, message = ("same" if shared else "failed"), str(error)
+        config.typed(cfg)
+        folder = str(config.run_folder(cfg))
+        if sweep.claim(folder):
+            state, folder, aubc = _run(cfg)
+        else:
+            state = "same"
     except UserError as error:
         state, message = ("refused" if isinstance(error, ConfigError) else "failed"), str(error)
     except Exception as error:
@@ -77,6 +78,10 @@ def main() -> int:
             if "debug=true" in sys.argv:
                 traceback.print_exc()
             return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
+        except ValueError as error:
+            if not str(error).startswith("Config group override"):  # Hydra's, for group=null
+                raise
+            return _say(f"{error}: choose one of a group's options", ConfigError.exit_code)
         except KeyboardInterrupt:
             return 130
         finally:

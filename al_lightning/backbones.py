@@ -1,6 +1,7 @@
 """Networks from images to features. A new one is a function here, or in your own package, and a file in conf/model."""
 
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Annotated, Literal
 from urllib.error import URLError
 
@@ -59,7 +60,7 @@ def resnet18(
         raise ConfigError("model.stem=small: the pretrained weights need the stem that they come with: imagenet")
     network = torchvision_resnet18(weights=None)
     if pretrained:
-        network.load_state_dict(_imagenet_weights())
+        _load_imagenet_weights(network)
     if stem == "small":
         network.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1, bias=False)
         network.maxpool = nn.Identity()  # type: ignore[assignment]
@@ -101,15 +102,15 @@ def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Fie
     return Backbone(module, n_features)
 
 
-def _imagenet_weights() -> dict[str, torch.Tensor]:
+def _load_imagenet_weights(network: nn.Module) -> None:
     from torchvision.models import ResNet18_Weights
 
     weights = ResNet18_Weights.IMAGENET1K_V1
+    file = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rsplit('/', 1)[1]}"
     try:
-        return weights.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:
-        file = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rsplit('/', 1)[1]}"
+        network.load_state_dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    except (URLError, OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"model.pretrained=true: the weights could not be downloaded ({error}). "
-            f"Put {weights.url} there by hand: {file}"
+            f"model.pretrained=true: no weights: {type(error).__name__}: {reason}. Put {weights.url} there: {file}"
         ) from error

@@ -4,15 +4,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.select import Query
+from al_lightning.clock import Clock
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
-from al_lightning.instantiate import instantiate
+from al_lightning.instantiate import instantiate, refusals
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.streams import Stream, torch_seed
@@ -28,12 +30,12 @@ def load_data(settings: Settings) -> ImageData:
 
 def make_strategy(settings: Settings) -> Callable[[Pool, int], Query]:
     """The strategy, its settings bound."""
-    return instantiate("strategy", settings["strategy"])
+    return instantiate("strategy", settings["strategy"], partial=True)
 
 
 def make_mirror(settings: Settings) -> Observer | None:
     """The mirror of the run, or None with `logger=none`."""
-    return instantiate("logger", settings["logger"])
+    return instantiate("logger", settings["logger"]) if "_target_" in settings["logger"] else None
 
 
 def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
@@ -49,7 +51,7 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     Raises:
         ConfigError: a GPU is asked for where there is none, or Lightning refuses the settings.
     """
-    accelerator = settings["trainer"]["accelerator"]
+    accelerator = settings["trainer"].get("accelerator")
     if accelerator in ("gpu", "cuda") and not torch.accelerator.is_available():
         raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
     return instantiate("trainer", {**settings["trainer"], "max_epochs": epochs}, callbacks=callbacks)
@@ -68,8 +70,8 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
             backbone,
             len(data.classes),
             dropout=dropout,
-            statistics=backbone.statistics or data.channel_statistics(),
-            optimizer=instantiate("optimizer", settings["optimizer"]),
+            statistics=backbone.statistics or data.statistics,
+            optimizer=instantiate("optimizer", settings["optimizer"], partial=True),
             schedule=settings["train"]["schedule"],
             total_steps=fit_length(settings, n_labeled)[1],
             crop=crop,
@@ -87,17 +89,11 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
-    _check_clusters(settings["strategy"], data, plan)
-    make_strategy(settings)
     make_mirror(settings)
     device = make_trainer(settings, 1, []).strategy.root_device
     model = make_classifier(settings, data, 0, 2)
-    try:
+    with refusals("optimizer", settings["optimizer"]):
         model.configure_optimizers()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"optimizer: {settings['optimizer'].get('_target_')} refuses these settings: {error}"
-        ) from error
     try:
         with torch.inference_mode():
             model.eval()(data.pool.images[:1])
@@ -106,26 +102,46 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         raise ConfigError(
             f"model={settings['model']['name']}: does not take {height} x {width} images: {error}"
         ) from error
+    if plan.rounds:
+        _try_strategy(settings, model, data, plan)
     return device
 
 
-def _check_clusters(node: Any, data: ImageData, plan: Plan) -> None:
-    """Hold the number of clusters, wherever the strategy has one, against the classes and the smallest pool."""
+def _try_strategy(settings: Settings, model: Classifier, data: ImageData, plan: Plan) -> None:
+    """Let the strategy choose among a few images with random features, and hold its clusters against the pool."""
+    choose = make_strategy(settings)
+    smallest, n_clusters = plan.n_unlabeled(plan.rounds - 1), _n_clusters(settings["strategy"])
+    if n_clusters > smallest:
+        raise ConfigError(f"al.n_clusters={n_clusters}: only {smallest} images are unlabeled before the last query")
+    if 0 < n_clusters < len(data.classes):
+        print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
+    size = min(smallest, max(64, 2 * n_clusters))
+    rng = np.random.default_rng(0)
+    pool = Pool(model, data.pool.images, torch.arange(size), size, rng, Clock())
+    pool.features = torch.from_numpy(rng.random((size, model.head.in_features), dtype=np.float32))
+    try:
+        with torch.inference_mode():
+            query = choose(pool, 1)
+        if not isinstance(query, Query):
+            raise TypeError(f"it returned {type(query).__name__}, not a Query")
+    except Exception as error:  # a user's own strategy may raise anything
+        raise ConfigError(
+            f"strategy={settings['strategy']['name']}: it cannot choose an image: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _n_clusters(node: Any) -> int:
+    """The largest number of clusters in a strategy's settings, 0 where there is none."""
     if not isinstance(node, dict):
-        return
-    n_clusters = node.get("n_clusters")
-    if isinstance(n_clusters, int) and plan.rounds:
-        smallest = plan.n_unlabeled(plan.rounds - 1)
-        if n_clusters > smallest:
-            raise ConfigError(f"al.n_clusters={n_clusters}: only {smallest} images are unlabeled before the last query")
-        if n_clusters < len(data.classes):
-            print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
-    for child in node.values():
-        _check_clusters(child, data, plan)
+        return 0
+    own = node.get("n_clusters", 0)
+    return max([own if isinstance(own, int) else 0, *map(_n_clusters, node.values())])
 
 
 def _augmentation(settings: Settings) -> tuple[int, bool]:
     augment = settings["dataset"].get("augment") or {}
+    if unknown := sorted(set(augment) - {"crop", "flip"}):
+        raise ConfigError(f"dataset.augment.{unknown[0]}: there is no such key; dataset.augment has: crop, flip")
     crop, flip = augment.get("crop", 0), augment.get("flip", False)
     if isinstance(crop, bool) or not isinstance(crop, int) or crop < 0:
         raise ConfigError(f"dataset.augment.crop={crop}: must be a whole number of pixels, at least 0")

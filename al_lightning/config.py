@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +19,7 @@ from al_lightning.errors import ConfigError
 
 ENGINES = ("plain",)
 SCHEDULES = ("constant", "linear", "cosine")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass
@@ -73,7 +75,20 @@ class Config:
     experiment: str | None = None
 
 
+@dataclass
+class Nothing:
+    """Has no keys."""
+
+
+@dataclass
+class WithoutCallbacks(HydraConf):
+    """Hydra's own settings, less callbacks: it would call any target given there before this program can look."""
+
+    callbacks: dict[str, Nothing] = field(default_factory=dict)
+
+
 ConfigStore.instance().store(name="schema", node=Config)
+ConfigStore.instance().store(group="hydra", name="config", node=WithoutCallbacks, provider="hydra")
 
 
 def conf_dir() -> Path:
@@ -91,6 +106,8 @@ def typed(cfg: DictConfig) -> Config:
     """
     for section, kind in (("", Config), ("al", ActiveLearning), ("train", Train), ("paths", Paths)):
         known = [field.name for field in fields(kind)]
+        if absent := [name for name in known if name not in (cfg[section] if section else cfg)]:
+            raise ConfigError(f"~{absent[0]}: this key cannot be taken away; give it a value")
         for key in cfg[section] if section else cfg:
             if key not in known:  # added on the command line with +
                 full, owner = (f"{section}.{key}", f"{section} has") if section else (key, "there are")
@@ -100,7 +117,7 @@ def typed(cfg: DictConfig) -> Config:
             raise ConfigError(f"{missing[0]}: no value is set; give one with {missing[0]}=...")
         config = cast(Config, OmegaConf.to_object(cfg))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {error.msg}") from error
+        raise ConfigError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
     _check(config)
     return config
 
@@ -147,9 +164,15 @@ def _canonical(value: Any) -> str:
     return repr(value)
 
 
-def run_name(cfg: DictConfig) -> str:
-    """Name of the run's folder, `<dataset>-<model>-<strategy>-s<seed>-<fingerprint>`."""
-    return f"{cfg.dataset.name}-{cfg.model.name}-{cfg.strategy.name}-s{cfg.seed}-{fingerprint(cfg)}"
+def run_folder(cfg: DictConfig) -> Path:
+    """The folder of a run, `<output_root>/<study>/<dataset>-<model>-<strategy>-s<seed>-<fingerprint>`."""
+    name = f"{cfg.dataset.name}-{cfg.model.name}-{cfg.strategy.name}-s{cfg.seed}-{fingerprint(cfg)}"
+    return Path(cfg.paths.output_root) / cfg.study / name
+
+
+def options(group: str) -> list[str]:
+    """The options of a group that come with the package."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
 def _check(config: Config) -> None:
@@ -172,8 +195,12 @@ def _check(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         raise ConfigError(f"seed={config.seed}: must be from 0 to {2**32 - 1}")
     _folder_name("study", config.study)
-    for group in ("dataset", "strategy", "model"):
-        _folder_name(f"{group}.name", (getattr(config, group) or {}).get("name"))
+    for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger"):
+        node = getattr(config, group)
+        if not isinstance(node, dict):
+            raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
+        _folder_name(f"{group}.name", node.get("name"))
+    _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
     epochs = config.trainer.get("max_epochs")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ConfigError(f"trainer.max_epochs={epochs}: must be a whole number, at least 1")
@@ -186,7 +213,7 @@ def _at_least(key: str, value: int, least: int, why: str = "") -> None:
         raise ConfigError(f"{key}={value}: must be at least {least}{why}")
 
 
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{key}={value}: must be one of {', '.join(allowed)}")
 
@@ -201,4 +228,5 @@ def _size(key: str, value: int | float, least: int = 1) -> None:
 def _folder_name(key: str, value: object) -> None:
     allowed = isinstance(value, str) and value.strip(".") and all(c.isalnum() or c in "-_." for c in value)
     if not allowed or len(str(value)) > 64 or os.sep in str(value):
-        raise ConfigError(f"{key}={value}: names a folder: 1 to 64 letters, digits, '-', '_' or '.'")
+        hint = "; to run one after the other, add --multirun" if "," in str(value) else ""
+        raise ConfigError(f"{key}={value}: names a folder: 1 to 64 letters, digits, '-', '_' or '.'{hint}")

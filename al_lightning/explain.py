@@ -25,13 +25,13 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={option}: there is no such {group}; there are: {', '.join(error.options)}"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return f"{error.missing_cfg_file}: there is no such group; there are: {', '.join(_keys('', arguments))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value: {str(error).splitlines()[0]}"
+    if several := re.search(r"Ambiguous value for argument '(.*?)'", str(error)):
+        return f"{several[1]}: these are several values; to run one after the other, add --multirun"
     cause = error.__cause__ or error
     unknown = re.search(r"Key '(.*?)' is not in struct|Key '(.*?)' not in '", str(cause))
-    key = getattr(cause, "full_key", None) or _overridden(str(error))
+    key = _overridden(str(error)) or getattr(cause, "full_key", None)
     if unknown and key:
         return _unknown_key(key, arguments)
     reason = str(getattr(cause, "msg", None) or cause).splitlines()[0]
@@ -66,7 +66,7 @@ def _keys(parent: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _overridden(message: str) -> str | None:
-    match = re.search(r"(?:Could not override|Error merging override) '?([\w.@/]+)", message)
+    match = re.search(r"(?:Could not override|Error merging override) '?[+~]*([\w.@/]+)", message)
     return match[1] if match else None
 
 

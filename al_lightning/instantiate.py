@@ -4,18 +4,18 @@ A configuration may come from anywhere, and `_target_` can name any function of 
 here are called, and those of packages that the user names in the environment, outside the configuration.
 """
 
-import functools
 import importlib
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, get_type_hints
 
 import hydra.utils
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from al_lightning.errors import ConfigError, UserError
+from al_lightning.errors import ConfigError
 
 ALLOW_VARIABLE = "AL_LIGHTNING_ALLOW"
 
@@ -34,36 +34,48 @@ ROOMS = ("al_lightning.acquisition", "al_lightning.backbones", "al_lightning.dat
 FRAMEWORK_KEYS = {"name", "augment", "dropout"}
 
 
-def instantiate(key: str, node: Any, **runtime: Any) -> Any:
-    """Call the target of a node, or with `_partial_` bind its arguments for later.
+def instantiate(key: str, node: Any, *, partial: bool = False, **runtime: Any) -> Any:
+    """Call the target of a node, or bind its arguments for later.
 
     Args:
         key: where the node is in the configuration, for messages.
-        node: the resolved node, a plain dictionary; without `_target_` it stands for nothing.
+        node: the resolved node, a plain dictionary.
+        partial: whether the target is to be called later; the node says so too, with `_partial_: true`.
         **runtime: arguments that come from the program and not from the configuration.
 
     Returns:
-        What the target returns, a `functools.partial` of it, or None where there is no target.
+        What the target returns, or a `functools.partial` of it.
 
     Raises:
         ConfigError: a target that is not allowed, an argument it does not have or of the wrong type, or arguments
             that it refuses.
     """
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        return None
     node = {name: value for name, value in node.items() if name not in FRAMEWORK_KEYS}
     check_targets(key, node)
+    if node.get("_partial_", False) is not partial:
+        raise ConfigError(f"{key}._partial_={node.get('_partial_')}: must be {str(partial).lower()} here")
     _check_arguments(key, node, runtime)
-    partial = node.pop("_partial_", False)
     call = hydra.utils.instantiate({**node, "_partial_": True, "_convert_": "all"})
     if partial:
-        return functools.partial(call, **runtime)
-    try:
+        return call
+    with refusals(key, node):
         return call(**runtime)
-    except UserError:
-        raise
-    except (TypeError, ValueError, _misconfiguration()) as error:
-        raise ConfigError(f"{key}: {node['_target_']} refuses these settings: {error}") from error
+
+
+@contextmanager
+def refusals(key: str, node: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what a target says of its arguments into a message that names them.
+
+    Raises:
+        ConfigError: where a TypeError, a ValueError or Lightning's MisconfigurationException was raised.
+    """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        given = " ".join(f"{key}.{name}={value}" for name, value in node.items() if name[0] != "_" and name != "name")
+        raise ConfigError(f"{given or key}: {node['_target_']} refuses: {error}") from error
 
 
 def check_targets(key: str, node: Any) -> None:
@@ -73,6 +85,8 @@ def check_targets(key: str, node: Any) -> None:
         ConfigError: names the key and the target.
     """
     if isinstance(node, Mapping):
+        if "." not in key and "_target_" not in node:
+            raise ConfigError(f"{key}._target_: missing; it names what the settings of {key} are for")
         if "_target_" in node and not _allowed(node["_target_"]):
             raise ConfigError(
                 f"{key}._target_={node['_target_']}: not a target that this program calls. "
@@ -125,11 +139,14 @@ def _check_arguments(key: str, node: Mapping[str, Any], runtime: Mapping[str, An
             _check_arguments(f"{key}.{name}", value, {})
         elif name in hints:
             _check_type(f"{key}.{name}", value, hints[name])
+    # What is called later gets its positional arguments then.
+    needed = {inspect.Parameter.KEYWORD_ONLY}
     if not node.get("_partial_", False):
-        for name, parameter in parameters.items():
-            required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-            if required and name not in node and name not in runtime and parameter.kind is not parameter.VAR_POSITIONAL:
-                raise ConfigError(f"{key}.{name}: {node['_target_']} needs this setting")
+        needed.add(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    for name, parameter in parameters.items():
+        given = name in node or name in runtime or parameter.default is not parameter.empty
+        if parameter.kind in needed and not given:
+            raise ConfigError(f"{key}.{name}: {node['_target_']} needs this setting")
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -150,9 +167,3 @@ def _check_type(key: str, value: Any, hint: Any) -> None:
     except ValidationError as error:
         reasons = dict.fromkeys(each["msg"] for each in error.errors())  # one for each type that it might have been
         raise ConfigError(f"{key}={value}: {'; or '.join(reasons)}") from error
-
-
-def _misconfiguration() -> type[Exception]:
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-    return MisconfigurationException

@@ -17,7 +17,7 @@ from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.errors import DataError
 from al_lightning.estimate import trial
 from al_lightning.plan import Plan, make_plan
-from al_lightning.run_folder import Round, RunFolder, read_json
+from al_lightning.run_folder import Round, RunFolder, is_intact, read_json
 from al_lightning.streams import Stream, torch_seed
 from al_lightning.summary import covers, summarize
 from al_lightning.tracking import Observer, RunInfo
@@ -48,9 +48,9 @@ def run(cfg: DictConfig) -> Outcome:
         LockedError: another process is at it.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
-    path = Path(typed.paths.output_root) / typed.study / config.run_name(cfg)
+    path = config.run_folder(cfg)
     earlier = read_json(path / "summary.json")
-    if earlier and covers(earlier, typed.al):
+    if earlier and covers(earlier, typed.al) and is_intact(path / "rounds" / f"{earlier['rounds_done'] - 1:03d}"):
         print(f"{path} had been finished before: {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
     quiet_lightning()
@@ -106,7 +106,7 @@ def dry_run(cfg: DictConfig) -> None:
         epochs, steps = build.fit_length(settings, plan.n_labeled(number))
         print(f"{number:>6} {plan.n_labeled(number):>8} {plan.n_paid(number):>8} {epochs:>8} {steps:>8}")
     seconds = duration(trial(settings, plan, data, device))
-    print(f"run folder: {Path(typed.paths.output_root) / typed.study / config.run_name(cfg)}")
+    print(f"run folder: {config.run_folder(cfg)}")
     print(f"estimated time: {seconds} on {device}, without what the strategy does with the features")
 
 

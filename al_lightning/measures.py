@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
     multiclass_confusion_matrix,
     multiclass_f1_score,
+    multiclass_recall,
 )
 
 MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
@@ -25,30 +26,26 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         labels: `int64 [N]`, in `range(K)`.
 
     Returns:
-        Scalars by name: `acc`; `balanced_acc`, mean recall of the classes; `f1`, macro average; `auroc`, one-vs-rest,
-        macro average over the classes that occur; `nll`, mean negative log likelihood in nats; `ece`, expected
-        calibration error with 15 equal bins, L1 (Guo et al. 2017, eq. 3). And the confusion matrix `int64 [K, K]`,
-        rows are true classes.
+        Scalars by name: `acc`; `balanced_acc`, mean recall of the classes that occur; `f1`, mean over the classes
+        that occur or are predicted; `auroc`, one-vs-rest, mean over the classes that occur, nan for a single one;
+        `nll`, mean negative log likelihood in nats; `ece`, expected calibration error with 15 equal bins, L1 (Guo et
+        al. 2017, eq. 3). And the confusion matrix `int64 [K, K]`, rows are true classes.
     """
     n_classes = logits.shape[1]
-    probabilities = logits.softmax(1)
+    # A confidence that rounds to 1 belongs into the last bin; torchmetrics would open another one for it.
+    probabilities = logits.softmax(1).clamp(max=1 - torch.finfo(logits.dtype).eps)
+    occurs = torch.bincount(labels, minlength=n_classes) > 0
     scalars = {
         "acc": multiclass_accuracy(logits, labels, n_classes, average="micro"),
-        "balanced_acc": multiclass_accuracy(logits, labels, n_classes, average="macro"),
+        "balanced_acc": multiclass_recall(logits, labels, n_classes, average="none")[occurs].mean(),
         "f1": multiclass_f1_score(logits, labels, n_classes, average="macro"),
-        "auroc": _auroc(probabilities, labels),
+        "auroc": multiclass_auroc(logits, labels, n_classes, average="none")[occurs].mean()
+        if occurs.sum() > 1
+        else logits.new_tensor(float("nan")),
         "nll": cross_entropy(logits, labels),
         "ece": multiclass_calibration_error(probabilities, labels, n_classes, n_bins=15, norm="l1"),
     }
     return scalars, multiclass_confusion_matrix(logits, labels, n_classes)
-
-
-def _auroc(probabilities: Tensor, labels: Tensor) -> Tensor:
-    occurs = torch.bincount(labels, minlength=probabilities.shape[1]) > 0
-    if occurs.sum() < 2:
-        return probabilities.new_tensor(float("nan"))  # one class has no rest to be told from
-    by_class = multiclass_auroc(probabilities, labels, probabilities.shape[1], average="none")
-    return by_class[occurs].mean()
 
 
 def aubc(n_labeled: Sequence[float], accuracy: Sequence[float]) -> float:

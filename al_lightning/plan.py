@@ -58,15 +58,7 @@ def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
             f"al.initial_size={al.initial_size} al.val_size={al.val_size}: {initial + val} images, "
             f"but the pool has {pool_size}"
         )
-    limits = []
-    if al.rounds is not None:
-        if initial + val + al.rounds * query > pool_size:
-            raise ConfigError(
-                f"al.rounds={al.rounds}: {initial} + {al.rounds} x {query} (al.query_size) + {val} (al.val_size) = "
-                f"{initial + val + al.rounds * query} labels, but the pool has {pool_size}; "
-                f"at most {(pool_size - initial - val) // query} rounds fit"
-            )
-        limits.append(al.rounds)
+    limits = [] if al.rounds is None else [al.rounds]
     if al.budget is not None:
         if al.budget < initial + val:
             raise ConfigError(
@@ -74,4 +66,11 @@ def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
                 f"already cost {initial + val} labels"
             )
         limits.append((min(al.budget, pool_size) - initial - val) // query)
-    return Plan(pool_size, initial, query, val, min(limits))
+    rounds = min(limits)
+    if initial + val + rounds * query > pool_size:
+        raise ConfigError(
+            f"al.rounds={al.rounds}: {initial} + {rounds} x {query} (al.query_size) + {val} (al.val_size) = "
+            f"{initial + val + rounds * query} labels, but the pool has {pool_size}; "
+            f"at most {(pool_size - initial - val) // query} rounds fit"
+        )
+    return Plan(pool_size, initial, query, val, rounds)

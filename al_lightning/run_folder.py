@@ -26,15 +26,7 @@ CHECKSUMS = "SHA256SUMS"
 
 
 class LockedError(UserError):
-    """Another process holds the run folder.
-
-    Attributes:
-        holder: what that process left beside the lock: `pid`, `host`, `sweep`.
-    """
-
-    def __init__(self, message: str, holder: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.holder = dict(holder or {})
+    """Another process holds the run folder."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +81,10 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            holder = read_json(self.path / ".holder") or {}
-            raise LockedError(
-                f"{self.path}: process {holder.get('pid', '?')} on {holder.get('host', '?')} is running this run; "
-                "wait for it to end or stop it",
-                holder,
-            ) from None
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "sweep": os.environ.get("AL_LIGHTNING_SWEEP")}
+            holder = read_json(self.path / ".holder")
+            who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
+            raise LockedError(f"{self.path}: {who} is at this run; wait for it to end, or stop it") from None
+        holder = {"pid": os.getpid(), "host": socket.gethostname()}
         self._replace(".holder", json.dumps(holder).encode())
         for left_over in (self.path / "rounds").glob(".*"):
             shutil.rmtree(left_over)

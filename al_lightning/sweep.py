@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,8 +20,8 @@ class Job:
     Attributes:
         number: position in the sweep.
         overrides: what tells it from the other jobs, as typed.
-        state: `finished`, `skipped` (had been finished before), `same` (another job was at the same run),
-            `dry run`, `failed` or `refused` (its configuration cannot work).
+        state: `finished`, `skipped` (had been finished before), `same` (as the run of an earlier job), `dry run`,
+            `failed` or `refused` (its configuration cannot work).
         folder: the run folder; empty where the job did not get that far.
         message: why it failed.
     """
@@ -46,6 +47,16 @@ def journal() -> Iterator[None]:
             yield
         finally:
             del os.environ[SWEEP_VARIABLE]
+
+
+def claim(folder: str) -> bool:
+    """Whether no other job of this sweep has come to the same run folder before, in whatever process."""
+    name = blake2b(folder.encode(), digest_size=16).hexdigest()
+    try:
+        (Path(os.environ[SWEEP_VARIABLE]) / f"{name}.claim").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def record(job: Job) -> None:

@@ -35,7 +35,7 @@ def hold_out(data: ImageData) -> ImageData:
 
     def part(indices: torch.Tensor) -> ImageSet:
         pool = data.pool
-        return ImageSet(pool.images[indices], pool.labels[indices], tuple(pool.ids[i] for i in indices))
+        return ImageSet(pool.images[indices], pool.labels[indices], tuple(pool.ids[i] for i in indices.tolist()))
 
     return replace(data, pool=part(order[HELD_OUT:]), test=part(order[:HELD_OUT]))
 

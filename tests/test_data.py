@@ -248,7 +248,7 @@ def test_real_mnist_unpacked_or_still_in_its_archives(
     assert data.pool.images.shape == (60_000, 1, 28, 28)
     assert data.test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert data.pool.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    mean, deviation = data.channel_statistics()
+    mean, deviation = data.statistics
     assert (round(mean[0], 4), round(deviation[0], 4)) == (0.1307, 0.3081)  # the figures everybody uses
 
     raw = tmp_path / "MNIST" / "raw"
@@ -270,5 +270,5 @@ def test_real_photographs_as_a_folder(real: Path) -> None:
     with Image.open(real / "cifar10-jpeg" / path) as image:
         np.testing.assert_array_equal(data.pool.images[row].permute(1, 2, 0), np.asarray(image))
     assert f"/{data.classes[int(data.pool.labels[row])]}/" in path
-    mean, _ = data.channel_statistics()
+    mean, _ = data.statistics
     assert mean == pytest.approx([0.491, 0.482, 0.447], abs=0.03)

@@ -11,6 +11,7 @@ from al_lightning import clock as clock_module
 from al_lightning.clock import PHASES, Clock
 from al_lightning.measures import MEASURES, aubc, labels_to, measure
 
+pytestmark = pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:No positive samples")
 K = 6
 
 
@@ -51,7 +52,6 @@ CASES = {"all classes": list(range(K)), "two absent": [0, 2, 3, 5], "two classes
 
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("occurring", CASES.values(), ids=list(CASES))
-@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:No positive samples")
 def test_measure_equals_its_twin(name: str, occurring: list[int]) -> None:
     logits, labels = random_case(0, occurring)
     scalars, _ = measure(logits, labels)
@@ -69,7 +69,7 @@ def test_a_class_that_neither_occurs_nor_is_predicted_changes_nothing_but_the_pr
 
 def test_ece_keeps_confidences_that_round_to_one_in_the_last_bin() -> None:
     logits = torch.tensor([[40.0, 0.0], [40.0, 0.0], [3.5, 0.0], [3.5, 0.0]])
-    labels = torch.tensor([0, 0, 0, 1])  # confidences 1, 1, 0.971, 0.971, all in the last bin
+    labels = torch.tensor([0, 1, 0, 0])  # confidences 1, 1, 0.971, 0.971, all in the last bin
     measured = measure(logits, labels)[0]["ece"].item()
     assert measured == pytest.approx(slow_ece(logits.softmax(1).numpy(), labels.numpy()), abs=1e-6)
 

@@ -35,7 +35,7 @@ SCORES: dict[str, Callable[[Pool], Tensor]] = {
 BOUNDS = {"margin": (-1, 0), "uncertainty": (0, 1 - 1 / K), "entropy": (0, LOG_K), "bald": (0, LOG_K)}
 
 
-def make_pool(*, dropout: float = 0.3, scale: float = 20.0, seed: int = 0, size: int = M) -> tuple[Pool, Classifier]:
+def make_pool(*, dropout: float = 0.3, scale: float = 40.0, seed: int = 0, size: int = M) -> tuple[Pool, Classifier]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         images = torch.randint(256, (2 * size, 1, 8, 8), dtype=torch.uint8)
@@ -134,7 +134,7 @@ def test_kmeans_boundary_equals_loops_over_the_same_centroids() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_lloyd_finds_what_scikit_learn_finds(seed: int) -> None:
     blobs = torch.from_numpy(make_blobs(400, 5, centers=6, center_box=(-40, 40), random_state=seed)[0]).float()
-    reference = KMeans(6, n_init=10, random_state=0).fit(blobs.numpy())
+    reference = KMeans(6, n_init=10, random_state=0).fit(blobs.numpy())  # type: ignore[arg-type]
     centroids = lloyd(blobs, 6, np.random.default_rng(seed))
     inertia = torch.cdist(blobs, centroids).amin(1).square().sum().item()
     assert inertia == pytest.approx(reference.inertia_, rel=1e-4)
@@ -185,12 +185,6 @@ def test_bounds_are_reached_by_a_certain_and_by_a_clueless_prediction() -> None:
         assert SCORES[name](pool).tolist() == pytest.approx(BOUNDS[name], abs=1e-6)
 
 
-def test_uncertainty_orders_images_whose_probability_rounds_to_one() -> None:
-    logits = np.zeros((3, K), np.float32)
-    logits[:, 0] = 20, 40, 30
-    assert uncertainty(pool_of(logits)).argsort(descending=True).tolist() == [0, 2, 1]
-
-
 # --- from scores to a query -----------------------------------------------------------------------------------------
 
 
@@ -213,7 +207,7 @@ def tied(pool: Pool, n: int) -> Query:
 
 @pytest.mark.parametrize("choose", [tied, uniform])
 def test_ties_break_by_the_seed_and_never_by_position(choose: Callable[[Pool, int], Query]) -> None:
-    pool, model = make_pool()
+    pool, _ = make_pool()
     picks = np.zeros(M)
     for seed in range(400):
         pool.rng = np.random.default_rng(seed)
@@ -228,8 +222,8 @@ def test_a_score_that_is_not_a_number_is_refused() -> None:
     pool, _ = make_pool(size=3)
     with pytest.raises(FloatingPointError, match="1 of 3 scores"):
         top(pool, 1, score=lambda pool: torch.tensor([0.0, float("nan"), 1.0]))
-    model_gone_bad, model = make_pool(size=3)
+    spoilt, model = make_pool(size=3)
     model.head.bias.fill_(float("nan"))
     for name in ("margin", "uncertainty", "entropy", "bald"):
         with pytest.raises(FloatingPointError, match="3 of 3 scores"):
-            top(model_gone_bad, 1, score=SCORES[name])
+            top(spoilt, 1, score=SCORES[name])

@@ -17,7 +17,7 @@ import wandb
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.plan import Plan
 from al_lightning.run_folder import Round, RunFolder, committed
-from al_lightning.tracking import RunInfo
+from al_lightning.tracking import RunInfo, wandb_mirror
 from al_lightning.tracking.wandb_mirror import WandbMirror, draw_confusion, resolve_mode, run_id
 
 N_ROUNDS = 4
@@ -205,8 +205,7 @@ class Server:
 
 
 def replayed(tmp_path, monkeypatch, server: Server, has_key: bool = True) -> None:
-    monkeypatch.setattr(wandb, "setup", lambda settings: None)
-    monkeypatch.setattr(wandb, "login", lambda **_: has_key)
+    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
     monkeypatch.setattr(wandb, "init", server.init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
     path = tmp_path / "study" / "run"
@@ -271,8 +270,7 @@ def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):
 def test_mode(monkeypatch, env, configured, has_key, mode):
     if env is not None:
         monkeypatch.setenv("WANDB_MODE", env)
-    monkeypatch.setattr(wandb, "setup", lambda settings: None)
-    monkeypatch.setattr(wandb, "login", lambda **_: has_key)
+    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
     assert resolve_mode(configured) == mode
 
 

@@ -12,7 +12,7 @@ from al_lightning.acquisition.pool import Pool
 MAX_ITERATIONS = 300
 
 
-def boundary(pool: Pool, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
+def boundary(pool: Pool, *, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
     """Minus the difference of the Euclidean distances to the second closest and the closest centroid; at most 0.
 
     The paper's k-means strategy. The features are clustered as they are, unscaled.
@@ -33,7 +33,7 @@ def cluster(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tens
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):  # with several threads, sums differ from run to run
-            fit = KMeans(n_clusters, n_init=1, max_iter=MAX_ITERATIONS, random_state=int(rng.integers(2**31)))
+            fit = KMeans(n_clusters, n_init="auto", max_iter=MAX_ITERATIONS, random_state=int(rng.integers(2**31)))
             return torch.from_numpy(fit.fit(features.numpy()).cluster_centers_).to(features)
     return lloyd(features, n_clusters, rng)
 

@@ -24,7 +24,7 @@ def margin(pool: Pool) -> Tensor:
 
 def uncertainty(pool: Pool) -> Tensor:
     """Least confidence, 1 - max p; in [0, 1 - 1/K]. Settles 2009, "Active Learning Literature Survey", section 3.1."""
-    # expm1 keeps the order of images whose probability rounds to 1.
+    # Near 0, expm1 has more digits than 1 - p.
     return -torch.expm1(pool.log_probabilities.amax(1))
 
 
@@ -33,7 +33,7 @@ def entropy(pool: Pool) -> Tensor:
     return _entropy(pool.log_probabilities)
 
 
-def bald(pool: Pool, mc_samples: Annotated[int, Field(ge=1)]) -> Tensor:
+def bald(pool: Pool, *, mc_samples: Annotated[int, Field(ge=1)]) -> Tensor:
     """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
 
     Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image

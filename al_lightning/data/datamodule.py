@@ -67,17 +67,25 @@ class PoolDataModule(LightningDataModule):
             since: the first round that trains on them.
 
         Raises:
-            ValueError: an image is labeled already, kept for validation, or named twice.
+            ValueError: an image is not in the pool, labeled already, kept for validation, or named twice; a label is
+                missing. Nothing has been changed.
         """
-        indices = indices.cpu()
-        if not self.unlabeled_mask[indices].all() or len(indices.unique()) != len(indices):
-            raise ValueError("a query may hold only unlabeled images, each once")
-        self.labeled_since[indices] = since
-        self.labels[indices] = labels.cpu()
+        if since < 0:
+            raise ValueError(f"there is no round {since}")
+        self._answer(indices, labels)
+        self.labeled_since[indices.cpu()] = since
 
     def keep_for_validation(self, indices: Tensor, labels: Tensor) -> None:
-        """Set labeled images aside for the `val/` measures; arguments as :meth:`label`."""
-        self.val_mask[indices] = True
+        """Set labeled images aside for the `val/` measures; arguments and errors as :meth:`label`."""
+        self._answer(indices, labels)
+        self.val_mask[indices.cpu()] = True
+
+    def _answer(self, indices: Tensor, labels: Tensor) -> None:
+        indices = indices.cpu()
+        if len(labels) != len(indices) or not ((indices >= 0) & (indices < len(self.labels))).all():
+            raise ValueError("every answer needs an image of the pool and a label")
+        if not self.unlabeled_mask[indices].all() or len(indices.unique()) != len(indices):
+            raise ValueError("only unlabeled images can be labeled, each once")
         self.labels[indices] = labels.cpu()
 
     def setup(self, stage: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 
 import torch
@@ -52,7 +53,8 @@ class ImageData:
         """Height and width in pixels."""
         return self.pool.images.shape[2], self.pool.images.shape[3]
 
-    def channel_statistics(self) -> tuple[list[float], list[float]]:
+    @cached_property
+    def statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel over the pool, for pixels scaled to [0, 1].
 
         They are taken from histograms, so they are exact and need no floating-point copy of the pool.

@@ -19,7 +19,7 @@ def series(rounds: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]
     Random comes first, as the reference.
     """
     for dataset, rows in rounds.groupby("dataset"):
-        named = dict(iter(rows.groupby(rows["strategy"] + rows["variant"])))
+        named = {str(name): runs for name, runs in rows.groupby(rows["strategy"] + rows["variant"])}
         yield str(dataset), dict(sorted(named.items(), key=lambda item: (not item[0].startswith(REFERENCE), item[0])))
 
 

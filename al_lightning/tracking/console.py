@@ -30,7 +30,7 @@ class ConsoleReporter:
             f"[bold]{run.folder.name}[/bold]\n"
             f"  data      {settings['dataset']['name']}: pool {plan.pool_size}, test {len(run.data.test)}, "
             f"{len(run.data.classes)} classes, {shape}\n"
-            f"  labels    {plan.n_labeled(0)} and {plan.rounds} queries of {plan.query_size}: {plan.n_labeled(plan.rounds)} at last"
+            f"  labels    {plan.n_labeled(0)} + {plan.rounds} x {plan.query_size} = {plan.n_labeled(plan.rounds)}"
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.device}\n  folder    {run.folder}"
         )

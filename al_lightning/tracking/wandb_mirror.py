@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import PIL.Image
+from pydantic import Field
 
 from al_lightning.run_folder import Round
 from al_lightning.tracking import RunInfo
@@ -43,7 +44,14 @@ class WandbMirror:
         images: queried images shown a round; 0: none.
     """
 
-    def __init__(self, project: str, entity: str | None, mode: str | None, tags: Sequence[str], images: int) -> None:
+    def __init__(
+        self,
+        project: str,
+        entity: str | None,
+        mode: Literal["online", "offline", "disabled"] | None,
+        tags: list[str],
+        images: Annotated[int, Field(ge=0)],
+    ) -> None:
         self.project = project
         self.entity = entity
         self.mode = mode
@@ -264,7 +272,7 @@ def _logged_in() -> bool:
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))
-    return wandb.login(prompt=False, verify=False)
+    return bool(wandb.api.api_key)
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

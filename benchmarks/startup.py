@@ -1,0 +1,81 @@
+"""Time from the command to the first optimizer step, against importing what it is made of; and a run's peak memory.
+
+Fresh processes, in turn. Rewrites benchmarks/RESULTS.md.
+
+    python benchmarks/startup.py --data data
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+IMPORTS = "import torch, torchvision, pytorch_lightning"
+# The command, ended at its first step from inside of Lightning's own loop.
+FIRST_STEP = """
+import os, al_lightning.__main__ as command
+from al_lightning.model import Classifier
+Classifier.on_train_batch_end = lambda *args, **kwargs: os._exit(0)
+command.main()
+"""
+PEAK = """
+import resource, al_lightning.__main__ as command
+assert command.main() == 0
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def seconds(code: str, *arguments: str) -> float:
+    """Wall time of a fresh process in an empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+
+def peak_gib(*arguments: str) -> float:
+    """Largest resident set of the command, in GiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", PEAK, *arguments]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return int(done.stdout.splitlines()[-1]) / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds MNIST/raw")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    seconds(IMPORTS), seconds(FIRST_STEP)  # files into the page cache
+    pairs = [(seconds(IMPORTS), seconds(FIRST_STEP)) for _ in range(arguments.repeats)]
+    imports, first_step = (statistics.median(values) for values in zip(*pairs, strict=True))
+    ratio = statistics.median(step / base for base, step in pairs)
+    rows = [
+        f"| import torch, torchvision, pytorch_lightning | {imports:.2f} s | 1.00 |",
+        f"| `al_lightning` (digits, margin) until the first optimizer step | {first_step:.2f} s | {ratio:.2f} |",
+    ]
+    if (arguments.data / "MNIST" / "raw").is_dir():
+        mnist = ("dataset=mnist", f"paths.data={arguments.data.resolve()}", "al.rounds=2", "logger.mode=offline")
+        for strategy in ("margin", "bald", "kmeans"):
+            peak = peak_gib(*mnist, f"strategy={strategy}")
+            rows.append(f"| peak memory until then, MNIST, 3 rounds, `strategy={strategy}` | {peak:.2f} GiB | |")
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "pytorch-lightning"))
+    RESULTS.write_text(
+        "# Measured\n\n"
+        f"By `make bench` on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"{packages}.\nMedians of {arguments.repeats} fresh processes, taken in turn; "
+        "a ratio is the median of the pairs' ratios.\n\n"
+        "| what | figure | ratio |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+    print(RESULTS.read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""The pool of labels, the batch plan, augmentation, the plan of the rounds, and the streams of seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from al_lightning.config import ActiveLearning
+from al_lightning.data.augment import augment
+from al_lightning.data.batches import EvalBatches, epoch_plan, steps_per_epoch
+from al_lightning.data.datamodule import UNKNOWN, UNLABELED, PoolDataModule
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.errors import ConfigError
+from al_lightning.plan import Plan, make_plan, to_images
+from al_lightning.streams import Stream, generator, torch_seed
+
+SEEDED = settings(derandomize=True, deadline=None, max_examples=150)
+N = 12
+
+
+def make_data(n: int = N, n_test: int = 4) -> ImageData:
+    """Images that say which they are in their first pixel, and labels that do not follow from it."""
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (n + n_test, 3, 5, 4), dtype=np.uint8))
+    images[:n, 0, 0, 0] = torch.arange(n)
+    labels = torch.from_numpy(rng.integers(0, 3, n + n_test))
+    pool, test = slice(n), slice(n, None)
+    ids = [str(i) for i in range(n + n_test)]
+    return ImageData(
+        ImageSet(images[pool], labels[pool], ids[pool]), ImageSet(images[test], labels[test], ids[test]), tuple("abc")
+    )
+
+
+def state(pool: PoolDataModule) -> list[list[int]]:
+    return [t.tolist() for t in (pool.labeled_since, pool.labels, pool.val_mask)]
+
+
+# --- masks ----------------------------------------------------------------------------------------------------------
+
+
+@SEEDED
+@given(
+    val=st.sets(st.integers(0, N - 1), max_size=4),
+    calls=st.lists(st.lists(st.integers(0, N - 1), max_size=4), max_size=8),
+)
+def test_masks_partition_the_pool_and_illegal_calls_change_nothing(val: set[int], calls: list[list[int]]) -> None:
+    data = make_data()
+    pool = PoolDataModule(data, 4, 4, seed=0)
+    kept = torch.tensor(sorted(val), dtype=torch.int64)
+    pool.keep_for_validation(kept, data.pool.labels[kept])
+    since: dict[int, int] = {}
+    for round_, call in enumerate(calls):
+        indices = torch.tensor(call, dtype=torch.int64)
+        before = state(pool)
+        if len(set(call)) < len(call) or set(call) & (val | set(since)):
+            with pytest.raises(ValueError, match="unlabeled"):
+                pool.label(indices, data.pool.labels[indices], since=round_)
+            assert state(pool) == before
+        else:
+            pool.label(indices, data.pool.labels[indices], since=round_)
+            since |= dict.fromkeys(call, round_)
+        masks = torch.stack([pool.labeled_mask, pool.unlabeled_mask, pool.val_mask])
+        assert masks.dtype == torch.bool and (masks.sum(0) == 1).all()
+        assert pool.labeled_since.tolist() == [since.get(i, UNLABELED) for i in range(N)]
+        truth = data.pool.labels.tolist()
+        assert pool.labels.tolist() == [truth[i] if i in since or i in val else UNKNOWN for i in range(N)]
+
+
+PLAN = Plan(pool_size=N, initial_size=4, query_size=2, val_size=3, rounds=2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_validation_and_initial_set_depend_on_seed_and_sizes_only(seed: int) -> None:
+    data = make_data()
+    val, initial = PoolDataModule(data, 4, 4, seed).draw(PLAN)
+    other = PoolDataModule(data, 8, 2, seed)
+    other.label(torch.tensor([0, 5]), torch.tensor([1, 1]), since=0)
+    other.round = 3
+    torch.manual_seed(99)
+    again = other.draw(replace(PLAN, query_size=1, rounds=5))
+    assert [t.tolist() for t in again] == [val.tolist(), initial.tolist()]
+    assert (len(val), len(initial)) == (3, 4)
+    assert len({*val.tolist(), *initial.tolist()}) == 7
+    assert (val.diff() > 0).all() and (initial.diff() > 0).all()
+    bigger = PoolDataModule(data, 4, 4, seed).draw(replace(PLAN, initial_size=6))
+    assert bigger[0].tolist() == val.tolist()
+
+
+def test_other_seeds_draw_other_sets() -> None:
+    drawn = [PoolDataModule(make_data(), 4, 4, seed).draw(PLAN) for seed in range(20)]
+    for which in range(2):
+        assert len({tuple(sets[which].tolist()) for sets in drawn}) > 10
+
+
+def epoch(batches: object) -> list[tuple[int, int]]:
+    """(image, label) in the order of an epoch."""
+    return [pair for x, y in batches for pair in zip(x[:, 0, 0, 0].tolist(), y.tolist(), strict=True)]  # type: ignore[attr-defined]
+
+
+def test_training_sees_the_labels_paid_for_up_to_its_round_and_no_others() -> None:
+    data = make_data()
+    pool = PoolDataModule(data, 3, 4, seed=0)
+    pool.keep_for_validation(torch.tensor([11]), data.pool.labels[[11]])
+    asked = [[4, 9, 1], [0, 7], [2], [8, 3]]
+    for since, call in enumerate(asked):
+        pool.label(torch.tensor(call), data.pool.labels[call], since)
+    truth = data.pool.labels.tolist()
+    for round_ in range(len(asked)):
+        pool.round = round_
+        batches = pool.train_dataloader()
+        first, second = epoch(batches), epoch(batches)
+        paid = sorted(i for call in asked[: round_ + 1] for i in call)
+        assert sorted(first) == sorted(second) == [(i, truth[i]) for i in paid]
+        assert epoch(pool.train_dataloader()) == first, "the batches of a round follow from seed and round"
+        assert first != second, "every epoch has an order of its own"
+    assert epoch(pool.validation_batches()) == [(11, truth[11])]
+    assert (pool.labels[[5, 6, 10]] == UNKNOWN).all()
+    test = list(pool.test_dataloader())
+    assert torch.equal(torch.cat([x for x, _ in test]), data.test.images)
+    assert torch.equal(torch.cat([y for _, y in test]), data.test.labels)
+
+
+# --- batches --------------------------------------------------------------------------------------------------------
+
+
+@SEEDED
+@given(n=st.integers(2, 400), batch_size=st.integers(2, 90), seed=st.integers(0, 9))
+def test_epoch_plan_is_a_partition_without_a_batch_of_one(n: int, batch_size: int, seed: int) -> None:
+    plan = epoch_plan(n, batch_size, np.random.default_rng(seed))
+    sizes = [len(batch) for batch in plan]
+    assert sorted(np.concatenate(plan)) == list(range(n))
+    assert min(sizes) >= 2 and max(sizes) <= batch_size + 1
+    assert set(sizes[:-1]) <= {batch_size}
+    assert len(plan) == steps_per_epoch(n, batch_size)
+
+
+@SEEDED
+@given(n=st.integers(1, 12), batch_size=st.integers(1, 14))
+def test_eval_batches_keep_the_order(n: int, batch_size: int) -> None:
+    pool = make_data().pool
+    indices = torch.arange(n).flip(0)
+    batches = EvalBatches(pool.images, pool.labels, indices, batch_size)
+    assert epoch(batches) == [(i, int(pool.labels[i])) for i in indices.tolist()]
+    assert len(list(batches)) == len(batches)
+
+
+@SEEDED
+@given(crop=st.integers(0, 6), flip=st.booleans(), dtype=st.sampled_from([torch.uint8, torch.float32]))
+def test_augment_equals_a_loop_over_images_with_the_same_draws(crop: int, flip: bool, dtype: torch.dtype) -> None:
+    images = make_data().pool.images.to(dtype)
+    n, _, height, width = images.shape
+    draws = torch.Generator().manual_seed(crop)
+
+    def draw(high: int) -> list[int]:
+        return torch.randint(high, (n, 1), generator=draws).flatten().tolist()
+
+    down, right = (draw(2 * crop + 1), draw(2 * crop + 1)) if crop else ([0] * n, [0] * n)
+    mirrored = draw(2) if flip else [0] * n
+    twin = []
+    for i, image in enumerate(images.numpy()):
+        padded = np.pad(image, ((0, 0), (crop, crop), (crop, crop)))
+        cut = padded[:, down[i] : down[i] + height, right[i] : right[i] + width]
+        twin.append(cut[:, :, ::-1] if mirrored[i] else cut)
+    out = augment(images, crop, flip, torch.Generator().manual_seed(crop))
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out.numpy(), np.stack(twin))
+    assert crop or flip or torch.equal(out, images)
+
+
+def test_augment_reaches_every_shift_and_both_sides() -> None:
+    image = torch.arange(1, 10).view(1, 1, 3, 3)
+    out = augment(image.repeat(600, 1, 1, 1), 1, True, torch.Generator().manual_seed(0))
+    assert len(out.flatten(1).unique(dim=0)) == 3 * 3 * 2
+
+
+# --- the plan of the rounds -----------------------------------------------------------------------------------------
+
+SIZES = st.integers(1, 80) | st.floats(0.001, 0.5)
+POOLS = st.integers(2, 300)
+
+
+def section(initial: float, query: float, rounds: int | None, budget: int | None, val: float = 0) -> ActiveLearning:
+    return ActiveLearning(
+        initial_size=initial,
+        query_size=query,
+        rounds=rounds,
+        budget=budget,
+        val_size=val,
+        n_clusters=12,
+        mc_samples=10,
+        pool_batch_size=64,
+    )
+
+
+@SEEDED
+@given(fraction=st.floats(1e-6, 1, exclude_max=True), pool=st.integers(2, 100_000), whole=st.integers(0, 500))
+def test_a_size_is_a_number_of_images_or_the_nearest_to_a_fraction(fraction: float, pool: int, whole: int) -> None:
+    images = to_images(fraction, pool)
+    assert 1 <= images <= pool
+    assert images == 1 or abs(images - fraction * pool) <= 0.5
+    assert to_images(whole, pool) == whole
+
+
+@SEEDED
+@given(
+    pool=POOLS,
+    initial=SIZES,
+    query=SIZES,
+    val=st.just(0) | SIZES,
+    limits=st.tuples(st.none() | st.integers(0, 30), st.none() | st.integers(1, 400)).filter(any),
+)
+def test_rounds_stay_within_pool_and_budget_or_the_key_is_named(
+    pool: int, initial: float, query: float, val: float, limits: tuple[int | None, int | None]
+) -> None:
+    rounds, budget = limits
+    start = to_images(initial, pool) + to_images(val, pool)
+    step = to_images(query, pool)
+    too_small, too_large = to_images(initial, pool) < 2, start > pool
+    too_long = rounds is not None and start + rounds * step > pool
+    too_poor = budget is not None and budget < start
+    al = section(initial, query, rounds, budget, val)
+    if too_small or too_large or too_long or too_poor:
+        with pytest.raises(ConfigError) as refused:
+            make_plan(al, pool)
+        key = "initial_size" if too_small or too_large else "rounds" if too_long else "budget"
+        assert str(refused.value).startswith(f"al.{key}={getattr(al, key)}")
+        return
+    plan = make_plan(al, pool)
+    limit = pool if budget is None else min(pool, budget)
+    assert plan.n_paid(0) == start and plan.n_labeled(plan.rounds) == to_images(initial, pool) + plan.rounds * step
+    assert plan.n_paid(plan.rounds) <= limit
+    assert plan.rounds == rounds or plan.n_paid(plan.rounds) + step > limit, "stopped before any limit"
+    for round_ in range(plan.rounds):
+        assert plan.n_unlabeled(round_) >= plan.query_size
+    assert plan.n_unlabeled(plan.rounds) == pool - plan.n_paid(plan.rounds)
+
+
+@SEEDED
+@given(pool=st.integers(60, 300), query=SIZES, budgets=st.tuples(st.integers(50, 400), st.integers(50, 400)))
+def test_a_smaller_budget_is_a_prefix_of_a_larger_one(pool: int, query: float, budgets: tuple[int, int]) -> None:
+    plans = [make_plan(section(30, query, None, budget, 20), pool) for budget in sorted(budgets)]
+    small, large = ([plan.n_paid(r) for r in range(plan.rounds + 1)] for plan in plans)
+    assert large[: len(small)] == small
+
+
+# --- seeds and statistics -------------------------------------------------------------------------------------------
+
+
+def test_streams_differ_by_seed_name_and_round_and_repeat_exactly() -> None:
+    keys = [(seed, stream, round_) for seed in (0, 1, 2**32 - 1) for stream in Stream for round_ in range(4)]
+    draws = [tuple(generator(*key).integers(2**32, size=4)) for key in keys]
+    seeds = [torch_seed(*key) for key in keys]
+    assert len(set(draws)) == len(set(seeds)) == len(keys)
+    assert draws == [tuple(generator(*key).integers(2**32, size=4)) for key in keys]
+    assert seeds == [torch_seed(*key) for key in keys]
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_channel_statistics_equal_numpy_on_floats() -> None:
+    data = make_data(200)
+    pixels = data.pool.images.double().numpy() / 255
+    means, deviations = data.statistics
+    np.testing.assert_allclose(means, pixels.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(deviations, pixels.std((0, 2, 3)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0, 77, 255])
+def test_a_constant_channel_keeps_its_scale(level: int) -> None:
+    data = make_data(37)
+    data.pool.images[:, 1] = level
+    means, deviations = data.statistics
+    assert (means[1], deviations[1]) == (pytest.approx(level / 255), 1.0)
+
+
+def _flip_a_pixel(images: Tensor, labels: Tensor) -> None:
+    images[-1, -1, -1, -1] ^= 1
+
+
+def _change_a_label(images: Tensor, labels: Tensor) -> None:
+    labels[-1] = (labels[-1] + 1) % 3
+
+
+@pytest.mark.parametrize("change", [_flip_a_pixel, _change_a_label])
+@pytest.mark.parametrize("part", ["pool", "test"])
+def test_fingerprint_changes_with_one_pixel_or_label(part: str, change) -> None:
+    changed = make_data()
+    target = getattr(changed, part)
+    change(target.images, target.labels)
+    assert make_data().fingerprint() == make_data().fingerprint() != changed.fingerprint()
+    assert replace(make_data(), classes=tuple("abd")).fingerprint() != make_data().fingerprint()

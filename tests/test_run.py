@@ -1,0 +1,290 @@
+"""A real run of seconds: what it leaves on disk, and that it goes on after whatever stopped it as if nothing had."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from pandas.testing import assert_frame_equal
+from safetensors.torch import load_file
+
+from al_lightning import build
+from al_lightning.__main__ import main
+from al_lightning.data.sources import digits
+from al_lightning.run_folder import Round, RunFolder, committed, read_json
+
+FAST = ["dataset=digits", "model=cnn", "model.width=4", "train.min_steps=2", "trainer.max_epochs=1", "logger=none"]
+MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
+COLUMNS = [
+    *("round", "n_labeled", "n_paid"),
+    *(f"test/{name}" for name in MEASURES),
+    *(f"seconds/{name}" for name in ("fit", "score", "select", "test", "other")),
+]
+QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted"]
+
+
+class Ended(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Runs the command in this process, in a folder of the caller's choice."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
+
+    def run(cwd: Path, *arguments: str) -> Ended:
+        cwd.mkdir(exist_ok=True)
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["al-lightning", *FAST, *arguments])
+        GlobalHydra.instance().clear()
+        try:
+            code: object = main()
+        except SystemExit as error:
+            code = error.code
+        said = capfd.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the runs below, each made once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def two(runs: Path, command) -> Path:
+    return _made(runs / "two", command, "al.rounds=2")
+
+
+@pytest.fixture
+def three(runs: Path, command) -> Path:
+    return _made(runs / "three", command, "al.rounds=3")
+
+
+def _made(cwd: Path, command, *arguments: str) -> Path:
+    if not cwd.exists():
+        ended = command(cwd, *arguments)
+        assert ended.code == 0, ended.err
+    return run_folder(cwd)
+
+
+def run_folder(cwd: Path) -> Path:
+    (folder,) = (cwd / "multirun_outputs" / "default").glob("*-s*-*")
+    return folder
+
+
+def copy_of(folder: Path, cwd: Path) -> Path:
+    shutil.copytree(folder.parents[2], cwd)
+    return run_folder(cwd)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def rounds(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "rounds.csv")
+
+
+def assert_same_results(one: Path, other: Path) -> None:
+    """Byte for byte, but for the seconds."""
+    timed = ("rounds.csv", "measures.json", "SHA256SUMS", "summary.json", "config.yaml")
+    left, right = ({k: v for k, v in contents(folder).items() if not k.endswith(timed)} for folder in (one, other))
+    assert left.keys() == right.keys()
+    assert [name for name in left if left[name] != right[name]] == []
+    assert "rounds/003/model.safetensors" in left
+    untimed = [column for column in COLUMNS if not column.startswith("seconds/")]
+    assert_frame_equal(rounds(one).filter(untimed), rounds(other).filter(untimed), check_exact=True)
+
+
+# --- what it leaves -------------------------------------------------------------------------------------------------
+
+
+def test_the_files_are_those_of_the_contract(two: Path) -> None:
+    of_a_round = {"measures.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
+    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", ".lock", "rounds/002/model.safetensors"}
+    expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
+    assert set(contents(two)) == expected  # no pickle, nothing of Hydra or Lightning
+    cwd = two.parents[2]
+    assert [path.name for path in cwd.iterdir()] == ["multirun_outputs"]
+    assert list((cwd / "multirun_outputs").rglob("*-s0-*")) == [two]
+    summary = read_json(two / "summary.json")
+    assert summary is not None
+    assert (summary["finished"], summary["state"], summary["rounds_done"]) == (True, "finished", 3)
+    assert "${" not in (two / "config.yaml").read_text()
+
+
+def test_rounds_csv_has_a_row_a_round_and_the_labels_that_were_paid(two: Path) -> None:
+    table = rounds(two)
+    assert list(table.columns) == COLUMNS
+    assert table["round"].tolist() == [0, 1, 2]
+    assert table["n_labeled"].tolist() == table["n_paid"].tolist() == [20, 40, 60]
+    assert table.notna().all(axis=None)
+    assert (table.filter(like="seconds/") >= 0).all(axis=None)
+
+
+def test_queries_are_of_unlabeled_images_each_once_and_agree_with_masks_and_data(two: Path) -> None:
+    pool, queries = digits().pool, pd.read_csv(two / "queries.csv", dtype={"id": str})
+    assert list(queries.columns) == QUERY_COLUMNS
+    assert queries["index"].is_unique
+    assert queries["id"].tolist() == [pool.ids[index] for index in queries["index"]]
+    assert queries["label"].tolist() == pool.labels[queries["index"].tolist()].tolist()
+    assert queries["predicted"].between(0, 9).all()
+    before = None
+    for number in range(3):
+        with np.load(two / f"rounds/{number:03d}/masks.npz", allow_pickle=False) as masks:
+            since, val_mask = masks["labeled_since"], masks["val_mask"]
+        asked = queries[queries["round"] == number]
+        assert asked["rank"].tolist() == list(range(len(asked)))
+        assert asked["score"].tolist() == sorted(asked["score"], reverse=True)
+        assert sorted(asked["index"]) == np.flatnonzero(since == number + 1).tolist()
+        assert len(asked) == (20 if number < 2 else 0)
+        assert (since == 0).sum() == 20
+        assert not val_mask.any()
+        if before is not None:
+            assert np.array_equal(np.where(since == number + 1, -1, since), before)  # only the query was added
+        before = since
+
+
+def test_the_weights_of_the_last_round_are_a_state_dict_that_measures_the_same(two: Path) -> None:
+    settings, data = OmegaConf.to_container(OmegaConf.load(two / "config.yaml")), digits()
+    model = build.make_classifier(settings, data, 1, 60)  # type: ignore[arg-type]
+    model.load_state_dict(load_file(two / "rounds/002/model.safetensors"), strict=True)
+    with torch.inference_mode():
+        correct = model.eval()(data.test.images).argmax(1) == data.test.labels
+    assert correct.double().mean().item() == pytest.approx(rounds(two)["test/acc"].iloc[-1], abs=1e-6)
+    confusion = pd.read_csv(two / "rounds/002/confusion.csv").to_numpy()
+    assert np.trace(confusion) == correct.sum()
+    assert confusion.sum(1).tolist() == data.test.labels.bincount().tolist()
+
+
+def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, command) -> None:
+    assert command(tmp_path / "a", "al.val_size=30", "al.rounds=null", "al.budget=89").code == 0
+    folder = run_folder(tmp_path / "a")
+    table = rounds(folder)
+    assert list(table.columns) == [*COLUMNS[:9], *(f"val/{name}" for name in MEASURES), *COLUMNS[9:]]
+    assert table["n_labeled"].tolist() == [20, 40]
+    assert table["n_paid"].tolist() == [50, 70]  # the next query would make it 90
+    with np.load(folder / "rounds/001/masks.npz", allow_pickle=False) as masks:
+        assert masks["val_mask"].sum() == 30
+        assert (masks["labeled_since"][masks["val_mask"]] == -1).all()
+
+
+def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two: Path, tmp_path: Path, command) -> None:
+    assert command(tmp_path / "a", "strategy=random", "al.rounds=1").code == 0
+    other = run_folder(tmp_path / "a")
+    starts = []
+    for folder in (two, other):
+        with np.load(folder / "rounds/000/masks.npz", allow_pickle=False) as masks:
+            starts.append(np.flatnonzero(masks["labeled_since"] == 0))
+    assert np.array_equal(*starts)
+    test = [f"test/{name}" for name in MEASURES]
+    assert_frame_equal(rounds(two).loc[:0, test], rounds(other).loc[:0, test], check_exact=True)
+    assert pd.read_csv(other / "queries.csv").filter(["score"]).isna().all(axis=None)
+
+
+def test_a_dry_run_prints_a_row_a_round_and_writes_nothing(tmp_path: Path, command) -> None:
+    ended = command(tmp_path / "a", "al.rounds=3", "dry_run=true")
+    assert ended.code == 0
+    rows = [line.split()[:3] for line in ended.out.splitlines() if line.split() and line.split()[0].isdigit()]
+    assert rows == [[str(number), str(20 + 20 * number), str(20 + 20 * number)] for number in range(4)]
+    assert "estimated time" in ended.out
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+# --- going on -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_command_again_says_so_and_changes_nothing(two: Path, command) -> None:
+    before = contents(two.parents[2])
+    times = {path: path.stat().st_mtime_ns for path in two.rglob("*")}
+    ended = command(two.parents[2], "al.rounds=2")
+    assert ended.code == 0
+    assert "finished before" in ended.out
+    assert contents(two.parents[2]) == before
+    assert {path: path.stat().st_mtime_ns for path in two.rglob("*")} == times
+
+
+def test_more_rounds_go_on_from_a_finished_run(two: Path, three: Path, tmp_path: Path, command) -> None:
+    folder = copy_of(two, tmp_path / "a")
+    ended = command(tmp_path / "a", "al.rounds=3")
+    assert ended.code == 0
+    assert "goes on after round 1" in ended.out
+    assert_same_results(folder, three)
+
+
+@pytest.mark.parametrize("file", ["measures.json", "masks.npz", "SHA256SUMS"])
+def test_a_damaged_round_is_not_used(two: Path, three: Path, tmp_path: Path, command, file: str) -> None:
+    folder = copy_of(two, tmp_path / "a")
+    damaged = folder / "rounds/001" / file
+    data = bytearray(damaged.read_bytes())
+    data[10] ^= 1
+    damaged.write_bytes(data)
+    ended = command(tmp_path / "a", "al.rounds=3")
+    assert ended.code == 0
+    assert "goes on after round 0" in ended.out
+    assert_same_results(folder, three)
+
+
+def run_until_killed(cwd: Path, when: str, *arguments: str) -> None:
+    """In a process of its own: the run, which gets SIGKILL at a moment of the commit of round 1."""
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def commit_and_die(self: RunFolder, done: Round) -> None:
+        commit(self, done)
+        if done.number == 1:
+            die()
+
+    commit, rename, write_views = RunFolder.commit, Path.rename, RunFolder.write_views
+    if when == "after the commit":
+        RunFolder.commit = commit_and_die
+    elif when == "before the rename":
+        Path.rename = lambda self, target: die() if self.name == ".001" else rename(self, target)  # type: ignore
+    else:
+        RunFolder.write_views = lambda self: die() if len(self.rounds) == 2 else write_views(self)
+    os.chdir(cwd)
+    sys.argv = ["al-lightning", *FAST, *arguments]
+    main()
+
+
+@pytest.mark.parametrize(
+    ("when", "kept"), [("after the commit", 2), ("before the rename", 1), ("before the tables", 2)]
+)
+def test_a_killed_run_ends_as_if_it_had_not_been(when: str, kept: int, three: Path, tmp_path: Path, command) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["al_lightning.loop", "pandas", "pytest"])  # imported once for all processes
+    process = context.Process(target=run_until_killed, args=(tmp_path, when, "al.rounds=3"))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    folder = run_folder(tmp_path)
+    assert len(committed(folder)) == kept
+    ended = command(tmp_path, "al.rounds=3")
+    assert ended.code == 0
+    assert f"goes on after round {kept - 1}" in ended.out
+    assert_same_results(folder, three)
+
+
+def test_two_processes_never_share_a_run_folder(two: Path, tmp_path: Path, command) -> None:
+    folder = copy_of(two, tmp_path / "a")
+    with RunFolder(folder):
+        before = contents(folder)
+        ended = command(tmp_path / "a", "al.rounds=3")
+        assert ended.code == 1
+        assert f"process {os.getpid()} " in ended.err
+        assert contents(folder) == before
