@@ -78,10 +78,11 @@ def main() -> int:
             if "debug=true" in sys.argv:
                 traceback.print_exc()
             return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
-        except ValueError as error:
-            if not str(error).startswith("Config group override"):  # Hydra's, for group=null
+        except ValueError:
+            null = explain.null_group(sys.argv[1:])
+            if null is None:
                 raise
-            return _say(f"{error}: choose one of a group's options", ConfigError.exit_code)
+            return _say(null, ConfigError.exit_code)
         except KeyboardInterrupt:
             return 130
         finally:

@@ -51,8 +51,8 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     Raises:
         ConfigError: a GPU is asked for where there is none, or Lightning refuses the settings.
     """
-    accelerator = settings["trainer"].get("accelerator")
-    if accelerator in ("gpu", "cuda") and not torch.accelerator.is_available():
+    accelerator = settings["trainer"]["accelerator"]
+    if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
         raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
     return instantiate("trainer", {**settings["trainer"], "max_epochs": epochs}, callbacks=callbacks)
 

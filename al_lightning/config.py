@@ -19,6 +19,7 @@ from al_lightning.errors import ConfigError
 
 ENGINES = ("plain",)
 SCHEDULES = ("constant", "linear", "cosine")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -200,6 +201,7 @@ def _check(config: Config) -> None:
         if not isinstance(node, dict):
             raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
         _folder_name(f"{group}.name", node.get("name"))
+    _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
     _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
     epochs = config.trainer.get("max_epochs")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:

@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from al_lightning.config import conf_dir
+from al_lightning.config import conf_dir, options
 
 REFUSALS = (HydraException, OmegaConfBaseException)
 
@@ -38,6 +38,15 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if isinstance(error, ConfigCompositionException) and key is None:
         return str(error).splitlines()[0] + (f": {reason}" if cause is not error else "")
     return f"{_as_typed(key, arguments)}: {reason}" if key else reason
+
+
+def null_group(arguments: Sequence[str]) -> str | None:
+    """A message for `group=null`, to which Hydra answers with a bare ValueError; None where there is none."""
+    for argument in arguments:
+        group, _, option = argument.partition("=")
+        if option == "null" and options(group):
+            return f"{argument}: must be one of {', '.join(options(group))}"
+    return None
 
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:

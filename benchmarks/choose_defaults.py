@@ -1,9 +1,10 @@
-"""How the default settings were chosen: on images held out from MNIST's training part, never on its test part.
+"""How the default settings were chosen: on images held out from the training part, never on the test part.
 
-10,000 of the 60,000 training images, drawn once, take the place of the test part. For every variant and seed a model
-is trained on 100 and on 1,000 random labels of the other 50,000 with the command's own code. Writes a CSV.
+A share of the training images (10,000 of MNIST, 287 of digits), drawn once, takes the place of the test part. For every
+variant and seed a model is trained on random labels of the others with the command's own code. Appends to a CSV.
 
-    python benchmarks/choose_defaults.py --data data --out docs/defaults.csv
+    python benchmarks/choose_defaults.py mnist --data data
+    python benchmarks/choose_defaults.py digits
 """
 
 import argparse
@@ -22,51 +23,61 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.loop import quiet_lightning
 from al_lightning.streams import Stream, torch_seed
 
-HELD_OUT = 10_000
-LABELS = (100, 1000)
 SEEDS = (100, 101, 102)  # not those of the results
-VARIANTS = [{"train.schedule": schedule, "train.min_steps": 150} for schedule in ("constant", "linear", "cosine")]
-VARIANTS += [{"train.schedule": "cosine", "train.min_steps": steps} for steps in (75, 300)]
+SCHEDULES = ["train.schedule=constant", "train.schedule=linear", "train.schedule=cosine"]
+STEPS = ["train.min_steps=75", "train.min_steps=300"]
+STUDIES = {
+    # data set: (images held out, numbers of labels, variants of the settings)
+    "mnist": (
+        10_000,
+        (100, 1000),
+        [f"{schedule} train.min_steps=150" for schedule in SCHEDULES]
+        + [f"train.schedule=cosine {steps}" for steps in STEPS],
+    ),
+    "digits": (287, (50, 200, 500), ["model.stem=imagenet", "model.stem=small"]),
+}
 
 
-def hold_out(data: ImageData) -> ImageData:
-    """The pool less the held-out images, and these in place of the test part."""
+def hold_out(data: ImageData, n: int) -> ImageData:
+    """The pool less n held-out images, and these in place of the test part."""
     order = torch.from_numpy(np.random.default_rng(2026).permutation(len(data.pool)))
 
     def part(indices: torch.Tensor) -> ImageSet:
         pool = data.pool
         return ImageSet(pool.images[indices], pool.labels[indices], tuple(pool.ids[i] for i in indices.tolist()))
 
-    return replace(data, pool=part(order[HELD_OUT:]), test=part(order[:HELD_OUT]))
+    return replace(data, pool=part(order[n:]), test=part(order[:n]))
 
 
 def main() -> None:
     """Run all variants."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--data", default="data", help="folder that holds MNIST/raw")
     parser.add_argument("--out", default="docs/defaults.csv", type=Path)
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     arguments = parser.parse_args()
     quiet_lightning()
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"), arguments.out.open("w", newline="") as file:
+    held_out, sizes, variants = STUDIES[arguments.study]
+    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"), arguments.out.open("a", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(["schedule", "min_steps", "labels", "seed", "acc", "nll"])
+        if not file.tell():
+            out.writerow(["dataset", "settings", "labels", "seed", "acc", "nll"])
         for seed in arguments.seeds:
-            for variant in VARIANTS:
-                for labels in LABELS:
-                    overrides = [f"{key}={value}" for key, value in variant.items()]
-                    common = ["dataset=mnist", f"paths.data={arguments.data}", f"seed={seed}"]
-                    cfg = compose("config", [*common, f"al.initial_size={labels}", *overrides])
-                    measures = train(config.resolved(cfg), labels)
-                    row = [*variant.values(), labels, seed, measures["test/acc"], measures["test/nll"]]
+            for variant in variants:
+                for labels in sizes:
+                    common = [f"dataset={arguments.study}", f"paths.data={arguments.data}", f"seed={seed}"]
+                    measures = train(config.resolved(compose("config", [*common, *variant.split()])), labels, held_out)
+                    row = [arguments.study, variant, labels, seed]
+                    row += [f"{measures[name]:.4f}" for name in ("test/acc", "test/nll")]
                     out.writerow(row)
                     file.flush()
                     print(*row, file=sys.stderr)
 
 
-def train(settings: build.Settings, labels: int) -> dict[str, float]:
+def train(settings: build.Settings, labels: int, held_out: int) -> dict[str, float]:
     """One fit on random labels, measured on the held-out images."""
-    data = hold_out(build.load_data(settings))
+    data = hold_out(build.load_data(settings), held_out)
     pool = PoolDataModule(data, settings["batch_size"], settings["al"]["pool_batch_size"], settings["seed"])
     initial = torch.from_numpy(np.random.default_rng(settings["seed"]).choice(len(data.pool), labels, replace=False))
     pool.label(initial, data.pool.labels[initial], since=0)

@@ -4,10 +4,6 @@ import inspect
 import pickle
 import random
 import shutil
-import subprocess
-import sys
-import tarfile
-from collections import Counter
 from hashlib import md5
 from pathlib import Path
 from urllib.error import URLError
@@ -220,25 +216,6 @@ def test_a_data_set_file_holds_what_its_target_takes(file: Path) -> None:
 
 
 # --- real images ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory):
-    """MNIST, and 20 training and 5 test images of every class of CIFAR-10."""
-    if not (SHARED / "unpack.py").exists():
-        pytest.skip(f"needs the real images of {SHARED}")
-    dest = tmp_path_factory.mktemp("real")
-    taken = Counter()
-    with tarfile.open(SHARED / "cifar10-jpeg.tar.xz", "r|xz") as tar:
-        for member in tar:
-            parent = Path(member.name).parent
-            if member.isfile() and taken[parent] < (5 if parent.parts[:1] == ("test",) else 20):
-                taken[parent] += 1
-                tar.extract(member, dest / "cifar10-jpeg", filter="data")
-    # It leaves the folder that is there alone: 60,000 files would take longer than all other tests.
-    subprocess.run([sys.executable, SHARED / "unpack.py", dest], check=True, capture_output=True)
-    yield dest
-    shutil.rmtree(dest)
 
 
 def test_real_mnist_unpacked_or_still_in_its_archives(

@@ -6,13 +6,12 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
+from conftest import fast
 from omegaconf import OmegaConf
 from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file
@@ -22,7 +21,6 @@ from al_lightning.__main__ import main
 from al_lightning.data.sources import digits
 from al_lightning.run_folder import Round, RunFolder, committed, read_json
 
-FAST = ["dataset=digits", "model=cnn", "model.width=4", "train.min_steps=2", "trainer.max_epochs=1", "logger=none"]
 MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
 COLUMNS = [
     *("round", "n_labeled", "n_paid"),
@@ -30,32 +28,6 @@ COLUMNS = [
     *(f"seconds/{name}" for name in ("fit", "score", "select", "test", "other")),
 ]
 QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted"]
-
-
-class Ended(NamedTuple):
-    code: object
-    out: str
-    err: str
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Runs the command in this process, in a folder of the caller's choice."""
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
-
-    def run(cwd: Path, *arguments: str) -> Ended:
-        cwd.mkdir(exist_ok=True)
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["al-lightning", *FAST, *arguments])
-        GlobalHydra.instance().clear()
-        try:
-            code: object = main()
-        except SystemExit as error:
-            code = error.code
-        said = capfd.readouterr()
-        return Ended(code, said.out, said.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +48,7 @@ def three(runs: Path, command) -> Path:
 
 def _made(cwd: Path, command, *arguments: str) -> Path:
     if not cwd.exists():
-        ended = command(cwd, *arguments)
+        ended = command(*arguments, cwd=cwd)
         assert ended.code == 0, ended.err
     return run_folder(cwd)
 
@@ -172,7 +144,7 @@ def test_the_weights_of_the_last_round_are_a_state_dict_that_measures_the_same(t
 
 
 def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, command) -> None:
-    assert command(tmp_path / "a", "al.val_size=30", "al.rounds=null", "al.budget=89").code == 0
+    assert command("al.val_size=30", "al.rounds=null", "al.budget=89", cwd=tmp_path / "a").code == 0
     folder = run_folder(tmp_path / "a")
     table = rounds(folder)
     assert list(table.columns) == [*COLUMNS[:9], *(f"val/{name}" for name in MEASURES), *COLUMNS[9:]]
@@ -184,7 +156,7 @@ def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, c
 
 
 def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two: Path, tmp_path: Path, command) -> None:
-    assert command(tmp_path / "a", "strategy=random", "al.rounds=1").code == 0
+    assert command("strategy=random", "al.rounds=1", cwd=tmp_path / "a").code == 0
     other = run_folder(tmp_path / "a")
     starts = []
     for folder in (two, other):
@@ -197,7 +169,7 @@ def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two:
 
 
 def test_a_dry_run_prints_a_row_a_round_and_writes_nothing(tmp_path: Path, command) -> None:
-    ended = command(tmp_path / "a", "al.rounds=3", "dry_run=true")
+    ended = command("al.rounds=3", "dry_run=true", cwd=tmp_path / "a")
     assert ended.code == 0
     rows = [line.split()[:3] for line in ended.out.splitlines() if line.split() and line.split()[0].isdigit()]
     assert rows == [[str(number), str(20 + 20 * number), str(20 + 20 * number)] for number in range(4)]
@@ -211,7 +183,7 @@ def test_a_dry_run_prints_a_row_a_round_and_writes_nothing(tmp_path: Path, comma
 def test_the_same_command_again_says_so_and_changes_nothing(two: Path, command) -> None:
     before = contents(two.parents[2])
     times = {path: path.stat().st_mtime_ns for path in two.rglob("*")}
-    ended = command(two.parents[2], "al.rounds=2")
+    ended = command("al.rounds=2", cwd=two.parents[2])
     assert ended.code == 0
     assert "finished before" in ended.out
     assert contents(two.parents[2]) == before
@@ -220,7 +192,7 @@ def test_the_same_command_again_says_so_and_changes_nothing(two: Path, command) 
 
 def test_more_rounds_go_on_from_a_finished_run(two: Path, three: Path, tmp_path: Path, command) -> None:
     folder = copy_of(two, tmp_path / "a")
-    ended = command(tmp_path / "a", "al.rounds=3")
+    ended = command("al.rounds=3", cwd=tmp_path / "a")
     assert ended.code == 0
     assert "goes on after round 1" in ended.out
     assert_same_results(folder, three)
@@ -233,7 +205,7 @@ def test_a_damaged_round_is_not_used(two: Path, three: Path, tmp_path: Path, com
     data = bytearray(damaged.read_bytes())
     data[10] ^= 1
     damaged.write_bytes(data)
-    ended = command(tmp_path / "a", "al.rounds=3")
+    ended = command("al.rounds=3", cwd=tmp_path / "a")
     assert ended.code == 0
     assert "goes on after round 0" in ended.out
     assert_same_results(folder, three)
@@ -258,7 +230,7 @@ def run_until_killed(cwd: Path, when: str, *arguments: str) -> None:
     else:
         RunFolder.write_views = lambda self: die() if len(self.rounds) == 2 else write_views(self)
     os.chdir(cwd)
-    sys.argv = ["al-lightning", *FAST, *arguments]
+    sys.argv = ["al-lightning", *fast(arguments)]
     main()
 
 
@@ -274,7 +246,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(when: str, kept: int, three: Pa
     assert process.exitcode == -signal.SIGKILL
     folder = run_folder(tmp_path)
     assert len(committed(folder)) == kept
-    ended = command(tmp_path, "al.rounds=3")
+    ended = command("al.rounds=3", cwd=tmp_path)
     assert ended.code == 0
     assert f"goes on after round {kept - 1}" in ended.out
     assert_same_results(folder, three)
@@ -284,7 +256,7 @@ def test_two_processes_never_share_a_run_folder(two: Path, tmp_path: Path, comma
     folder = copy_of(two, tmp_path / "a")
     with RunFolder(folder):
         before = contents(folder)
-        ended = command(tmp_path / "a", "al.rounds=3")
+        ended = command("al.rounds=3", cwd=tmp_path / "a")
         assert ended.code == 1
         assert f"process {os.getpid()} " in ended.err
         assert contents(folder) == before

@@ -1,44 +1,10 @@
 """Sweeps as users start them: each run once, one failing job stops no other, a table and an exit code that tell."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-
-from al_lightning.__main__ import main
-
-FAST = ["model=cnn", "model.width=4", "train.min_steps=2", "trainer.max_epochs=1", "logger=none"]
-
-
-class Ended(NamedTuple):
-    code: object
-    out: str
-    err: str
-
-
-def sweep(cwd: Path, *arguments: str) -> Ended:
-    command = [sys.executable, "-m", "al_lightning", "--multirun", *FAST, *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def sweep_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """The same in this process, which has PyTorch imported already."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
-
-    def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["al-lightning", "--multirun", *FAST, *arguments])
-        GlobalHydra.instance().clear()
-        code, said = main(), capfd.readouterr()
-        return Ended(code, said.out, said.err)
-
-    return run
+from conftest import Command, Ended, run_process
 
 
 def states(done: Ended) -> list[str]:
@@ -57,23 +23,25 @@ def assert_nothing_of_hydra(cwd: Path) -> None:
         assert list(cwd.rglob(pattern)) == []
 
 
-def test_jobs_that_come_to_the_same_run_execute_once_and_a_second_time_none_does(tmp_path: Path, sweep_here) -> None:
+def test_jobs_that_come_to_the_same_run_execute_once_and_a_second_time_none_does(
+    tmp_path: Path, command: Command
+) -> None:
     arguments = ("strategy=margin,kmeans", "al.n_clusters=10,12", "seed=0", "al.rounds=1")
-    first = sweep(tmp_path, *arguments)
+    first = run_process("--multirun", *arguments, cwd=tmp_path)
     assert first.code == 0, first.err
-    assert states(first) == ["finished", "skipped", "finished", "finished"]
+    assert states(first) == ["finished", "same", "finished", "finished"]
     assert "4 jobs, 3 runs" in first.out
     assert len(runs(tmp_path)) == 3
     tables = {folder: (folder / "rounds.csv").read_bytes() for folder in runs(tmp_path)}
-    second = sweep_here(*arguments)
+    second = command("--multirun", *arguments, cwd=tmp_path)
     assert second.code == 0, second.err
-    assert states(second) == ["skipped"] * 4
+    assert states(second) == ["skipped", "same", "skipped", "skipped"]
     assert {folder: (folder / "rounds.csv").read_bytes() for folder in runs(tmp_path)} == tables
     assert_nothing_of_hydra(tmp_path)
 
 
-def test_a_job_that_cannot_work_does_not_stop_the_next(tmp_path: Path, sweep_here) -> None:
-    done = sweep_here("al.rounds=1000,1", "strategy=margin,random")
+def test_a_job_that_cannot_work_does_not_stop_the_next(tmp_path: Path, command: Command) -> None:
+    done = command("--multirun", "al.rounds=1000,1", "strategy=margin,random", cwd=tmp_path)
     assert done.code == 1
     assert states(done) == ["refused", "refused", "finished", "finished"]
     assert "job 0 refused" in done.err
@@ -83,15 +51,17 @@ def test_a_job_that_cannot_work_does_not_stop_the_next(tmp_path: Path, sweep_her
 
 
 def test_a_sweep_of_which_every_job_is_refused_is_refused(tmp_path: Path) -> None:
-    done = sweep(tmp_path, "dataset=digits,folder", "al.rounds=-1")
+    done = run_process("--multirun", "dataset=digits,folder", "al.rounds=-1", cwd=tmp_path)
     assert done.code == 2, done.err
     assert states(done) == ["refused", "refused"]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("argument", ["strategy=margin,nope", "al.nope=1,2"])
-def test_a_sweep_over_what_does_not_exist_is_refused_before_any_job(tmp_path: Path, sweep_here, argument: str) -> None:
-    done = sweep_here(argument)
+def test_a_sweep_over_what_does_not_exist_is_refused_before_any_job(
+    tmp_path: Path, command: Command, argument: str
+) -> None:
+    done = command("--multirun", argument, cwd=tmp_path)
     assert done.code == 2
     assert done.err.startswith("error: ")
     assert "nope" in done.err
@@ -99,10 +69,16 @@ def test_a_sweep_over_what_does_not_exist_is_refused_before_any_job(tmp_path: Pa
 
 
 def test_jobs_at_the_same_time_that_come_to_the_same_run_execute_it_once(tmp_path: Path) -> None:
-    done = sweep(tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "al.n_clusters=10,12", "al.rounds=2")
+    done = run_process(
+        "--multirun",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        "al.n_clusters=10,12",
+        "al.rounds=2",
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
-    first, second = sorted(states(done))
-    assert (first, second) in [("finished", "same"), ("finished", "skipped")]
+    assert sorted(states(done)) == ["finished", "same"]
     (folder,) = runs(tmp_path)
     assert len((folder / "rounds.csv").read_text().splitlines()) == 1 + 3
     assert_nothing_of_hydra(tmp_path)

@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from al_lightning.errors import UserError
 
 
-def main() -> int:
-    """Print the learning curves of runs, and save them as a picture."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the learning curves of runs, and save them as a picture; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m al_lightning.report", description="Compare the runs in some folders."
     )
@@ -16,15 +17,15 @@ def main() -> int:
     parser.add_argument(
         "--picture", type=Path, help="where to save the curves (.png, .svg); default: curves.png in DIR"
     )
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     from al_lightning.report import curves, load
 
     try:
-        rounds = load(*arguments.folders)
+        rounds = load(*options.folders)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    picture = arguments.picture or Path(arguments.folders[0]) / "curves.png"
+    picture = options.picture or Path(options.folders[0]) / "curves.png"
     curves.print_tables(rounds)
     curves.draw(rounds, picture)
     print(f"picture: {picture}")

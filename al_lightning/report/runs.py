@@ -59,7 +59,7 @@ def load(*folders: str | Path) -> pd.DataFrame:
         tables.append(rows)
         settings.append(dict(_leaves(config)))
     if not tables:
-        raise DataError(f"{', '.join(map(str, folders))}: no run with a finished round in there")
+        raise DataError(f"{', '.join(map(str, folders))}: no run with a committed round in there")
     _name_variants(tables, settings)
     return pd.concat(tables, ignore_index=True)
 

@@ -1,0 +1,94 @@
+"""The command, run in the test's own process: importing PyTorch anew for each would take minutes."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from al_lightning.__main__ import main
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# Settings of a run of a second, where a test says nothing else.
+FAST = {
+    "dataset": "digits",
+    "model": "cnn",
+    "model.width": "4",
+    "train.min_steps": "2",
+    "trainer.max_epochs": "1",
+    "al.rounds": "2",
+    "logger": "none",
+}
+
+
+class Ended(NamedTuple):
+    """Exit code and what was printed."""
+
+    code: object
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+def fast(arguments: tuple[str, ...]) -> list[str]:
+    """The arguments, and those of FAST that they leave open. Options stay first: Hydra wants it so."""
+    typed = {argument.lstrip("+~").split("=")[0] for argument in arguments}
+    return [*arguments, *(f"{key}={value}" for key, value in FAST.items() if key not in typed)]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command in a folder, by default an empty one, as a user would in a shell without W&B settings."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
+    for variable in ("AL_LIGHTNING_ALLOW", "WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments: str, cwd: Path = tmp_path / "cwd") -> Ended:
+        cwd.mkdir(exist_ok=True)
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["al-lightning", *fast(arguments)])
+        GlobalHydra.instance().clear()
+        capfd.readouterr()
+        try:
+            code: object = main()
+        except SystemExit as error:
+            code = error.code
+        said = capfd.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
+
+
+def run_process(*arguments: str, cwd: Path) -> Ended:
+    """Runs the command in a process of its own."""
+    line = [sys.executable, "-m", "al_lightning", *fast(arguments)]
+    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """MNIST, and 20 training and 5 test images of every class of CIFAR-10."""
+    if not (SHARED / "unpack.py").exists():
+        pytest.skip(f"needs the real images of {SHARED}")
+    dest = tmp_path_factory.mktemp("real")
+    taken = Counter()
+    with tarfile.open(SHARED / "cifar10-jpeg.tar.xz", "r|xz") as tar:
+        for member in tar:
+            parent = Path(member.name).parent
+            if member.isfile() and taken[parent] < (5 if parent.parts[:1] == ("test",) else 20):
+                taken[parent] += 1
+                tar.extract(member, dest / "cifar10-jpeg", filter="data")
+    # It leaves the folder that is there alone: 60,000 files would take longer than all other tests.
+    subprocess.run([sys.executable, SHARED / "unpack.py", dest], check=True, capture_output=True)
+    yield dest
+    shutil.rmtree(dest)

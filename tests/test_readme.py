@@ -1,0 +1,105 @@
+"""What the README shows is run as it stands, on small settings."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command, fast
+from PIL import Image
+
+import al_lightning
+from al_lightning.config import conf_dir
+from al_lightning.report.__main__ import main as report
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.split("  #")[0].strip() for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+RUNS = [command for command in COMMANDS if command.startswith("python -m al_lightning ")]
+
+
+def photos(cwd: Path) -> None:
+    for name, level in (("cat", 0), ("dog", 255)):
+        (cwd / "photos" / name).mkdir(parents=True)
+        for i in range(60):
+            Image.new("RGB", (20 + i, 30), (level, i, i)).save(cwd / "photos" / name / f"{i}.jpg")
+
+
+@pytest.mark.parametrize("line", [line for line in RUNS if "experiment=" not in line])
+def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path: Path, request) -> None:
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    if "dataset=mnist" in line:
+        (cwd / "data").symlink_to(request.getfixturevalue("real"))
+    if "dataset=folder" in line:
+        photos(cwd)
+    arguments = [each for each in shlex.split(line)[3:] if each != "seed=0,1,2,3,4"]
+    ended = command(*arguments, "al.rounds=1", "logger=wandb", "logger.mode=offline", cwd=cwd)
+    assert ended.code == 0, ended.err
+    study = re.search(r"study=(\w+)", line)
+    folder = cwd / "multirun_outputs" / (study[1] if study else "default")
+    assert list(folder.glob("wandb/offline-run-*")), "what `wandb sync` is shown with"
+    assert f"python -m al_lightning.report multirun_outputs/{folder.name}" in COMMANDS
+    assert report([str(folder)]) == 0
+    assert (folder / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("line", [line for line in RUNS if "experiment=" in line])
+def test_an_experiment_that_the_readme_shows_composes(line: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, *shlex.split(line)[1:], "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_of_the_readme_is_known() -> None:
+    known = (
+        "make ",
+        "source ",
+        "python -m al_lightning ",
+        "python -m al_lightning.report ",
+        "wandb leet ",
+        "wandb sync ",
+    )
+    assert [line for line in COMMANDS if not line.startswith(known)] == []
+
+
+def test_the_strategy_of_the_readme_runs(tmp_path: Path) -> None:
+    for kind, text in BLOCKS:
+        named = re.match(r"# (my_\S+)\n", text)
+        if named:
+            file = tmp_path / named[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            assert kind in ("python", "yaml")
+    shown = re.search(r"`AL_LIGHTNING_ALLOW=my_package python (-m al_lightning .*?)`", README, re.DOTALL)
+    assert shown
+    done = subprocess.run(
+        [sys.executable, *fast(tuple(shown[1].split()))],
+        cwd=tmp_path,
+        env={"AL_LIGHTNING_ALLOW": "my_package", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("multirun_outputs/default/digits-cnn-least_second-*"))
+
+
+def test_the_model_of_a_run_is_used_as_the_readme_shows(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("al.rounds=0").code == 0
+    (run_folder,) = (tmp_path / "cwd" / "multirun_outputs" / "default").glob("digits-*")
+    file = tmp_path / "seven.png"
+    Image.new("RGBA", (40, 30)).save(file)
+    (snippet,) = [text for kind, text in BLOCKS if kind == "python" and "al_lightning.load" in text]
+    exec(snippet, {"run_folder": run_folder, "file": file})
+    assert capsys.readouterr().out.strip() in al_lightning.load(run_folder).classes
+
+
+def test_every_option_is_in_the_readme() -> None:
+    for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger", "experiment"):
+        for option in sorted(file.stem for file in (conf_dir() / group).glob("*.yaml")):
+            assert f"`{option}`" in README, f"{group}={option}"
