@@ -59,10 +59,10 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
         How it ended, the run folder, and the area under the budget curve.
     """
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds
-    from al_lightning import loop
+    from al_lightning import estimate, loop
 
     if cfg.dry_run:
-        loop.dry_run(cfg)
+        estimate.dry_run(cfg)
         return "dry run", "", None
     outcome = loop.run(cfg)
     return outcome.state, str(outcome.folder), outcome.summary.get("aubc")

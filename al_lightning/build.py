@@ -1,6 +1,8 @@
 """From the resolved configuration to the objects of a run."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +13,32 @@ import torch
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.select import Query
 from al_lightning.clock import Clock
+from al_lightning.config import Config
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.instantiate import instantiate, refusals
 from al_lightning.model import Classifier
-from al_lightning.plan import Plan
+from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, torch_seed
-from al_lightning.tracking import Observer
 
 Settings = dict[str, Any]
+
+
+def prepare(typed: Config, settings: Settings) -> tuple[ImageData, Plan, torch.device]:
+    """Load the images, work out the rounds, and check that everything else can be made.
+
+    Returns:
+        The images, the rounds, and the device that will train.
+
+    Raises:
+        ConfigError: settings that cannot work; nothing has been trained or written.
+        DataError: images that cannot be had.
+    """
+    quiet_lightning()
+    data = load_data(settings)
+    plan = make_plan(typed.al, len(data.pool))
+    return data, plan, check(settings, data, plan)
 
 
 def load_data(settings: Settings) -> ImageData:
@@ -31,11 +49,6 @@ def load_data(settings: Settings) -> ImageData:
 def make_strategy(settings: Settings) -> Callable[[Pool, int], Query]:
     """The strategy, its settings bound."""
     return instantiate("strategy", settings["strategy"], partial=True)
-
-
-def make_mirror(settings: Settings) -> Observer | None:
-    """The mirror of the run, or None with `logger=none`."""
-    return instantiate("logger", settings["logger"]) if "_target_" in settings["logger"] else None
 
 
 def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
@@ -89,7 +102,6 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
-    make_mirror(settings)
     device = make_trainer(settings, 1, []).strategy.root_device
     model = make_classifier(settings, data, 0, 2)
     with refusals("optimizer", settings["optimizer"]):
@@ -136,6 +148,13 @@ def _n_clusters(node: Any) -> int:
         return 0
     own = node.get("n_clusters", 0)
     return max([own if isinstance(own, int) else 0, *map(_n_clusters, node.values())])
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's hints off the screen: they speak of what the loop does on purpose."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
 def _augmentation(settings: Settings) -> tuple[int, bool]:

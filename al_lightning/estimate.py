@@ -5,9 +5,10 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch.nn.functional import cross_entropy
 
-from al_lightning import build
+from al_lightning import build, config
 from al_lightning.data.images import ImageData
 from al_lightning.plan import Plan
 
@@ -21,6 +22,31 @@ def remaining(settings: build.Settings, plan: Plan, row: Mapping[str, Any]) -> f
     choosing = row["seconds/score"] + row["seconds/select"]
     per_image = choosing / max(1, plan.n_unlabeled(number))
     return _total(settings, plan, number + 1, per_step, per_image, row["seconds/test"] + row["seconds/other"])
+
+
+def dry_run(cfg: DictConfig) -> None:
+    """Show what a configuration would run, and how long it might take; nothing is trained or written.
+
+    Raises:
+        ConfigError, DataError: as a run.
+    """
+    typed, settings = config.typed(cfg), config.resolved(cfg)
+    data, plan, device = build.prepare(typed, settings)
+    print(OmegaConf.to_yaml(cfg, resolve=True))
+    print(f"{' round':>6} {'labels':>8} {'paid':>8} {'epochs':>8} {'steps':>8}")
+    for number in range(plan.rounds + 1):
+        epochs, steps = build.fit_length(settings, plan.n_labeled(number))
+        print(f"{number:>6} {plan.n_labeled(number):>8} {plan.n_paid(number):>8} {epochs:>8} {steps:>8}")
+    seconds = duration(trial(settings, plan, data, device))
+    print(f"run folder: {config.run_folder(cfg)}")
+    print(f"estimated time: {seconds} on {device}, without what the strategy does with the features")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> float:

@@ -1,7 +1,5 @@
 """A run: fit, choose, test, commit, round after round."""
 
-import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +13,13 @@ from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.errors import DataError
-from al_lightning.estimate import trial
-from al_lightning.plan import Plan, make_plan
+from al_lightning.instantiate import instantiate
+from al_lightning.plan import Plan
 from al_lightning.run_folder import Round, RunFolder, is_intact, read_json
 from al_lightning.streams import Stream, torch_seed
 from al_lightning.summary import covers, summarize
 from al_lightning.tracking import Observer, RunInfo
-from al_lightning.tracking.console import ConsoleReporter, describe, duration
+from al_lightning.tracking.console import ConsoleReporter, describe
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,11 @@ def run(cfg: DictConfig) -> Outcome:
     if earlier and covers(earlier, typed.al) and is_intact(path / "rounds" / f"{earlier['rounds_done'] - 1:03d}"):
         print(f"{path} had been finished before: {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
-    quiet_lightning()
-    data = build.load_data(settings)
-    plan = make_plan(typed.al, len(data.pool))
-    device = build.check(settings, data, plan)
+    data, plan, device = build.prepare(typed, settings)
     pool = PoolDataModule(data, typed.batch_size, typed.al.pool_batch_size, typed.seed)
-    console, mirror = ConsoleReporter(), build.make_mirror(settings)
-    observers: list[Observer] = [console, mirror] if mirror else [console]
+    console = ConsoleReporter()
+    mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
+    observers: list[Observer] = [console, *mirrors]
     with RunFolder(path) as folder:
         kept = _restore(pool, plan, folder.rounds)
         run_info = RunInfo(path, typed.study, settings, plan, data, data.fingerprint(), str(device), tuple(kept))
@@ -78,8 +74,10 @@ def run(cfg: DictConfig) -> Outcome:
                 for observer in observers:
                     observer.round(done)
             state = "finished"
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit) as error:
             state = "interrupted"
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C in a fit into exit code 1
+                raise KeyboardInterrupt from None
             raise
         finally:
             summary = summarize(run_info, folder.rounds, state)
@@ -87,27 +85,6 @@ def run(cfg: DictConfig) -> Outcome:
             for observer in observers:
                 observer.finish(state, summary)
     return Outcome(path, state, summary)
-
-
-def dry_run(cfg: DictConfig) -> None:
-    """Show what a configuration would run, and how long it might take; nothing is trained or written.
-
-    Raises:
-        ConfigError, DataError: as :func:`run`.
-    """
-    typed, settings = config.typed(cfg), config.resolved(cfg)
-    quiet_lightning()
-    data = build.load_data(settings)
-    plan = make_plan(typed.al, len(data.pool))
-    device = build.check(settings, data, plan)
-    print(OmegaConf.to_yaml(cfg, resolve=True))
-    print(f"{' round':>6} {'labels':>8} {'paid':>8} {'epochs':>8} {'steps':>8}")
-    for number in range(plan.rounds + 1):
-        epochs, steps = build.fit_length(settings, plan.n_labeled(number))
-        print(f"{number:>6} {plan.n_labeled(number):>8} {plan.n_paid(number):>8} {epochs:>8} {steps:>8}")
-    seconds = duration(trial(settings, plan, data, device))
-    print(f"run folder: {config.run_folder(cfg)}")
-    print(f"estimated time: {seconds} on {device}, without what the strategy does with the features")
 
 
 def _round(
@@ -183,10 +160,3 @@ def _restore(pool: PoolDataModule, plan: Plan, rounds: Sequence[Round]) -> list[
         pool.keep_for_validation(val, oracle.simulated(pool.data, val))
         pool.label(initial, oracle.simulated(pool.data, initial), since=0)
     return kept
-
-
-def quiet_lightning() -> None:
-    """Keep Lightning's hints off the screen: they speak of what the loop does on purpose."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")

@@ -89,6 +89,7 @@ class RunFolder:
         for left_over in (self.path / "rounds").glob(".*"):
             shutil.rmtree(left_over)
         self.rounds = committed(self.path)
+        self.write_views()  # the last process may have died between a commit and its views
         return self
 
     def __exit__(self, *exception: object) -> None:

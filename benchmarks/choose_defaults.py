@@ -20,7 +20,6 @@ from hydra import compose, initialize_config_dir
 from al_lightning import build, config
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.loop import quiet_lightning
 from al_lightning.streams import Stream, torch_seed
 
 SEEDS = (100, 101, 102)  # not those of the results
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("--out", default="docs/defaults.csv", type=Path)
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     arguments = parser.parse_args()
-    quiet_lightning()
+    build.quiet_lightning()
     held_out, sizes, variants = STUDIES[arguments.study]
     with initialize_config_dir(str(config.conf_dir()), version_base="1.3"), arguments.out.open("a", newline="") as file:
         out = csv.writer(file, lineterminator="\n")

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from al_lightning.estimate import remaining
+from al_lightning.estimate import duration, remaining
 from al_lightning.run_folder import Round
 from al_lightning.tracking import RunInfo
 
@@ -115,10 +115,3 @@ def describe(summary: dict[str, Any]) -> str:
         labels = summary[f"labels_to_{target}"]
         text += f", {target}% " + (f"at {labels:.0f} labels" if labels is not None else "not reached")
     return text
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
