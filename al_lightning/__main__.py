@@ -36,7 +36,7 @@ def job(cfg: DictConfig) -> float | None:
     try:
         config.typed(cfg)
         folder = str(config.run_folder(cfg))
-        if sweep.claim(folder):
+        if sweep.claim(f"{folder} {cfg.al.rounds} {cfg.al.budget}"):
             state, folder, aubc = _run(cfg)
         else:
             state = "same"

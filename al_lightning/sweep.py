@@ -49,9 +49,13 @@ def journal() -> Iterator[None]:
             del os.environ[SWEEP_VARIABLE]
 
 
-def claim(folder: str) -> bool:
-    """Whether no other job of this sweep has come to the same run folder before, in whatever process."""
-    name = blake2b(folder.encode(), digest_size=16).hexdigest()
+def claim(run: str) -> bool:
+    """Whether no other job of this sweep, in whatever process, has come to the same run before.
+
+    Args:
+        run: its folder and length.
+    """
+    name = blake2b(run.encode(), digest_size=16).hexdigest()
     try:
         (Path(os.environ[SWEEP_VARIABLE]) / f"{name}.claim").touch(exist_ok=False)
     except FileExistsError:

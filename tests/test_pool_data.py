@@ -220,13 +220,14 @@ def test_rounds_stay_within_pool_and_budget_or_the_key_is_named(
     start = to_images(initial, pool) + to_images(val, pool)
     step = to_images(query, pool)
     too_small, too_large = to_images(initial, pool) < 2, start > pool
-    too_long = rounds is not None and start + rounds * step > pool
     too_poor = budget is not None and budget < start
+    affordable = pool if budget is None else (min(pool, budget) - start) // step
+    too_long = rounds is not None and start + min(rounds, affordable) * step > pool
     al = section(initial, query, rounds, budget, val)
     if too_small or too_large or too_long or too_poor:
         with pytest.raises(ConfigError) as refused:
             make_plan(al, pool)
-        key = "initial_size" if too_small or too_large else "rounds" if too_long else "budget"
+        key = "initial_size" if too_small or too_large else "budget" if too_poor else "rounds"
         assert str(refused.value).startswith(f"al.{key}={getattr(al, key)}")
         return
     plan = make_plan(al, pool)

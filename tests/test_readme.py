@@ -88,7 +88,7 @@ def test_the_strategy_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_model_of_a_run_is_used_as_the_readme_shows(
-    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command("al.rounds=0").code == 0
     (run_folder,) = (tmp_path / "cwd" / "multirun_outputs" / "default").glob("digits-*")
@@ -96,7 +96,7 @@ def test_the_model_of_a_run_is_used_as_the_readme_shows(
     Image.new("RGBA", (40, 30)).save(file)
     (snippet,) = [text for kind, text in BLOCKS if kind == "python" and "al_lightning.load" in text]
     exec(snippet, {"run_folder": run_folder, "file": file})
-    assert capsys.readouterr().out.strip() in al_lightning.load(run_folder).classes
+    assert capfd.readouterr().out.strip() in al_lightning.load(run_folder).classes
 
 
 def test_every_option_is_in_the_readme() -> None:

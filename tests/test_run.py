@@ -234,6 +234,7 @@ def run_until_killed(cwd: Path, when: str, *arguments: str) -> None:
     main()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("when", "kept"), [("after the commit", 2), ("before the rename", 1), ("before the tables", 2)]
 )

@@ -29,8 +29,8 @@ SCORES: dict[str, Callable[[Pool], Tensor]] = {
     "margin": margin,
     "uncertainty": uncertainty,
     "entropy": entropy,
-    "bald": lambda pool: bald(pool, 5),
-    "kmeans": lambda pool: boundary(pool, 4),
+    "bald": lambda pool: bald(pool, mc_samples=5),
+    "kmeans": lambda pool: boundary(pool, n_clusters=4),
 }
 BOUNDS = {"margin": (-1, 0), "uncertainty": (0, 1 - 1 / K), "entropy": (0, LOG_K), "bald": (0, LOG_K)}
 
@@ -109,13 +109,13 @@ def test_bald_equals_loops_over_the_same_masks(dropout: float, chunk: int, monke
     for i in range(M):
         mean = [sum(p[i][k] for p in by_mask) / samples for k in range(K)]
         twin.append(slow_entropy(mean) - sum(slow_entropy(p[i]) for p in by_mask) / samples)
-    scores = bald(pool, samples).numpy()
+    scores = bald(pool, mc_samples=samples).numpy()
     np.testing.assert_allclose(scores, twin, atol=2e-6)
     assert scores.max() > 0.05
 
 
 def test_bald_is_exactly_zero_without_dropout() -> None:
-    assert bald(make_pool(dropout=0.0)[0], 10).tolist() == [0.0] * M
+    assert bald(make_pool(dropout=0.0)[0], mc_samples=10).tolist() == [0.0] * M
 
 
 def test_kmeans_boundary_equals_loops_over_the_same_centroids() -> None:
@@ -126,7 +126,7 @@ def test_kmeans_boundary_equals_loops_over_the_same_centroids() -> None:
     for x in features:
         first, second, *_ = sorted(math.dist(x, centroid) for centroid in centroids)
         twin.append(first - second)
-    scores = boundary(pool, 4).numpy()
+    scores = boundary(pool, n_clusters=4).numpy()
     np.testing.assert_allclose(scores, twin, atol=1e-6)
     assert (scores <= 0).all()
 

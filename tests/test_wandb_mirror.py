@@ -163,6 +163,7 @@ def killed(path: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.faults
 def test_killed_run_is_replayed(tmp_path, monkeypatch):
     path = tmp_path / "study" / "run"
     monkeypatch.delenv("WANDB_SERVICE", raising=False)
