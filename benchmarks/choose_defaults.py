@@ -43,7 +43,7 @@ def hold_out(data: ImageData, n: int) -> ImageData:
 
     def part(indices: torch.Tensor) -> ImageSet:
         pool = data.pool
-        return ImageSet(pool.images[indices], pool.labels[indices], tuple(pool.ids[i] for i in indices.tolist()))
+        return ImageSet(pool.images[indices], pool.labels[indices], tuple(str(pool.ids[i]) for i in indices.tolist()))
 
     return replace(data, pool=part(order[n:]), test=part(order[:n]))
 

@@ -51,7 +51,7 @@ def test_runs_that_differ_in_a_setting_are_variants(tmp_path: Path) -> None:
 
 def test_curves_areas_and_differences_by_hand(study: Path) -> None:
     rounds = load(study)
-    random, margin = (rounds[rounds["strategy"] == name] for name in ("random", "margin"))
+    random, margin = (rounds.query(f"strategy == '{name}'") for name in ("random", "margin"))
     points = curve(random).set_index("n_labeled")
     assert points.loc[40, "mean"] == pytest.approx(0.65)
     assert points.loc[40, "half_width"] == pytest.approx(12.706205 * 0.05)  # t(0.975, 1) x standard error

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import PIL.Image
@@ -67,7 +68,7 @@ def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
     return RunInfo(path, path.parent.name, SETTINGS, plan, data, "f" * 16, "cpu", rounds)
 
 
-def make_mirror(mode: str | None = "offline", images: int = 2) -> WandbMirror:
+def make_mirror(mode: Literal["online", "offline", "disabled"] | None = "offline", images: int = 2) -> WandbMirror:
     return WandbMirror(project="test", entity=None, mode=mode, tags=["mine", "x" * 80], images=images)
 
 

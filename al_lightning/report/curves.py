@@ -42,7 +42,7 @@ def print_tables(rounds: pd.DataFrame) -> None:
 
 
 def _cell(point: pd.Series) -> str:
-    return f"{point['mean']:.4f}" + (f" ± {point['half_width']:.4f}" if point["n"] > 1 else "")
+    return f"{point['mean']:.4f}" + (f" ± {point['half_width']:.4f}" if float(point["n"]) > 1 else "")
 
 
 def _areas_text(curves: dict[str, pd.DataFrame]) -> str:
