@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from al_lightning.report.statistics import areas, curve, paired
+from al_lightning.report.statistics import Interval, areas, curve, paired
 
 # Okabe and Ito's colors, which people with any kind of color vision can tell apart.
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -30,27 +30,35 @@ def print_tables(rounds: pd.DataFrame) -> None:
 
     console = Console(highlight=False)
     for dataset, curves in series(rounds):
-        points = {name: curve(runs).set_index("n_labeled") for name, runs in curves.items()}
+        points = {name: {p["n_labeled"]: p for p in curve(runs).to_dict("records")} for name, runs in curves.items()}
         table = Table("labels", title=f"{dataset}: test accuracy", title_justify="left", box=None, padding=(0, 2))
         for name, runs in curves.items():
             table.add_column(f"{name} ({runs['seed'].nunique()})", justify="right")
-        for labels in sorted({labels for mean in points.values() for labels in mean.index}):
-            cells = [_cell(points[name].loc[labels]) if labels in points[name].index else "" for name in curves]
+        for labels in sorted(set().union(*points.values())):
+            cells = [_cell(points[name].get(labels)) for name in curves]
             table.add_row(str(labels), *cells)
         console.print(table)
         console.print(_areas_text(curves))
 
 
-def _cell(point: pd.Series) -> str:
-    return f"{point['mean']:.4f}" + (f" ± {point['half_width']:.4f}" if float(point["n"]) > 1 else "")
+def _cell(point: dict[Any, Any] | None) -> str:
+    return str(Interval(point["mean"], point["half_width"], point["n"])) if point else ""
 
 
 def _areas_text(curves: dict[str, pd.DataFrame]) -> str:
-    by_seed = {name: areas(runs) for name, runs in curves.items()}
-    lines = ["In brackets: seeds. ±: 95% t interval of the mean over seeds."] if len(by_seed) else []
+    last = max(runs["n_labeled"].max() for runs in curves.values())
+    by_seed = {}
+    for name, runs in curves.items():
+        whole = runs.loc[runs.groupby("folder")["n_labeled"].transform("max") == last]
+        if len(whole):
+            by_seed[name] = areas(whole)
+    lines = [
+        "In brackets: seeds. ±: 95% t interval of the mean over seeds.",
+        f"AUBC: area under the curve over its range of labels, for runs that reached {last} labels.",
+    ]
+    reference = by_seed.get(REFERENCE)
     for name, values in by_seed.items():
-        line = f"AUBC {name}: {values.mean():.4f}"
-        reference = by_seed.get(REFERENCE)
+        line = f"AUBC {name} ({len(values)}): {values.mean():.4f}"
         difference = paired(values, reference) if reference is not None and name != REFERENCE else None
         if difference is not None:
             line += f", by seed {difference} over {REFERENCE}"
