@@ -28,7 +28,7 @@ def print_tables(rounds: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for dataset, curves in series(rounds):
         points = {name: {p["n_labeled"]: p for p in curve(runs).to_dict("records")} for name, runs in curves.items()}
         table = Table("labels", title=f"{dataset}: test accuracy", title_justify="left", box=None, padding=(0, 2))
