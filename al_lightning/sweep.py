@@ -81,19 +81,17 @@ def print_table(done: list[Job]) -> None:
 
     from al_lightning.run_folder import read_json
 
-    table = Table(
-        title=f"{len(done)} jobs, {len({job.folder for job in done if job.folder})} runs", title_justify="left"
-    )
+    runs = {job.folder for job in done if job.folder and not job.exit_code}
+    table = Table(title=f"{len(done)} jobs, {len(runs)} runs", title_justify="left")
     for column in ("job", "settings", "state", "labels", "accuracy", "AUBC", "run"):
-        table.add_column(
-            column, justify="right" if column in ("labels", "accuracy", "AUBC") else "left", overflow="fold"
-        )
+        right = column in ("labels", "accuracy", "AUBC")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     for job in done:
         summary: dict[str, Any] = (read_json(Path(job.folder) / "summary.json") if job.folder else None) or {}
         final = summary.get("final")
         figures = (
             (f"{summary['n_labeled']}", f"{final['acc']:.4f}", f"{summary['aubc']:.4f}") if final else ("", "", "")
         )
-        where = Path(job.folder).name or job.message.splitlines()[0]
+        where = job.message.partition("\n")[0] if job.exit_code else Path(job.folder).name
         table.add_row(str(job.number), job.overrides, job.state, *figures, where)
     Console(width=None if os.isatty(1) else 160).print(table)

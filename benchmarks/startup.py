@@ -63,7 +63,13 @@ def main() -> None:
         f"| `al_lightning` (digits, margin) until the first optimizer step | {first_step:.2f} s | {ratio:.2f} |",
     ]
     if (arguments.data / "MNIST" / "raw").is_dir():
-        mnist = ("dataset=mnist", f"paths.data={arguments.data.resolve()}", "al.rounds=1", "train.min_steps=20", "logger.mode=offline")
+        mnist = (
+            "dataset=mnist",
+            f"paths.data={arguments.data.resolve()}",
+            "al.rounds=1",
+            "train.min_steps=20",
+            "logger.mode=offline",
+        )
         for strategy in ("margin", "bald", "kmeans"):
             peak = peak_gib(*mnist, f"strategy={strategy}")
             rows.append(f"| peak memory, MNIST, 60,000 images scored, `strategy={strategy}` | {peak:.2f} GiB | |")
