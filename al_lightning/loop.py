@@ -1,5 +1,6 @@
 """A run: fit, choose, test, commit, round after round."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +64,14 @@ def run(cfg: DictConfig) -> Outcome:
             raise DataError(f"{path}: the images have changed since this run began; start anew with study=...")
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
         folder.write_rejected(data.rejected)
+        gc.freeze()  # what is there now stays: the collections below need not go through it
         state, clock = "failed", Clock(device)
         try:
             for observer in observers:
                 observer.start(run_info)
             for number in range(len(kept), plan.rounds + 1):
                 done = _round(number, settings, pool, plan, clock, console)
+                gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                 folder.commit(done)
                 folder.write_summary(summarize(run_info, folder.rounds, "running"))
                 for observer in observers:
@@ -80,6 +83,7 @@ def run(cfg: DictConfig) -> Outcome:
                 raise KeyboardInterrupt from None
             raise
         finally:
+            gc.unfreeze()
             summary = summarize(run_info, folder.rounds, state)
             folder.write_summary(summary)
             for observer in observers:

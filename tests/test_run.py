@@ -5,13 +5,15 @@ import os
 import shutil
 import signal
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import fast
+from conftest import Command, fast
 from omegaconf import OmegaConf
 from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file
@@ -261,3 +263,23 @@ def test_two_processes_never_share_a_run_folder(two: Path, tmp_path: Path, comma
         assert ended.code == 1
         assert f"process {os.getpid()} " in ended.err
         assert contents(folder) == before
+
+
+def test_the_models_of_earlier_rounds_are_let_go(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref] = []
+    alive: list[int] = []
+    make, commit = build.make_classifier, RunFolder.commit
+
+    def remember(*arguments: Any) -> Any:
+        model = make(*arguments)
+        made.append(weakref.ref(model))
+        return model
+
+    def count(self: RunFolder, done: Round) -> None:
+        alive.append(sum(model() is not None for model in made))
+        commit(self, done)
+
+    monkeypatch.setattr(build, "make_classifier", remember)
+    monkeypatch.setattr(RunFolder, "commit", count)
+    assert command("al.rounds=4").code == 0
+    assert max(alive) <= 1
