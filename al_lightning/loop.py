@@ -50,7 +50,7 @@ def run(cfg: DictConfig) -> Outcome:
     path = config.run_folder(cfg)
     earlier = read_json(path / "summary.json")
     if earlier and covers(earlier, typed.al) and is_intact(path / "rounds" / f"{earlier['rounds_done'] - 1:03d}"):
-        print(f"{path} had been finished before: {describe(earlier)}")
+        print(f"{path}: finished before, {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
     data, plan, device = build.prepare(typed, settings)
     pool = PoolDataModule(data, typed.batch_size, typed.al.pool_batch_size, typed.seed)

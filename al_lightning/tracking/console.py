@@ -51,7 +51,7 @@ class ConsoleReporter:
         """Say how it ended and where everything is."""
         self._stop_bar()
         if state == "finished":
-            self.console.print(describe(summary))
+            self.console.print(f"finished: {describe(summary)}")
         else:
             self.console.print(f"{state} after {summary['rounds_done']} rounds; the same command goes on from there")
         self.console.print(f"  {self._run.folder}/rounds.csv  queries.csv  summary.json")
@@ -108,7 +108,7 @@ class _FitBar(pl.Callback):
 
 def describe(summary: dict[str, Any]) -> str:
     """One line on a finished run: accuracy, labels, area under the curve, labels to a target."""
-    text = f"finished: accuracy {summary['final']['acc']:.4f} with {summary['n_labeled']} labels"
+    text = f"accuracy {summary['final']['acc']:.4f} with {summary['n_labeled']} labels"
     if summary["rounds_done"] > 1:
         text += f", AUBC {summary['aubc']:.4f}"
     for target in (90, 95):
