@@ -58,10 +58,12 @@ def run(cfg: DictConfig) -> Outcome:
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
     observers: list[Observer] = [console, *mirrors]
     with RunFolder(path) as folder:
-        kept = _restore(pool, plan, folder.rounds)
-        run_info = RunInfo(path, typed.study, settings, plan, data, data.fingerprint(), str(device), tuple(kept))
-        if earlier and earlier["data_fingerprint"] != run_info.data_fingerprint:
+        images = data.fingerprint()
+        if earlier and earlier.get("data_fingerprint", images) != images:
             raise DataError(f"{path}: the images have changed since this run began; start anew with study=...")
+        kept = _restore(pool, plan, folder.rounds)
+        run_info = RunInfo(path, typed.study, settings, plan, data, images, str(device), tuple(kept))
+        folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
         folder.write_rejected(data.rejected)
         gc.freeze()  # what is there now stays: the collections below need not go through it

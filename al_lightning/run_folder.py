@@ -142,7 +142,11 @@ class RunFolder:
     def write_views(self) -> None:
         """Write `rounds.csv` and `queries.csv` from the committed rounds."""
         rows = [round_.row for round_ in self.rounds]
-        self._replace("rounds.csv", _to_csv(list(rows[0]) if rows else (), rows))
+        if not rows:
+            for name in ("rounds.csv", "queries.csv"):
+                (self.path / name).unlink(missing_ok=True)
+            return
+        self._replace("rounds.csv", _to_csv(list(rows[0]), rows))
         self._replace(
             "queries.csv", _to_csv(QUERY_COLUMNS, [query for round_ in self.rounds for query in round_.queries])
         )

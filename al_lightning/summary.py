@@ -70,7 +70,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
 
 def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     """Whether a finished run already has the rounds that are asked for; it may have more."""
-    if not summary or not summary.get("finished"):
+    if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
     return summary["rounds_done"] > make_plan(al, summary["pool_size"]).rounds
 
