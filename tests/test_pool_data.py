@@ -1,5 +1,6 @@
 """The pool of labels, the batch plan, augmentation, the plan of the rounds, and the streams of seeds."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -129,13 +130,13 @@ def test_training_sees_the_labels_paid_for_up_to_its_round_and_no_others() -> No
 
 @SEEDED
 @given(n=st.integers(2, 400), batch_size=st.integers(2, 90), seed=st.integers(0, 9))
-def test_epoch_plan_is_a_partition_without_a_batch_of_one(n: int, batch_size: int, seed: int) -> None:
+def test_epoch_plan_is_a_partition_into_the_fewest_even_batches_without_a_batch_of_one(n: int, batch_size: int, seed: int) -> None:
     plan = epoch_plan(n, batch_size, np.random.default_rng(seed))
     sizes = [len(batch) for batch in plan]
     assert sorted(np.concatenate(plan)) == list(range(n))
-    assert min(sizes) >= 2 and max(sizes) <= batch_size + 1
-    assert set(sizes[:-1]) <= {batch_size}
-    assert len(plan) == steps_per_epoch(n, batch_size)
+    assert min(sizes) >= 2 and max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= batch_size or (batch_size, max(sizes)) == (2, 3)
+    assert len(plan) == steps_per_epoch(n, batch_size) == math.ceil(n / batch_size) - (batch_size == 2) * (n % 2)
 
 
 @SEEDED

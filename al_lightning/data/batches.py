@@ -10,24 +10,24 @@ from torch import Tensor
 def epoch_plan(n: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Which of n images form which batch of one epoch.
 
-    Every image comes once, in random order; the last batch may be short. A last batch of a single image joins the
-    one before it, because BatchNorm cannot normalize one value a channel.
+    Every image comes once, in random order, in as few batches as `batch_size` allows, whose sizes differ by one at
+    most: BatchNorm's statistics would end on a short last batch. An odd image joins a batch of two, because BatchNorm
+    cannot normalize one value a channel.
 
     Args:
         n: number of images, at least 2.
-        batch_size: images a batch, at least 2.
+        batch_size: most images of a batch, at least 2.
         rng: draws the order.
 
     Returns:
         Arrays of positions in `range(n)`.
     """
-    order = rng.permutation(n)
-    return np.split(order, range(batch_size, n - 1, batch_size))
+    return np.array_split(rng.permutation(n), steps_per_epoch(n, batch_size))
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
     """Number of batches in a plan for n images."""
-    return 1 + len(range(batch_size, n - 1, batch_size))
+    return min(-(-n // batch_size), n // 2)
 
 
 class TrainBatches:
