@@ -130,7 +130,9 @@ def test_training_sees_the_labels_paid_for_up_to_its_round_and_no_others() -> No
 
 @SEEDED
 @given(n=st.integers(2, 400), batch_size=st.integers(2, 90), seed=st.integers(0, 9))
-def test_epoch_plan_is_a_partition_into_the_fewest_even_batches_without_a_batch_of_one(n: int, batch_size: int, seed: int) -> None:
+def test_epoch_plan_is_a_partition_into_the_fewest_even_batches_without_a_batch_of_one(
+    n: int, batch_size: int, seed: int
+) -> None:
     plan = epoch_plan(n, batch_size, np.random.default_rng(seed))
     sizes = [len(batch) for batch in plan]
     assert sorted(np.concatenate(plan)) == list(range(n))
