@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from al_lightning.run_folder import RunFolder, read_json
+from al_lightning.rounds import read_json
+from al_lightning.run_folder import RunFolder
 
 
 def run_once(command: Command, cwd: Path) -> Path:

@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from al_lightning import build
 from al_lightning.__main__ import main
 from al_lightning.data.sources import digits
-from al_lightning.run_folder import Round, RunFolder, committed, read_json
+from al_lightning.rounds import Round, read_json
+from al_lightning.run_folder import RunFolder, committed
 
 MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
 COLUMNS = [
@@ -88,7 +89,7 @@ def assert_same_results(one: Path, other: Path) -> None:
 
 
 def test_the_files_are_those_of_the_contract(two: Path) -> None:
-    of_a_round = {"measures.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
+    of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
     expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", ".lock", "rounds/002/model.safetensors"}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
     assert set(contents(two)) == expected  # no pickle, nothing of Hydra or Lightning
@@ -248,7 +249,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(when: str, kept: int, three: Pa
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
     folder = run_folder(tmp_path)
-    assert len(committed(folder)) == kept
+    assert len(committed(folder)[0]) == kept
     ended = command("al.rounds=3", cwd=tmp_path)
     assert ended.code == 0
     assert f"goes on after round {kept - 1}" in ended.out

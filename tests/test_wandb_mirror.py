@@ -17,7 +17,8 @@ import wandb
 
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.plan import Plan
-from al_lightning.run_folder import Round, RunFolder, committed
+from al_lightning.rounds import Round
+from al_lightning.run_folder import RunFolder, committed
 from al_lightning.tracking import RunInfo, wandb_mirror
 from al_lightning.tracking.wandb_mirror import WandbMirror, draw_confusion, resolve_mode, run_id
 
@@ -35,6 +36,8 @@ def no_account(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+ENVIRONMENT = {"device": "cpu", "threads": 1}
 
 
 def make_round(number: int) -> Round:
@@ -58,14 +61,14 @@ def make_round(number: int) -> Round:
         for i in range(0 if last else 4)
     ]
     confusion = generator.integers(0, 9, (2, 2))
-    return Round(row, queries, confusion, np.zeros(20, np.int64), np.zeros(20, bool))
+    return Round(row, queries, confusion, np.zeros(20, np.int64), np.zeros(20, bool), ENVIRONMENT)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
     part = ImageSet(torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte(), torch.arange(20) % 2, ["i"] * 20)
     plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
     data = ImageData(part, part, ("cat", "dog"))
-    return RunInfo(path, path.parent.name, SETTINGS, plan, data, "f" * 16, "cpu", rounds)
+    return RunInfo(path, path.parent.name, SETTINGS, plan, data, ENVIRONMENT, rounds)
 
 
 def make_mirror(mode: Literal["online", "offline", "disabled"] | None = "offline", images: int = 2) -> WandbMirror:
@@ -171,7 +174,7 @@ def test_killed_run_is_replayed(tmp_path, monkeypatch):
     process = multiprocessing.get_context("spawn").Process(target=killed, args=(path,))
     process.start()
     process.join()
-    assert process.exitcode == -signal.SIGKILL and len(committed(path)) == 2
+    assert process.exitcode == -signal.SIGKILL and len(committed(path)[0]) == 2
 
     mirror = make_mirror()
     info = mirrored_run(path, mirror)
@@ -243,7 +246,7 @@ def test_an_error_ends_the_mirror_and_not_the_run(tmp_path, monkeypatch, capsys)
     replayed(tmp_path, monkeypatch, server)
     [line] = capsys.readouterr().err.splitlines()
     assert "mirror stopped" in line and "division" in line
-    assert server.exits == [1] and len(committed(tmp_path / "study" / "run")) == N_ROUNDS
+    assert server.exits == [1] and len(committed(tmp_path / "study" / "run")[0]) == N_ROUNDS
 
 
 def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 from pydantic import Field
 
-from al_lightning.run_folder import Round
+from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
 
 # wandb and matplotlib are imported where they are used: they take seconds, and training need not wait for them.
