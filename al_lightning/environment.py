@@ -51,14 +51,15 @@ def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> d
     Raises:
         DataError: the images are not those of the rounds before.
     """
-    if before.get("data_fingerprint") != now["data_fingerprint"]:
+    if before["data_fingerprint"] != now["data_fingerprint"]:
         raise DataError(f"{path}: the images have changed since this run began; begin anew with overwrite=true")
+    were = {**before["hardware"], **before["versions"], "device": before["device"]}
     for name, value in {**now["hardware"], **now["versions"], "device": now["device"]}.items():
-        earlier = {**before.get("hardware", {}), **before.get("versions", {}), "device": before.get("device")}.get(name)
-        if earlier != value:
-            print(f"warning: {name} was {earlier} and is {value}: the last digits may differ", file=sys.stderr)
-    threads = before.get("threads")
-    return {**now, "threads": threads if isinstance(threads, int) and threads > 0 else now["threads"]}
+        if were.get(name) != value:
+            print(f"warning: {name} was {were.get(name)} and is {value}: the last digits may differ", file=sys.stderr)
+    if before["threads"] != now["threads"]:
+        print(f"goes on with {before['threads']} threads, as it began")
+    return {**now, "threads": before["threads"]}
 
 
 @contextmanager

@@ -43,6 +43,7 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     Raises:
         DataError: there is no finished run, or its model is damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(run_folder)
@@ -62,7 +63,10 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         settings["model"]["stem"] = "imagenet"  # the trained weights replace the pretrained ones: do not fetch those
     none = ImageSet(torch.empty(0, channels, height, width, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), ())
     model = build.make_classifier(settings, ImageData(none, none, classes), round_=0, n_labeled=2)
-    model.load_state_dict(load_file(last / WEIGHTS))
+    try:
+        model.load_state_dict(load_file(last / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(f"{last / WEIGHTS}: not a model of this run: {str(error).partition(chr(10))[0]}") from error
 
     def transform(image: Image.Image) -> Tensor:
         image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)

@@ -18,7 +18,7 @@ from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import Plan
 from al_lightning.rounds import Round, read_json
-from al_lightning.run_folder import RunFolder, WriteError, committed
+from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, torch_seed
 from al_lightning.summary import covers, summarize
@@ -59,7 +59,7 @@ def run(cfg: DictConfig) -> Outcome:
     typed, settings = config.typed(cfg), config.resolved(cfg)
     path = config.run_folder(cfg)
     earlier = None if typed.overwrite else read_json(path / "summary.json")
-    if earlier and covers(earlier, typed.al) and not committed(path)[1]:
+    if earlier and covers(earlier, typed.al) and is_whole(path):
         print(f"{path}: finished before, {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
     data, plan, device = build.prepare(typed, settings)

@@ -16,7 +16,8 @@ import numpy as np
 
 QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted")
 CHECKSUMS = "SHA256SUMS"
-WEIGHTS = "model.safetensors"
+FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz")
+WEIGHTS = "model.safetensors"  # of the last round only
 
 
 class DamagedError(Exception):
@@ -109,8 +110,8 @@ def verify(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise DamagedError(f"{CHECKSUMS} cannot be read: {_reason(error)}") from error
     sums = [line.partition("  ")[::2] for line in text.splitlines()]
-    if not sums:
-        raise DamagedError(f"{CHECKSUMS} is empty")
+    if lacking := set(FILES) - {name for _, name in sums}:
+        raise DamagedError(f"{CHECKSUMS} lacks {', '.join(sorted(lacking))}")
     for digest, name in sums:
         path = folder / name
         if Path(name).name != name or path.is_symlink():

@@ -21,6 +21,7 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.rounds import DamagedError, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
+HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
 
 
 class LockedError(UserError):
@@ -71,7 +72,7 @@ class RunFolder:
             with self._writing("its state"):
                 (self.path / "rounds").mkdir(exist_ok=True)
                 holder = {"pid": os.getpid(), "host": socket.gethostname()}
-                self._replace(".holder", json.dumps(holder).encode())
+                self._replace(HOLDER, json.dumps(holder).encode())
                 self._mend()
                 self.write_views()  # the last process may have died between a commit and its views
         except BaseException:
@@ -81,7 +82,7 @@ class RunFolder:
 
     def __exit__(self, *exception: object) -> None:
         with suppress(OSError):
-            (self.path / ".holder").unlink(missing_ok=True)
+            (self.path / HOLDER).unlink(missing_ok=True)
         self._file.close()
 
     def write_config(self, text: str) -> None:
@@ -148,7 +149,7 @@ class RunFolder:
                 raise BlockingIOError  # set aside by another process between the two lines above
         except (BlockingIOError, FileNotFoundError):
             self._file.close()
-            holder = read_json(self.path / ".holder")
+            holder = read_json(self.path / HOLDER)
             who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
             raise LockedError(f"{self.path}: {who} is at this run; wait for it to end, or stop it") from None
 
@@ -190,6 +191,11 @@ class RunFolder:
         _write(part, data)
         part.replace(self.path / name)
         _sync(self.path)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the last process closed the folder, and every round in it is what was written."""
+    return not (path / HOLDER).exists() and not committed(path)[1]
 
 
 def committed(path: Path) -> tuple[list[Round], str]:

@@ -42,6 +42,8 @@ Command = Callable[..., Ended]
 def fast(arguments: tuple[str, ...]) -> list[str]:
     """The arguments, and those of FAST that they leave open. Options stay first: Hydra wants it so."""
     typed = {argument.lstrip("+~").split("=")[0] for argument in arguments}
+    if "resume" in typed:  # the run has its settings
+        return list(arguments)
     return [*arguments, *(f"{key}={value}" for key, value in FAST.items() if key not in typed)]
 
 

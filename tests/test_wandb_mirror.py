@@ -37,6 +37,7 @@ def no_account(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 
+
 ENVIRONMENT = {"device": "cpu", "threads": 1}
 
 
