@@ -20,7 +20,7 @@ BESIDE = ("al.rounds", "al.budget", "logger", "trainer.accelerator", "dry_run", 
 def command(folder: Path) -> str:
     """The command that goes on with a run."""
     value = str(folder)
-    if not re.fullmatch(r"[\w./-]+", value):  # Hydra's grammar wants the rest quoted
+    if not re.fullmatch(r"[\w.-]*/[\w./-]+", value, re.ASCII):  # Hydra's grammar wants the rest quoted
         value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f"python -m al_lightning {shlex.quote(f'resume={value}')}"
 
@@ -52,7 +52,12 @@ def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     settings.paths.output_root = str(root.relative_to(here) if root.is_relative_to(here) else root)
     settings.study = folder.parent.name
     settings.overwrite, settings.resume, settings.debug, settings.dry_run = False, None, cfg.debug, cfg.dry_run
-    config.typed(settings)
+    if missing := sorted(OmegaConf.missing_keys(settings)):
+        raise ConfigError(f"{said}: no run folder: its config.yaml has no {missing[0]}")
+    try:
+        config.typed(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{said}: its config.yaml: {error}") from error
     if config.run_folder(settings).name != folder.name:
         raise ConfigError(
             f"{said}: its config.yaml is that of another run ({config.run_folder(settings).name}): "

@@ -118,7 +118,8 @@ def whole(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:
     with Path("log.txt").open("a") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    sys.argv = ["al-lightning", *fast((*arguments, *ARGUMENTS))]
+    options = [argument for argument in arguments if argument.startswith("-")]  # Hydra wants them first
+    sys.argv = ["al-lightning", *fast((*options, *ARGUMENTS, *(a for a in arguments if a not in options)))]
     sys.exit(main())
 
 

@@ -145,7 +145,7 @@ class WandbMirror:
             project=self.project,
             entity=self.entity,
             mode=mode,  # pyright: ignore[reportArgumentType]  (one of MODES)
-            dir=info.folder.parent,
+            dir=info.folder.parent.absolute(),  # W&B's own process may have started in another folder
             id=run_id(info),
             name=info.folder.name,
             group=info.study,
