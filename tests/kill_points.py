@@ -95,6 +95,11 @@ def lost(folder: Path, reference: Path) -> list[str]:
     return missing
 
 
+def said(cwd: Path) -> str:
+    """What the processes started in a folder have printed."""
+    return (cwd / "log.txt").read_text()
+
+
 def n_committed(cwd: Path) -> int:
     """Rounds that a killed run has left."""
     runs = (cwd / "multirun_outputs" / "default").glob("*-s*-*")

@@ -128,7 +128,8 @@ def test_a_model_that_is_not_what_was_written_is_not_loaded(folder: Path) -> Non
 def forge(round_folder: Path, name: str, data: bytes) -> None:
     """Replace a file of a round, and its checksum too."""
     (round_folder / name).write_bytes(data)
-    sums = dict(reversed(line.split("  ")) for line in (round_folder / "SHA256SUMS").read_text().splitlines())
+    lines = (round_folder / "SHA256SUMS").read_text().splitlines()
+    sums = {file: digest for digest, _, file in (line.partition("  ") for line in lines)}
     sums[name] = sha256(data).hexdigest()
     (round_folder / "SHA256SUMS").write_text("".join(f"{digest}  {file}\n" for file, digest in sums.items()))
 

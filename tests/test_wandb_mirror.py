@@ -20,8 +20,9 @@ from al_lightning.plan import Plan
 from al_lightning.rounds import Round
 from al_lightning.run_folder import RunFolder, committed
 from al_lightning.tracking import RunInfo, wandb_mirror
-from al_lightning.tracking.wandb_mirror import WandbMirror, draw_confusion, resolve_mode, run_id
+from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
 
+pytestmark = pytest.mark.usefixtures("no_account")
 N_ROUNDS = 4
 MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
 GROUPS = {"dataset": {"name": "tiny", "root": "data"}, "model": {"name": "cnn"}}
@@ -29,13 +30,6 @@ STRATEGY = {"name": "margin", "score": {"n_clusters": 12}}
 SETTINGS = {"seed": 3, "al": {"query_size": 4, "budget": None}, "strategy": STRATEGY} | GROUPS
 SORTED_BY = {"n_labeled": 17, "aubc": 2 / 3, "labels_to_90": 11.5, "labels_to_95": None}
 SUMMARY = SORTED_BY | {"state": "finished", "final": {"acc": 0.75, "nll": 0.5}, "versions": {"torch": "2"}}
-
-
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 
 
 ENVIRONMENT = {"device": "cpu", "threads": 1}
@@ -168,6 +162,21 @@ def killed(path: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_an_overwritten_run_is_another_one(tmp_path):
+    ids = []
+    for overwrite in (False, True):
+        with RunFolder(tmp_path / "study" / "run", overwrite):
+            pass
+        mirror = make_mirror()
+        info = mirrored_run(tmp_path / "study" / "run", mirror)
+        mirror.finish("finished", SUMMARY)
+        assert_history_is_rounds_csv(info, records(info)["history"])
+        ids.append(run_id(info))
+    assert ids[0] != ids[1]
+    [replaced] = (tmp_path / "study" / "wandb-replaced").iterdir()
+    assert replaced.name.endswith(ids[0])
+
+
 @pytest.mark.faults
 def test_killed_run_is_replayed(tmp_path, monkeypatch):
     path = tmp_path / "study" / "run"
@@ -257,47 +266,3 @@ def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):
     mirrored_run(tmp_path / "study" / "run", mirror)
     mirror.finish("finished", SUMMARY)
     assert not (tmp_path / "study" / "wandb").exists() and capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("env", "configured", "has_key", "mode"),
-    [
-        (None, None, False, "offline"),
-        (None, None, True, "online"),
-        (None, "offline", True, "offline"),
-        (None, "disabled", True, "disabled"),
-        ("", None, True, "online"),
-        ("offline", "online", True, "offline"),
-        ("online", "offline", False, "online"),
-        ("disabled", "online", True, "disabled"),
-        ("dryrun", None, True, "offline"),
-    ],
-)
-def test_mode(monkeypatch, env, configured, has_key, mode):
-    if env is not None:
-        monkeypatch.setenv("WANDB_MODE", env)
-    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
-    assert resolve_mode(configured) == mode
-
-
-def test_unknown_mode(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "ofline")
-    with pytest.raises(ValueError, match=r"'ofline'; allowed: online, offline, disabled"):
-        resolve_mode(None)
-
-
-def test_key_is_found_without_a_word(tmp_path):
-    script = (
-        "import os; from al_lightning.tracking.wandb_mirror import resolve_mode as mode; first = mode(None);"
-        "os.environ['WANDB_API_KEY'] = 'a' * 40; print(first, mode(None))"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-    environment |= {"HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("offline online\n", "")
-
-
-@pytest.mark.parametrize("n_classes", [2, 30])
-def test_confusion_shows_the_diagonal(n_classes):
-    image = draw_confusion(np.eye(n_classes, dtype=np.int64), [f"class {i}" for i in range(n_classes)], "title")
-    assert image.size == (640, 640) and len(image.getcolors(640 * 640) or []) > 2
