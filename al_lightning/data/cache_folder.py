@@ -126,7 +126,7 @@ def open_rows(folder: Path, manifest: Manifest, shape: tuple[int, ...]) -> np.nd
         return np.empty((0, *shape), np.uint8)
     try:
         rows = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, FileNotFoundError) as error:
+    except Exception as error:  # the header is a Python literal: damage there can raise nearly anything
         raise DamagedError(IMAGES) from error
     if rows.dtype != np.uint8 or rows.shape[1:] != shape or len(rows) < needed:
         raise DamagedError(IMAGES)

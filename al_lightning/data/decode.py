@@ -55,7 +55,7 @@ def decode(file: BinaryIO, size: tuple[int, int], channels: int) -> np.ndarray:
         # A large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the size wanted: several times faster.
         image.draft(None, (2 * max(size), 2 * max(size)))
         image.load()
-        # Damaged EXIF data says nothing about the pixels.
+        # It turns first, and then writes the EXIF data anew: damage there is none to the pixels.
         with suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
         converted = _convert(image, "L" if channels == 1 else "RGB")
