@@ -38,7 +38,7 @@ class ConsoleReporter:
         if run.data.rejected:
             self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
         if run.data.duplicates:
-            self.console.print(f"  duplicates  {_twins(run.data.duplicates)}, see duplicates.csv in the folder")
+            self.console.print(f"  duplicates  {_twins(run.data.duplicates)}; see duplicates.csv in the folder")
         if run.rounds:
             self.console.print(f"  goes on after round {run.rounds[-1].number}")
         self.console.print(HEADER)
