@@ -4,7 +4,6 @@ import fcntl
 import os
 import pty
 import resource
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import pytest
 from bad_images import unprivileged
 from conftest import Command
 from image_cache import assert_same, draw, kept, load, make_root, watch_decoding
+from rich.progress import Progress, TaskID
 
 from al_lightning.data import cache as cache_module
 from al_lightning.data import decode as decode_module
@@ -109,7 +109,8 @@ def test_the_second_of_two_waits_and_decodes_nothing(
     def decode(*arguments):
         calls.append(arguments)
         begun.set()
-        if not waiting.wait(60):
+        if not waiting.wait(20):
+            waiting.set()
             raise ValueError("nobody waits")
         return decode_module.decode(*arguments)
 
@@ -125,26 +126,31 @@ def test_the_second_of_two_waits_and_decodes_nothing(
     assert f"waiting for another process that decodes {root}" in capsys.readouterr().err.splitlines()
 
 
-@pytest.mark.parametrize("chunk", [1, 64])
+@pytest.mark.parametrize("chunk", [1, 20])
 def test_an_interrupt_does_not_wait_for_what_is_left(chunk: int, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released, calls = threading.Event(), []
 
     def decode(*arguments):
         calls.append(arguments)
-        if len(calls) == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-        released.wait(10)
+        if len(calls) > chunk:
+            released.wait(10)
         return decode_module.decode(*arguments)
 
+    def interrupt(progress: Progress, task: TaskID, **unused: object) -> None:
+        if progress.tasks[task].description == "decode images":
+            raise KeyboardInterrupt
+
     monkeypatch.setattr(threads, "CHUNK", chunk)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(cache_module, "decode", decode)
+    monkeypatch.setattr(Progress, "update", interrupt)  # comes with the first chunk
     with pytest.raises(KeyboardInterrupt):
         load(root)
     released.set()
     for thread in threading.enumerate():
         if thread.name.startswith("images"):
             thread.join()
-    assert len(calls) <= (os.cpu_count() or 1)
+    assert chunk <= len(calls) <= chunk + 1
     assert [file.name for file in kept(root).iterdir()] == [".lock"]
     monkeypatch.undo()
     assert_same(load(root), load(root, cache=False))
