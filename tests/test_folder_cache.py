@@ -1,5 +1,6 @@
 """The cache of decoded images: it never shows, except that nothing is decoded twice."""
 
+import errno
 import os
 import random
 import shutil
@@ -95,6 +96,9 @@ def test_whatever_happens_to_the_files_only_new_contents_are_decoded(seed: int, 
         data = load(root)
         assert sorted(decoded) == sorted(now - before)
         assert_same(data, load(root, cache=False))
+        manifest = read_manifest(kept(root), decode_module.decoder())
+        assert {str(root / path) for path in manifest.files} == set(map(str, files))
+        assert len(manifest.contents) == len(now)
         if rng.random() < 0.5:
             age(root)
         before = now
@@ -212,6 +216,26 @@ def test_a_file_that_changes_while_it_is_read_is_left_out_and_not_kept(
 
     monkeypatch.setattr(cache_module, "decode", decode)
     assert load(root).rejected == (("a/00.png", "it changed while it was read"),)
+    monkeypatch.undo()
+    assert load(root).rejected == ()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError("no memory")])
+def test_a_file_that_the_machine_fails_to_decode_is_tried_again(
+    error: Exception, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (root / "a" / "00.png").read_bytes()
+
+    def decode(opened, *arguments):
+        if opened.read() == content:
+            raise error
+        opened.seek(0)
+        return decode_module.decode(opened, *arguments)
+
+    monkeypatch.setattr(cache_module, "decode", decode)
+    ((path, reason),) = load(root).rejected
+    assert path == "a/00.png"
+    assert str(error.args[-1]) in reason
     monkeypatch.undo()
     assert load(root).rejected == ()
 

@@ -127,8 +127,8 @@ def _through(folder: Path, request: Request) -> Images:
             decoded, failed = _decode(request, files, new, into, len(kept))
         contents |= {content: contents[content]._replace(row=row) for row, content in enumerate(kept)} | decoded
         rows = into
-        if not sys.stderr.isatty():
-            n_good = sum(not each.reason for each in decoded.values())
+        n_good = sum(not each.reason for each in decoded.values())
+        if n_good and not sys.stderr.isatty():  # where there is one, a bar has been seen
             print(f"decoded {n_good} images of {request.base} into {folder}", file=sys.stderr)
     lasting = {path: each for path, each in files.items() if each.content in contents}
     manifest = Manifest(decoder(), looked_ns, lasting, contents)
