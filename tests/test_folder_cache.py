@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ CHANGES = (_add, _rename, _copy, _overwrite, _spoil, _touch, _swap, _delete)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_to_the_files_only_new_contents_are_decoded(seed: int, root: Path, decoded: list[str]) -> None:
+def test_only_contents_that_are_new_are_decoded_whatever_happens(seed: int, root: Path, decoded: list[bytes]) -> None:
     """Against loading without a cache, and against a set of the contents that were there the last time."""
     rng = random.Random(seed)
     before: set[bytes] = set()
@@ -149,7 +150,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["images.npy", MANIFEST]), place=st.floats(0, 1), bits=st.integers(0, 255))
-def test_a_damaged_cache_is_built_anew(name: str, place: float, bits: int, filled: Path, decoded: list[str]) -> None:
+def test_a_damaged_cache_is_built_anew(name: str, place: float, bits: int, filled: Path, decoded: list[bytes]) -> None:
     """One byte another, or, with no bit to turn, all bytes from there on missing."""
     expected, file = load(filled), kept(filled) / name
     content = bytearray(file.read_bytes())
@@ -160,6 +161,13 @@ def test_a_damaged_cache_is_built_anew(name: str, place: float, bits: int, fille
     decoded.clear()
     assert_same(load(filled), expected)
     assert not decoded
+
+
+@pytest.mark.parametrize("other", [lambda rows: rows[:3], lambda rows: rows[..., :4], lambda rows: rows.astype(int)])
+def test_images_of_another_shape_are_damage(other: Callable[[np.ndarray], np.ndarray], root: Path) -> None:
+    expected = load(root)
+    np.save(kept(root) / "images.npy", other(np.load(kept(root) / "images.npy")))
+    assert_same(load(root), expected)
 
 
 def test_damage_is_said_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +185,7 @@ def test_damage_is_said_once(root: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_nothing_is_decoded_for_another_split_or_under_another_name_of_the_root(
-    root: Path, decoded: list[str], tmp_path: Path
+    root: Path, decoded: list[bytes], tmp_path: Path
 ) -> None:
     load(root)
     decoded.clear()
@@ -194,7 +202,7 @@ def test_nothing_is_decoded_for_another_split_or_under_another_name_of_the_root(
         assert len(decoded) == 2 * 40
 
 
-def test_another_decoder_decodes_anew(root: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_decoder_decodes_anew(root: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     load(root)
     decoded.clear()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)

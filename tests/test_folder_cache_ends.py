@@ -74,13 +74,13 @@ def test_without_a_place_to_write_the_images_are_decoded_in_memory(
         data = load(root)
     assert_same(data, load(root, cache=False))
     assert capsys.readouterr().err == (
-        f"warning: dataset.cache={cache}: cannot be used: {why}; the images are decoded in memory\n"
+        f"warning: dataset.cache={cache}: cannot be used: {why}; images are decoded in memory\n"
     )
     assert [file.name for file in cache.rglob("*") if file.is_file()] in ([], [".lock"])
 
 
 def test_a_complete_cache_is_used_where_nothing_can_be_written(
-    root: Path, decoded: list[str], capsys: pytest.CaptureFixture[str]
+    root: Path, decoded: list[bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = load(root)
     kept(root).chmod(0o555)
@@ -128,29 +128,32 @@ def test_the_second_of_two_waits_and_decodes_nothing(
 
 @pytest.mark.parametrize("chunk", [1, 20])
 def test_an_interrupt_does_not_wait_for_what_is_left(chunk: int, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    released, calls = threading.Event(), []
+    begun, released, calls, waited = threading.Event(), threading.Event(), [], []
 
     def decode(*arguments):
         calls.append(arguments)
         if len(calls) > chunk:
-            released.wait(10)
+            begun.set()
+            waited.append(released.wait(20))
         return decode_module.decode(*arguments)
 
     def interrupt(progress: Progress, task: TaskID, **unused: object) -> None:
-        if progress.tasks[task].description == "decode images":
+        if progress.tasks[task].description == "decode images":  # it comes with the first chunk
+            begun.wait(20)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(threads, "CHUNK", chunk)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(cache_module, "decode", decode)
-    monkeypatch.setattr(Progress, "update", interrupt)  # comes with the first chunk
+    monkeypatch.setattr(Progress, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load(root)
     released.set()
     for thread in threading.enumerate():
         if thread.name.startswith("images"):
             thread.join()
-    assert chunk <= len(calls) <= chunk + 1
+    assert len(calls) == chunk + 1
+    assert all(waited), "the interrupt came out only when the call that ran had ended"
     assert [file.name for file in kept(root).iterdir()] == [".lock"]
     monkeypatch.undo()
     assert_same(load(root), load(root, cache=False))
@@ -185,7 +188,9 @@ for point in range(5):
 """
 
 
-def test_a_process_may_die_at_any_point(root: Path, decoded: list[str], tmp_path: Path) -> None:
+def test_a_process_may_die_at_any_point(
+    root: Path, decoded: list[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     load(root)
     for number in range(5):
         draw(root / "a" / f"new{number}.png", 100 + number)
@@ -200,6 +205,7 @@ def test_a_process_may_die_at_any_point(root: Path, decoded: list[str], tmp_path
         assert_same(folder(str(root), [8, 6], 3, 0.25, 0, str(cache)), expected)
         assert not decoded
         assert sorted(file.name for file in cache.glob("*/*")) == [".lock", "images.npy", MANIFEST]
+    assert "damaged" not in capsys.readouterr().err
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------

@@ -90,10 +90,8 @@ def load_images(request: Request, cache: str | None) -> Images:
                 (folder / MANIFEST).unlink(missing_ok=True)
                 return _through(folder, request)
     except OSError as error:
-        print(
-            f"warning: dataset.cache={cache}: cannot be used: {error.strerror}; the images are decoded in memory",
-            file=sys.stderr,
-        )
+        why = error.strerror or error
+        print(f"warning: dataset.cache={cache}: cannot be used: {why}; images are decoded in memory", file=sys.stderr)
     return _in_memory(request)
 
 
