@@ -107,7 +107,8 @@ class RunFolder:
         if duplicates:
             columns = ("group", "part", "class", "path")
             rows = [dict(zip(columns, row, strict=True)) for row in duplicates]
-            self._replace("duplicates.csv", _to_csv(columns, rows))
+            with self._writing("duplicates.csv"):
+                self._replace("duplicates.csv", to_csv(columns, rows))
 
     def commit(self, done: Round) -> None:
         """Commit a round: after this call it survives a crash, before it nothing of it is seen.
