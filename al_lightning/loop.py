@@ -17,7 +17,7 @@ from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import Plan
-from al_lightning.rounds import Round, read_json
+from al_lightning.rounds import Masks, Round, read_json
 from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, torch_seed
@@ -72,7 +72,7 @@ def run(cfg: DictConfig) -> Outcome:
         here = environment.current(device, data.fingerprint())
         if kept:
             here = environment.going_on(path, kept[-1].environment, here)
-        _restore(pool, plan, kept)
+        _restore(pool, plan, folder.masks(kept[-1].number) if kept else None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
@@ -165,8 +165,8 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
-    masks = pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy()
-    return Round(row, queries, confusion, *masks, run.environment, weights)
+    masks = Masks(pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy())
+    return Round(row, queries, confusion, run.environment, masks, weights)
 
 
 def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
@@ -198,20 +198,20 @@ def _kept(rounds: Sequence[Round], plan: Plan) -> list[Round]:
     return list(rounds[:-1] if again else rounds)
 
 
-def _restore(pool: PoolDataModule, plan: Plan, kept: Sequence[Round]) -> None:
-    """Bring the masks to where the committed rounds left them, or draw the first sets.
+def _restore(pool: PoolDataModule, plan: Plan, masks: Masks | None) -> None:
+    """Bring the masks to where the last committed round left them, or draw the first sets.
 
     Raises:
         DataError: the masks are not those of this pool.
     """
-    if not kept:
+    if masks is None:
         val, initial = pool.draw(plan)
         pool.keep_for_validation(val, oracle.simulated(pool.data, val))
         pool.label(initial, oracle.simulated(pool.data, initial), since=0)
         return
-    labeled_since, val_mask = (torch.from_numpy(a) for a in (kept[-1].labeled_since, kept[-1].val_mask))
+    labeled_since, val_mask = torch.from_numpy(masks.labeled_since), torch.from_numpy(masks.val_mask)
     if not labeled_since.shape == val_mask.shape == pool.labeled_since.shape:
-        raise DataError(f"the masks of round {kept[-1].number} are of another pool; start anew with overwrite=true")
+        raise DataError("the masks of the last round are of another pool; begin anew with overwrite=true")
     val = val_mask.nonzero().squeeze(1)
     pool.keep_for_validation(val, oracle.simulated(pool.data, val))
     for since in labeled_since[labeled_since != UNLABELED].unique().tolist():

@@ -25,6 +25,20 @@ class DamagedError(Exception):
 
 
 @dataclass(frozen=True)
+class Masks:
+    """Which images of the pool were labeled after a round.
+
+    Attributes:
+        labeled_since: `int64 [N]`, the first round that trains on an image, -1 for unlabeled ones; the answers to
+            the round's query are in it.
+        val_mask: `bool [N]`.
+    """
+
+    labeled_since: np.ndarray
+    val_mask: np.ndarray
+
+
+@dataclass(frozen=True)
 class Round:
     """One committed round.
 
@@ -32,19 +46,16 @@ class Round:
         row: of `rounds.csv`, by column.
         queries: of `queries.csv`, by column; empty in the last round.
         confusion: `int64 [K, K]`, rows are true classes.
-        labeled_since: `int64 [N]`, the first round that trains on an image, -1 for unlabeled ones; the answers to
-            this round's query are in it.
-        val_mask: `bool [N]`.
         environment: what the bits of a result depend on besides the settings: threads, device, versions, images.
-        weights: tensors of the model by name, or None where they are not kept.
+        masks: until it is committed, see :class:`Masks`: after that they are on disk, and 150 rounds cost no memory.
+        weights: tensors of the model by name, where they are to be kept; likewise.
     """
 
     row: dict[str, Any]
     queries: list[dict[str, Any]]
     confusion: np.ndarray
-    labeled_since: np.ndarray
-    val_mask: np.ndarray
     environment: dict[str, Any]
+    masks: Masks | None = None
     weights: Mapping[str, Any] | None = None
 
     @property
@@ -60,8 +71,11 @@ def to_files(done: Round) -> dict[str, bytes]:
         "environment.json": json.dumps(done.environment, indent=2).encode(),
         "queries.csv": to_csv(QUERY_COLUMNS, done.queries),
         "confusion.csv": to_csv(range(len(done.confusion)), [dict(enumerate(row)) for row in done.confusion.tolist()]),
-        "masks.npz": _to_npz(done.labeled_since, done.val_mask),
     }
+    if done.masks is not None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **vars(done.masks))
+        files["masks.npz"] = buffer.getvalue()
     if done.weights is not None:
         from safetensors.torch import save
 
@@ -76,7 +90,7 @@ def folders(run: Path) -> list[Path]:
 
 
 def read(folder: Path) -> Round:
-    """Read a round, without its weights.
+    """Read a round, without its masks and weights.
 
     Raises:
         DamagedError: a file is missing, or is not what was written.
@@ -90,13 +104,18 @@ def read(folder: Path) -> Round:
             queries = list(csv.DictReader(file))
         with (folder / (name := "confusion.csv")).open(newline="") as file:
             confusion = np.array(list(csv.reader(file))[1:], dtype=np.int64)
-        with np.load(folder / (name := "masks.npz"), allow_pickle=False) as masks:
-            labeled_since, val_mask = masks["labeled_since"].astype(np.int64), masks["val_mask"].astype(bool)
-        if row["round"] != int(folder.name) or not isinstance(environment, dict):
-            raise ValueError("of another round")
+        read_masks(folder / (name := "masks.npz"))
+        if row["round"] != int(folder.name) or not isinstance(environment["threads"], int):
+            raise ValueError("not of this round")
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:  # its checksum is right: not written by us
         raise DamagedError(f"{name} cannot be read: {error}") from error
-    return Round(row, queries, confusion, labeled_since, val_mask, environment)
+    return Round(row, queries, confusion, environment)
+
+
+def read_masks(file: Path) -> Masks:
+    """Read the masks of a round that has been verified."""
+    with np.load(file, allow_pickle=False) as masks:
+        return Masks(masks["labeled_since"].astype(np.int64), masks["val_mask"].astype(bool))
 
 
 def verify(folder: Path) -> None:
@@ -144,9 +163,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _to_npz(labeled_since: np.ndarray, val_mask: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, labeled_since=labeled_since, val_mask=val_mask)
-    return buffer.getvalue()

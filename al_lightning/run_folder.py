@@ -18,7 +18,7 @@ from typing import Any
 
 from al_lightning import rounds
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.rounds import DamagedError, Round, read_json, to_csv
+from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
@@ -44,7 +44,7 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        rounds: the committed rounds, in order, without their weights.
+        rounds: the committed rounds, in order, without their masks and weights.
 
     Raises:
         LockedError: another process has it open.
@@ -96,19 +96,16 @@ class RunFolder:
             self._replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
 
     def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
-        """Write `rejected.csv`: files of the data set that were left out, and why."""
-        if rejected:
-            rows = [{"path": path, "reason": reason} for path, reason in rejected]
-            with self._writing("rejected.csv"):
-                self._replace("rejected.csv", to_csv(("path", "reason"), rows))
+        """Write `rejected.csv`: files of the data set that were left out, and why; no file where there are none."""
+        self._write_table("rejected.csv", ("path", "reason"), rejected)
 
     def write_duplicates(self, duplicates: Sequence[tuple[int, str, str, str]]) -> None:
         """Write `duplicates.csv`: equal images that are in train and in test, or in more than one class."""
-        if duplicates:
-            columns = ("group", "part", "class", "path")
-            rows = [dict(zip(columns, row, strict=True)) for row in duplicates]
-            with self._writing("duplicates.csv"):
-                self._replace("duplicates.csv", to_csv(columns, rows))
+        self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
+
+    def masks(self, number: int) -> Masks:
+        """The masks of a committed round."""
+        return rounds.read_masks(self.path / "rounds" / f"{number:03d}" / "masks.npz")
 
     def commit(self, done: Round) -> None:
         """Commit a round: after this call it survives a crash, before it nothing of it is seen.
@@ -131,7 +128,7 @@ class RunFolder:
                 target.rename(old)
             part.rename(target)
             _sync(target.parent)
-        self.rounds[done.number :] = [replace(done, weights=None)]
+        self.rounds[done.number :] = [replace(done, masks=None, weights=None)]
         shutil.rmtree(old, ignore_errors=True)
         self.write_views()
 
@@ -146,6 +143,13 @@ class RunFolder:
             else:
                 for name in ("rounds.csv", "queries.csv"):
                     (self.path / name).unlink(missing_ok=True)
+
+    def _write_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        with self._writing(name):
+            if rows:
+                self._replace(name, to_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows]))
+            else:
+                (self.path / name).unlink(missing_ok=True)
 
     def _lock(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

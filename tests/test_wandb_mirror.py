@@ -17,7 +17,7 @@ import wandb
 
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.plan import Plan
-from al_lightning.rounds import Round
+from al_lightning.rounds import Masks, Round
 from al_lightning.run_folder import RunFolder, committed
 from al_lightning.tracking import RunInfo, wandb_mirror
 from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
@@ -56,7 +56,7 @@ def make_round(number: int) -> Round:
         for i in range(0 if last else 4)
     ]
     confusion = generator.integers(0, 9, (2, 2))
-    return Round(row, queries, confusion, np.zeros(20, np.int64), np.zeros(20, bool), ENVIRONMENT)
+    return Round(row, queries, confusion, ENVIRONMENT, Masks(np.zeros(20, np.int64), np.zeros(20, bool)))
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:

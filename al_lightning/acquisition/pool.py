@@ -14,6 +14,10 @@ from al_lightning.model import Classifier
 # Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
 CHUNK = 2**25
 
+# The last batch of the pass is of a multiple of it. The pool shrinks every round, and oneDNN keeps the kernels of every
+# batch size that it has seen: with sizes of all kinds a long run would grow.
+STEP = 64
+
 
 @contextmanager
 def undisturbed(model: torch.nn.Module) -> Iterator[None]:
@@ -73,9 +77,11 @@ class Pool:
         with self._clock.phase("score"):
             out = torch.empty(len(self), self._model.head.in_features, device=self.indices.device)
             for start in range(0, len(self), self._batch_size):
-                batch = self.indices[start : start + self._batch_size]
-                out[start : start + len(batch)] = self._model.features(self._images[batch])
-                self._on_batch(start + len(batch))
+                stop = min(start + self._batch_size, len(self))
+                size = min(self._batch_size, -(-(stop - start) // STEP) * STEP)
+                start = max(0, stop - size)  # a short last batch is filled up with images that are done
+                out[start:stop] = self._model.features(self._images[self.indices[start:stop]])
+                self._on_batch(stop)
             return out
 
     @cached_property
