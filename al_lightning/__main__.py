@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from al_lightning import config, explain, sweep
+from al_lightning import command_line, config, explain, sweep
 from al_lightning.errors import ConfigError, UserError
 
 
@@ -28,7 +28,7 @@ def job(cfg: DictConfig) -> float | None:
         try:
             return _run(cfg)[2]
         except UserError as error:
-            if cfg.debug:
+            if explain.wants_traceback(cfg):
                 traceback.print_exc()
             sys.exit(_say(str(error), error.exit_code))
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
@@ -42,13 +42,15 @@ def job(cfg: DictConfig) -> float | None:
             state = "same"
     except UserError as error:
         state, message = ("refused" if isinstance(error, ConfigError) else "failed"), str(error)
+        if explain.wants_traceback(cfg):
+            traceback.print_exc()
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         traceback.print_exc()
     done = sweep.Job(hydra_config.job.num, hydra_config.job.override_dirname, state, folder, message)
     sweep.record(done)
     if done.exit_code:
-        print(f"job {done.number} {state} ({done.overrides}): {message}", file=sys.stderr)
+        print(f"job {done.number} {state} ({done.overrides}): {explain.short(message)}", file=sys.stderr)
     return aubc
 
 
@@ -73,18 +75,16 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print errors itself and exit with 1
     with sweep.journal():
         try:
+            command_line.check(sys.argv[1:])
             job()
-        except explain.REFUSALS as error:
-            if "debug=true" in sys.argv:
-                traceback.print_exc()
-            return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
-        except ValueError:
-            null = explain.null_group(sys.argv[1:])
-            if null is None:
-                raise
-            return _say(null, ConfigError.exit_code)
         except KeyboardInterrupt:
             return 130
+        except Exception as error:
+            if not explain.is_before_jobs(error):
+                raise
+            if explain.wants_traceback(sys.argv):
+                traceback.print_exc()
+            return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
         finally:
             done = sweep.jobs()
             if done:
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def _say(message: str, exit_code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {explain.short(message)}", file=sys.stderr)
     return exit_code
 
 
