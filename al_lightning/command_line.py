@@ -52,11 +52,12 @@ def _check_hydra(config_name: str, config_dir: str | None, overrides: list[str])
     given = _composed(config_name, config_dir, overrides)
     ours, theirs = _fixed(_composed("config", None, [])), _fixed(given)
     for key in sorted({*ours, *theirs}):
-        if ours.get(key) != theirs.get(key):
+        if repr(ours.get(key)) != repr(theirs.get(key)):  # 0 equals false, but not to Hydra
             raise ConfigError(f"hydra.{key}: fixed; of Hydra's own settings only {', '.join(FREE)} can be changed")
     for key in ("launcher", "sweeper"):
-        node = OmegaConf.to_container(given[key], resolve=True)
-        for name, value in node.items() if isinstance(node, dict) else ():
+        if not isinstance(given[key], DictConfig):
+            raise ConfigError(f"hydra.{key}={given[key]}: choose one with hydra/{key}=...")
+        for name, value in cast(dict[str, Any], OmegaConf.to_container(given[key], resolve=True)).items():
             check_targets(f"hydra.{key}.{name}", value)  # the node's own target: Hydra takes nothing but its plugins
 
 

@@ -44,8 +44,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     message = ": ".join(dict.fromkeys(_first_line(each) for each in (error, cause) if str(each)))
     if any(argument in message for argument in arguments):
         return message
-    # Hydra does not say what it is about: the first argument that it refuses by itself.
-    culprit = next((each for each in arguments if re.search("^~|=", each) and _is_refused(each)), " ".join(arguments))
+    culprit = _culprit(arguments)
     if names := options(culprit.split("=")[0]):
         return f"{culprit}: must be one of {', '.join(names)}"
     return f"{culprit}: {message or type(error).__name__}"
@@ -76,13 +75,17 @@ def _first_line(error: BaseException) -> str:
     return (str(getattr(error, "msg", None) or error).splitlines() or [type(error).__name__])[0]
 
 
-def _is_refused(argument: str) -> bool:
-    try:
-        cfg = _composed([argument])
-        OmegaConf.resolve(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
-    except Exception:
-        return True
-    return False
+def _culprit(arguments: Sequence[str]) -> str:
+    """The argument with which a configuration stops to compose, where Hydra does not say; else all of them."""
+    settings = [each for each in arguments if re.search("^~|=", each)]
+    ordered = sorted(settings, key=lambda each: not options(each.split("=")[0]))  # other arguments depend on options
+    for end, last in enumerate(ordered, 1):
+        try:
+            cfg = _composed(ordered[:end])
+            OmegaConf.resolve(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+        except Exception:
+            return last
+    return " ".join(arguments)
 
 
 def _composed(arguments: Sequence[str]) -> DictConfig:

@@ -35,6 +35,7 @@ def test_no_pickle_is_loaded(flag: str, command: Command, tmp_path: Path) -> Non
         ("--run --multirun", ["--multirun"]),
         ("--info nope", ["--info", "defaults-tree"]),
         ("--shell-completion", ["install", "query"]),
+        ("hydra.launcher=basic", ["hydra.launcher=basic", "hydra/launcher=..."]),
         ("--cfg job --resolve study=${nope}", ["study", "'nope' not found"]),
     ],
 )
@@ -64,6 +65,7 @@ def test_a_flag_that_shows_something_shows_it(line: str, tmp_path: Path) -> None
         "hydra.job.chdir=true",
         "+hydra.job.env_set={AL_LIGHTNING_ALLOW:os}",
         "hydra.verbose=true",
+        "hydra.verbose=0",
         "hydra.searchpath=[elsewhere]",
         "hydra/job_logging=default",
         "hydra/hydra_logging=default",
