@@ -1,6 +1,7 @@
 """`python -m al_lightning`: compose the configuration, run it, and say in the exit code how it ended.
 
-0: done, or done before. 1: failed. 2: the configuration was refused. 130: interrupted from the keyboard.
+0: done, or done before. 1: failed. 2: the configuration was refused. 130: interrupted from the keyboard. 143: asked to
+stop by another signal.
 """
 
 import os
@@ -12,8 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from al_lightning import command_line, config, explain, sweep
+from al_lightning import command_line, config, explain, resume, signals, sweep
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.signals import Interrupted
 
 
 @hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")
@@ -24,9 +26,10 @@ def job(cfg: DictConfig) -> float | None:
         Area under the budget curve, for sweepers that optimize; None where there is none.
     """
     hydra_config = HydraConfig.get()
+    overrides = list(hydra_config.overrides.task)
     if hydra_config.mode == RunMode.RUN:
         try:
-            return _run(cfg)[2]
+            return _run(_settings(cfg, overrides))[2]
         except UserError as error:
             if explain.wants_traceback(cfg):
                 traceback.print_exc()
@@ -34,7 +37,7 @@ def job(cfg: DictConfig) -> float | None:
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
     state, folder, aubc, message = "failed", "", None, ""
     try:
-        config.typed(cfg)
+        cfg = _settings(cfg, overrides)
         folder = str(config.run_folder(cfg))
         if sweep.claim(f"{folder} {cfg.al.rounds} {cfg.al.budget}"):
             state, folder, aubc = _run(cfg)
@@ -47,11 +50,23 @@ def job(cfg: DictConfig) -> float | None:
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         traceback.print_exc()
-    done = sweep.Job(hydra_config.job.num, hydra_config.job.override_dirname, state, folder, message)
-    sweep.record(done)
+    except Interrupted:
+        state = "interrupted"
+        raise
+    finally:
+        done = sweep.Job(hydra_config.job.num, hydra_config.job.override_dirname, state, folder, message)
+        sweep.record(done)
     if done.exit_code:
         print(f"job {done.number} {state} ({done.overrides}): {explain.short(message)}", file=sys.stderr)
     return aubc
+
+
+def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
+    """What is to be run: the composed configuration, or that of the run folder it names."""
+    if cfg.resume is not None:
+        return resume.stored(cfg, overrides)
+    config.typed(cfg)  # what is wrong here is said before the imports that take seconds
+    return cfg
 
 
 def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
@@ -60,13 +75,13 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
     Returns:
         How it ended, the run folder, and the area under the budget curve.
     """
-    config.typed(cfg)  # what is wrong here is said before the imports that take seconds
-    from al_lightning import estimate, loop
+    with signals.raised():  # here too: a launcher's processes have no `main`
+        from al_lightning import estimate, loop
 
-    if cfg.dry_run:
-        estimate.dry_run(cfg)
-        return "dry run", "", None
-    outcome = loop.run(cfg)
+        if cfg.dry_run:
+            estimate.dry_run(cfg)
+            return "dry run", "", None
+        outcome = loop.run(cfg)
     return outcome.state, str(outcome.folder), outcome.summary.get("aubc")
 
 
@@ -75,10 +90,11 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print errors itself and exit with 1
     with sweep.journal():
         try:
-            command_line.check(sys.argv[1:])
-            job()
-        except KeyboardInterrupt:
-            return 130
+            with signals.raised():
+                command_line.check(sys.argv[1:])
+                job()
+        except Interrupted as stop:
+            return stop.exit_code
         except Exception as error:
             if not explain.is_before_jobs(error):
                 raise

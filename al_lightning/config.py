@@ -66,6 +66,8 @@ class Config:
     batch_size: int = MISSING
     dry_run: bool = MISSING
     debug: bool = MISSING
+    resume: str | None = None
+    overwrite: bool = MISSING
     al: ActiveLearning = field(default_factory=ActiveLearning)
     train: Train = field(default_factory=Train)
     paths: Paths = field(default_factory=Paths)
@@ -135,7 +137,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 # Not part of the fingerprint: they change where and how long a run runs, not what it computes. A strategy's own
 # node holds the clusters and samples that it uses, so `al` need not say them twice.
 _INERT = {
-    "": ("paths", "study", "logger", "dry_run", "debug", "experiment"),
+    "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "experiment"),
     "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
     "dataset": ("download",),
     "trainer": ("name", "accelerator", "devices"),
@@ -145,18 +147,26 @@ _INERT = {
 def fingerprint(cfg: DictConfig) -> str:
     """8 hex digits over every setting that changes results.
 
-    Paths are blanked before the interpolations are resolved, so a data set that lies in `paths.data` may move,
-    while a `dataset.root` given by hand counts.
+    A data set that lies in `paths.data` may move, while a `dataset.root` elsewhere counts. A configuration that was
+    resolved and written to disk has the same fingerprint.
     """
-    cfg = cfg.copy()
-    for key in cfg.paths:
-        cfg.paths[key] = "-"
     settings = resolved(cfg)
+    for path in settings["paths"].values():
+        settings = _without(path, settings) if path else settings
     for section, keys in _INERT.items():
         part = settings[section] if section else settings
         for key in keys:
             part.pop(key, None)
     return blake2b(_canonical(settings).encode(), digest_size=4).hexdigest()
+
+
+def _without(path: str, value: Any) -> Any:
+    """The value with `-` for a folder that it begins with."""
+    if isinstance(value, dict):
+        return {key: _without(path, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(path, item) for item in value]
+    return "-" + value[len(path) :] if isinstance(value, str) and f"{value}/".startswith(f"{path}/") else value
 
 
 def _canonical(value: Any) -> str:

@@ -15,7 +15,3 @@ class ConfigError(UserError):
 
 class DataError(UserError):
     """Images that cannot be had or read."""
-
-
-class DivergedError(UserError, FloatingPointError):
-    """A network whose outputs are no numbers any more."""

@@ -15,7 +15,7 @@ from al_lightning import build
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.errors import DataError
 from al_lightning.model import Classifier
-from al_lightning.run_folder import is_intact, read_json
+from al_lightning.rounds import WEIGHTS, DamagedError, folders, read_json, verify
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,19 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     Raises:
         DataError: there is no finished run, or its model is damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(run_folder)
     summary = read_json(folder / "summary.json")
     if not summary or not summary.get("finished"):
         raise DataError(f"{folder}: no finished run; the model is kept at its end. The run's command goes on with it")
-    last = max((folder / "rounds").glob("[0-9]*/model.safetensors"), default=folder / "model.safetensors").parent
-    if not is_intact(last):
-        raise DataError(f"{last}: damaged: its checksums do not match; run the run's command again")
+    if not (rounds := folders(folder)):
+        raise DataError(f"{folder}: its rounds are gone; run the run's command again")
+    try:
+        verify(last := rounds[-1])
+    except DamagedError as error:
+        raise DataError(f"{rounds[-1]}: damaged: {error}; run the run's command again") from error
     settings = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True))
     channels, height, width = summary["image_shape"]
     classes = tuple(summary["classes"])
@@ -59,7 +63,10 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         settings["model"]["stem"] = "imagenet"  # the trained weights replace the pretrained ones: do not fetch those
     none = ImageSet(torch.empty(0, channels, height, width, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), ())
     model = build.make_classifier(settings, ImageData(none, none, classes), round_=0, n_labeled=2)
-    model.load_state_dict(load_file(last / "model.safetensors"))
+    try:
+        model.load_state_dict(load_file(last / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(f"{last / WEIGHTS}: not a model of this run: {str(error).partition(chr(10))[0]}") from error
 
     def transform(image: Image.Image) -> Tensor:
         image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)

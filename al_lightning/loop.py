@@ -1,7 +1,8 @@
 """A run: fit, choose, test, commit, round after round."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,24 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import build, config, oracle
+from al_lightning import build, config, environment, oracle
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
-from al_lightning.errors import DataError
+from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import Plan
-from al_lightning.run_folder import Round, RunFolder, is_intact, read_json
+from al_lightning.rounds import Round, read_json
+from al_lightning.run_folder import RunFolder, WriteError, is_whole
+from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, torch_seed
 from al_lightning.summary import covers, summarize
 from al_lightning.tracking import Observer, RunInfo
 from al_lightning.tracking.console import ConsoleReporter, describe
+
+
+class RoundError(UserError):
+    """A round that could not be finished; those before it stand."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class Outcome:
 
     Attributes:
         folder: the run folder.
-        state: `finished`, or `skipped` when it had been finished before.
+        state: `finished`, `resumed` (and finished, after rounds of an earlier process), `re-run` (and finished, after
+            it had failed), or `skipped` when it had been finished before.
         summary: what `summary.json` holds.
     """
 
@@ -43,13 +51,15 @@ def run(cfg: DictConfig) -> Outcome:
 
     Raises:
         ConfigError: settings that cannot work; nothing has been trained or written.
-        DataError: images that cannot be had.
+        DataError: images that cannot be had, or that are not those of the rounds before.
         LockedError: another process is at it.
+        RoundError: a fit that diverged, or not enough memory.
+        WriteError: a disk that is full or cannot be written.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
     path = config.run_folder(cfg)
-    earlier = read_json(path / "summary.json")
-    if earlier and covers(earlier, typed.al) and is_intact(path / "rounds" / f"{earlier['rounds_done'] - 1:03d}"):
+    earlier = None if typed.overwrite else read_json(path / "summary.json")
+    if earlier and covers(earlier, typed.al) and is_whole(path):
         print(f"{path}: finished before, {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
     data, plan, device = build.prepare(typed, settings)
@@ -57,46 +67,80 @@ def run(cfg: DictConfig) -> Outcome:
     console = ConsoleReporter()
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
     observers: list[Observer] = [console, *mirrors]
-    with RunFolder(path) as folder:
-        images = data.fingerprint()
-        if earlier and earlier.get("data_fingerprint", images) != images:
-            raise DataError(f"{path}: the images have changed since this run began; start anew with study=...")
-        kept = _restore(pool, plan, folder.rounds)
-        run_info = RunInfo(path, typed.study, settings, plan, data, images, str(device), tuple(kept))
+    with RunFolder(path, typed.overwrite) as folder:
+        kept = _kept(folder.rounds, plan)
+        here = environment.current(device, data.fingerprint())
+        if kept:
+            here = environment.going_on(path, kept[-1].environment, here)
+        _restore(pool, plan, kept)
+        run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
         folder.write_rejected(data.rejected)
         gc.freeze()  # what is there now stays: the collections below need not go through it
         state, clock = "failed", Clock(device)
         try:
-            for observer in observers:
-                observer.start(run_info)
-            for number in range(len(kept), plan.rounds + 1):
-                done = _round(number, settings, pool, plan, clock, console)
-                gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
-                folder.commit(done)
-                folder.write_summary(summarize(run_info, folder.rounds, "running"))
+            with environment.threads(here["threads"]):
                 for observer in observers:
-                    observer.round(done)
+                    observer.start(run_info)
+                for number in range(len(kept), plan.rounds + 1):
+                    with _named(number, path):
+                        done = _round(number, run_info, pool, clock, console)
+                    gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
+                    folder.commit(done)
+                    folder.write_summary(summarize(run_info, folder.rounds, "running"))
+                    for observer in observers:
+                        observer.round(done)
             state = "finished"
-        except (KeyboardInterrupt, SystemExit) as error:
+        except (Interrupted, KeyboardInterrupt):
             state = "interrupted"
-            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C in a fit into exit code 1
-                raise KeyboardInterrupt from None
             raise
         finally:
             gc.unfreeze()
             summary = summarize(run_info, folder.rounds, state)
-            folder.write_summary(summary)
-            for observer in observers:
-                observer.finish(state, summary)
+            _end(folder, observers, state, summary)
+    if earlier and earlier.get("state") == "failed":
+        state = "re-run"
+    elif kept:
+        state = "resumed"
     return Outcome(path, state, summary)
 
 
-def _round(
-    number: int, settings: build.Settings, pool: PoolDataModule, plan: Plan, clock: Clock, console: ConsoleReporter
-) -> Round:
+def _end(folder: RunFolder, observers: Sequence[Observer], state: str, summary: dict[str, Any]) -> None:
+    try:
+        folder.write_summary(summary)
+    except WriteError:
+        if state == "finished":  # otherwise there is something else to say: what stopped the run
+            raise
+    finally:
+        for observer in observers:
+            observer.finish(state, summary)
+
+
+@contextmanager
+def _named(number: int, path: Path) -> Iterator[None]:
+    """Say which round it was that could not be finished."""
+    before = f"the {number} rounds before it stand" if number else "no round was committed"
+    try:
+        yield
+    except FloatingPointError as error:
+        raise RoundError(
+            f"{path}: round {number} diverged: {error}; {before}. "
+            "Try a lower optimizer.lr, or trainer.precision=32-true where it is another"
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise RoundError(
+            f"{path}: round {number} ran out of memory: {reason}; {before}. Try a smaller batch_size or "
+            "al.pool_batch_size"
+        ) from error
+
+
+def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, console: ConsoleReporter) -> Round:
     """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test, ask the oracle."""
+    settings, plan = run.settings, run.plan
     pool.round, is_last = number, number == plan.rounds
     n_labeled = plan.n_labeled(number)
     epochs, steps = build.fit_length(settings, n_labeled)
@@ -120,7 +164,8 @@ def _round(
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
-    return Round(row, queries, confusion, pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy(), weights)
+    masks = pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy()
+    return Round(row, queries, confusion, *masks, run.environment, weights)
 
 
 def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
@@ -143,26 +188,31 @@ def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) ->
     ]
 
 
-def _restore(pool: PoolDataModule, plan: Plan, rounds: Sequence[Round]) -> list[Round]:
-    """Bring the masks to where the committed rounds left them, or draw the first sets.
+def _kept(rounds: Sequence[Round], plan: Plan) -> list[Round]:
+    """The committed rounds that stand.
 
     A last round asked for nothing: when more rounds are wanted, it is run again, now with a query.
-
-    Returns:
-        The rounds that stand.
     """
-    kept = list(rounds)
-    if kept and not kept[-1].queries and kept[-1].number < plan.rounds:
-        kept.pop()
-    if kept:
-        labeled_since, val_mask = (torch.from_numpy(a) for a in (kept[-1].labeled_since, kept[-1].val_mask))
-        val = val_mask.nonzero().squeeze(1)
-        pool.keep_for_validation(val, oracle.simulated(pool.data, val))
-        for since in labeled_since[labeled_since != UNLABELED].unique().tolist():
-            indices = (labeled_since == since).nonzero().squeeze(1)
-            pool.label(indices, oracle.simulated(pool.data, indices), since)
-    else:
+    again = rounds and not rounds[-1].queries and rounds[-1].number < plan.rounds
+    return list(rounds[:-1] if again else rounds)
+
+
+def _restore(pool: PoolDataModule, plan: Plan, kept: Sequence[Round]) -> None:
+    """Bring the masks to where the committed rounds left them, or draw the first sets.
+
+    Raises:
+        DataError: the masks are not those of this pool.
+    """
+    if not kept:
         val, initial = pool.draw(plan)
         pool.keep_for_validation(val, oracle.simulated(pool.data, val))
         pool.label(initial, oracle.simulated(pool.data, initial), since=0)
-    return kept
+        return
+    labeled_since, val_mask = (torch.from_numpy(a) for a in (kept[-1].labeled_since, kept[-1].val_mask))
+    if not labeled_since.shape == val_mask.shape == pool.labeled_since.shape:
+        raise DataError(f"the masks of round {kept[-1].number} are of another pool; start anew with overwrite=true")
+    val = val_mask.nonzero().squeeze(1)
+    pool.keep_for_validation(val, oracle.simulated(pool.data, val))
+    for since in labeled_since[labeled_since != UNLABELED].unique().tolist():
+        indices = (labeled_since == since).nonzero().squeeze(1)
+        pool.label(indices, oracle.simulated(pool.data, indices), since)

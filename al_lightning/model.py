@@ -75,13 +75,28 @@ class Classifier(LightningModule):
     def on_fit_start(self) -> None:
         """Draw augmentations on the device, from a stream of their own."""
         self._generator = torch.Generator(self.device).manual_seed(self._augmentation_seed)
+        self._loss = torch.zeros((), device=self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """Cross entropy of one augmented batch."""
         images, labels = batch
         if self._crop or self._flip:
             images = augment(images, self._crop, self._flip, self._generator)
-        return cross_entropy(self(images), labels)
+        loss = cross_entropy(self(images), labels)
+        self._loss += loss.detach()
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Stop a fit that has diverged; the weights are looked at once, after the last step.
+
+        Raises:
+            FloatingPointError: the loss or a weight is infinite or not a number.
+        """
+        epoch, epochs = self.trainer.current_epoch, self.trainer.max_epochs
+        if not self._loss.isfinite():
+            raise FloatingPointError(f"the loss is not finite in epoch {epoch} of {epochs}")
+        if epoch + 1 == epochs and not all(tensor.isfinite().all() for tensor in self.state_dict().values()):
+            raise FloatingPointError("the weights are not finite after the last step")
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its learning rate moved every step."""

@@ -1,63 +1,46 @@
 """What a run leaves on disk. This module alone writes there, and only while it holds the lock.
 
 A round is committed by one rename of `rounds/.007` to `rounds/007`. `rounds.csv` and `queries.csv` are views over the
-committed rounds, written anew after each. Plain CSV, JSON, NPZ and safetensors: nothing is pickled.
+committed rounds, written anew after each.
 """
 
-import csv
 import fcntl
-import io
 import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from al_lightning import rounds
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.rounds import DamagedError, Round, read_json, to_csv
 
-QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted")
-CHECKSUMS = "SHA256SUMS"
+SET_ASIDE = "set-aside"
+HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
 
 
 class LockedError(UserError):
     """Another process holds the run folder."""
 
 
-@dataclass(frozen=True)
-class Round:
-    """One committed round.
-
-    Attributes:
-        row: of `rounds.csv`, by column.
-        queries: of `queries.csv`, by column; empty in the last round.
-        confusion: `int64 [K, K]`, rows are true classes.
-        labeled_since: `int64 [N]`, the first round that trains on an image, -1 for unlabeled ones; the answers to
-            this round's query are in it.
-        val_mask: `bool [N]`.
-        weights: tensors of the model by name, or None where they are not kept.
-    """
-
-    row: dict[str, Any]
-    queries: list[dict[str, Any]]
-    confusion: np.ndarray
-    labeled_since: np.ndarray
-    val_mask: np.ndarray
-    weights: Mapping[str, Any] | None = None
-
-    @property
-    def number(self) -> int:
-        """Position among the rounds, from 0."""
-        return self.row["round"]
+class WriteError(UserError):
+    """The disk is full or cannot be written; what was committed stands."""
 
 
 class RunFolder:
     """A run folder, locked while it is open: `with RunFolder(path) as folder: ...`.
+
+    Opening it mends what a crash has left: half-written files go, damaged rounds and those after them are named and
+    moved to `set-aside/`.
+
+    Args:
+        path: the folder.
+        overwrite: begin anew; a folder that is there is moved to `set-aside/` of the study first.
 
     Attributes:
         path: the folder.
@@ -65,148 +48,185 @@ class RunFolder:
 
     Raises:
         LockedError: another process has it open.
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be made.
+        WriteError: it cannot be written to.
+        UserError: it holds links, which could lead out of it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
+        self.path, self.overwrite = path, overwrite
+        self.rounds: list[Round] = []
 
     def __enter__(self) -> "RunFolder":
         try:
-            (self.path / "rounds").mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("a+b")
+            self._lock()
+            if self.overwrite and any(self.path.iterdir()):
+                old = _set_aside(self.path, self.path.parent / SET_ASIDE)
+                print(f"{self.path}: what was there is now {old}")
+                self._file.close()
+                self._lock()
         except OSError as error:
             raise ConfigError(f"paths.output_root: cannot write to {self.path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            holder = read_json(self.path / ".holder")
-            who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
-            raise LockedError(f"{self.path}: {who} is at this run; wait for it to end, or stop it") from None
-        holder = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._replace(".holder", json.dumps(holder).encode())
-        for left_over in (self.path / "rounds").glob(".*"):
-            shutil.rmtree(left_over)
-        self.rounds = committed(self.path)
-        self.write_views()  # the last process may have died between a commit and its views
+            self._refuse_links()
+            with self._writing("its state"):
+                (self.path / "rounds").mkdir(exist_ok=True)
+                holder = {"pid": os.getpid(), "host": socket.gethostname()}
+                self._replace(HOLDER, json.dumps(holder).encode())
+                self._mend()
+                self.write_views()  # the last process may have died between a commit and its views
+        except BaseException:
+            self._file.close()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
-        (self.path / ".holder").unlink(missing_ok=True)
-        self._lock.close()
+        with suppress(OSError):
+            (self.path / HOLDER).unlink(missing_ok=True)
+        self._file.close()
 
     def write_config(self, text: str) -> None:
         """Write `config.yaml`."""
-        self._replace("config.yaml", text.encode())
+        with self._writing("config.yaml"):
+            self._replace("config.yaml", text.encode())
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`."""
-        self._replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+        with self._writing("summary.json"):
+            self._replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
 
     def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
         """Write `rejected.csv`: files of the data set that were left out, and why."""
         if rejected:
             rows = [{"path": path, "reason": reason} for path, reason in rejected]
-            self._replace("rejected.csv", _to_csv(("path", "reason"), rows))
+            with self._writing("rejected.csv"):
+                self._replace("rejected.csv", to_csv(("path", "reason"), rows))
 
     def commit(self, done: Round) -> None:
-        """Commit a round: after this call it survives a crash, before it nothing of it is seen."""
-        del self.rounds[done.number :]  # a last round, run again to go on
-        target = self.path / "rounds" / f"{done.number:03d}"
-        part = target.with_name(f".{target.name}")
-        part.mkdir()
-        contents = {
-            "measures.json": json.dumps(done.row, indent=2).encode(),
-            "queries.csv": _to_csv(QUERY_COLUMNS, done.queries),
-            "confusion.csv": _to_csv(
-                range(len(done.confusion)), [dict(enumerate(row)) for row in done.confusion.tolist()]
-            ),
-            "masks.npz": _to_npz(labeled_since=done.labeled_since, val_mask=done.val_mask),
-        }
-        if done.weights is not None:
-            from safetensors.torch import save
+        """Commit a round: after this call it survives a crash, before it nothing of it is seen.
 
-            contents["model.safetensors"] = save({name: tensor.contiguous() for name, tensor in done.weights.items()})
-        sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in contents.items())
-        for name, data in {**contents, CHECKSUMS: sums.encode()}.items():
-            _write(part / name, data)
-        _sync(part)
-        if target.exists():
-            shutil.rmtree(target)
-        part.rename(target)
-        _sync(target.parent)
-        self.rounds.append(replace(done, weights=None))
+        Raises:
+            WriteError: it could not be written; the rounds before it stand.
+        """
+        target = self.path / "rounds" / f"{done.number:03d}"
+        part, old = target.with_name(f".{target.name}"), target.with_name(f".{target.name}.old")
+        with self._writing(f"round {done.number}"):
+            try:
+                part.mkdir()
+                for name, data in rounds.to_files(done).items():
+                    _write(part / name, data)
+                _sync(part)
+            except OSError:
+                shutil.rmtree(part, ignore_errors=True)  # on a full disk, room for the summary
+                raise
+            if target.exists():  # a last round, run again to go on
+                target.rename(old)
+            part.rename(target)
+            _sync(target.parent)
+        self.rounds[done.number :] = [replace(done, weights=None)]
+        shutil.rmtree(old, ignore_errors=True)
         self.write_views()
 
     def write_views(self) -> None:
         """Write `rounds.csv` and `queries.csv` from the committed rounds."""
         rows = [round_.row for round_ in self.rounds]
-        if not rows:
-            for name in ("rounds.csv", "queries.csv"):
-                (self.path / name).unlink(missing_ok=True)
+        queries = [query for round_ in self.rounds for query in round_.queries]
+        with self._writing("rounds.csv"):
+            if rows:
+                self._replace("rounds.csv", to_csv(list(rows[0]), rows))
+                self._replace("queries.csv", to_csv(rounds.QUERY_COLUMNS, queries))
+            else:
+                for name in ("rounds.csv", "queries.csv"):
+                    (self.path / name).unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        # Not through a link: the folder may come from elsewhere.
+        self._file = os.fdopen(os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(self._file.fileno()), (self.path / ".lock").stat()):
+                raise BlockingIOError  # set aside by another process between the two lines above
+        except (BlockingIOError, FileNotFoundError):
+            self._file.close()
+            holder = read_json(self.path / HOLDER)
+            who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
+            raise LockedError(f"{self.path}: {who} is at this run; wait for it to end, or stop it") from None
+
+    def _refuse_links(self) -> None:
+        for parent, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                if (Path(parent) / name).is_symlink():
+                    raise UserError(f"{Path(parent) / name}: a link, which a run folder must not hold; remove it")
+
+    def _mend(self) -> None:
+        for left_over in (self.path / "rounds").glob(".*"):
+            whole = left_over.with_name(left_over.name.strip(".").removesuffix(".old"))
+            if left_over.suffix == ".old" and not whole.exists():  # killed between the two renames of a commit
+                left_over.rename(whole)
+            else:
+                shutil.rmtree(left_over)
+        self.rounds, damage = committed(self.path)
+        if not damage:
             return
-        self._replace("rounds.csv", _to_csv(list(rows[0]), rows))
-        self._replace(
-            "queries.csv", _to_csv(QUERY_COLUMNS, [query for round_ in self.rounds for query in round_.queries])
-        )
+        stands = f"going on after round {len(self.rounds) - 1}" if self.rounds else "beginning anew"
+        print(f"warning: {self.path}/rounds/{damage}; {stands}", file=sys.stderr)
+        for folder in rounds.folders(self.path)[len(self.rounds) :]:
+            _set_aside(folder, self.path / SET_ASIDE)
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            stands = f"its {len(self.rounds)} rounds stand" if self.rounds else "no round was committed yet"
+            raise WriteError(
+                f"{self.path}: {what} could not be written: {error.strerror}; {stands}. "
+                "Mend that and give the same command again"
+            ) from error
 
     def _replace(self, name: str, data: bytes) -> None:
         part = self.path / f".{name}.part"
+        part.unlink(missing_ok=True)
         _write(part, data)
         part.replace(self.path / name)
         _sync(self.path)
 
 
-def committed(path: Path) -> list[Round]:
-    """Read the committed rounds of a run folder, in order, up to the first that is missing or damaged."""
-    rounds = []
-    while (folder := path / "rounds" / f"{len(rounds):03d}").is_dir() and is_intact(folder):
-        with np.load(folder / "masks.npz", allow_pickle=False) as masks:
-            labeled_since, val_mask = masks["labeled_since"], masks["val_mask"]
-        with (folder / "confusion.csv").open(newline="") as file:
-            confusion = np.array(list(csv.reader(file))[1:], dtype=np.int64)
-        with (folder / "queries.csv").open(newline="") as file:
-            queries = list(csv.DictReader(file))
-        row = json.loads((folder / "measures.json").read_text())
-        rounds.append(Round(row, queries, confusion, labeled_since, val_mask))
-    return rounds
+def is_whole(path: Path) -> bool:
+    """Whether the last process closed the folder, and every round in it is what was written."""
+    return not (path / HOLDER).exists() and not committed(path)[1]
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether every file of a committed round has the checksum that was written with it."""
-    try:
-        sums = [line.split("  ", 1) for line in (folder / CHECKSUMS).read_text().splitlines()]
-        return bool(sums) and all(sha256((folder / name).read_bytes()).hexdigest() == digest for digest, name in sums)
-    except (OSError, ValueError):
-        return False
+def committed(path: Path) -> tuple[list[Round], str]:
+    """Read the committed rounds of a run folder.
+
+    Returns:
+        The rounds in order, up to the first that is missing or damaged; and what is wrong with that one, empty where
+        nothing is.
+    """
+    found: list[Round] = []
+    for folder in rounds.folders(path):
+        try:
+            if folder.name != f"{len(found):03d}":
+                raise DamagedError(f"round {len(found)} is missing before it")
+            found.append(rounds.read(folder))
+        except DamagedError as error:
+            return found, f"{folder.name}: {error}"
+    return found, ""
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no readable one."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _to_csv(columns: Sequence[Any] | range, rows: Sequence[Mapping[Any, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _to_npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+def _set_aside(folder: Path, place: Path) -> Path:
+    """Move a folder into another, under a name that is free there; returns where it is now."""
+    place.mkdir(exist_ok=True)
+    number = 1
+    while (target := place / f"{folder.name}.{number}").exists():
+        number += 1
+    return folder.rename(target)
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

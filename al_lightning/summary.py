@@ -1,23 +1,14 @@
 """The summary of a run: what `summary.json` holds."""
 
-import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from al_lightning import __version__
 from al_lightning.clock import PHASES
 from al_lightning.config import ActiveLearning
 from al_lightning.measures import MEASURES, aubc, labels_to
 from al_lightning.plan import make_plan
-from al_lightning.run_folder import Round
+from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
-
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "scikit-learn", "numpy")
 
 
 def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, Any]:
@@ -42,7 +33,6 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
         "pool_size": run.plan.pool_size,
         "classes": list(run.data.classes),
         "image_shape": [run.data.channels, *run.data.image_size],
-        "data_fingerprint": run.data_fingerprint,
     }
     if rows:
         labels, accuracy = [row["n_labeled"] for row in rows], [row["test/acc"] for row in rows]
@@ -55,17 +45,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
             "labels_to_95": labels_to(0.95, labels, accuracy),
             "seconds": {phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")},
         }
-    return summary | {
-        "device": run.device,
-        "threads": torch.get_num_threads(),
-        "hardware": {
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
-        "versions": {"al_lightning": __version__, "python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
-    }
+    return summary | run.environment
 
 
 def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
@@ -73,12 +53,3 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
     return summary["rounds_done"] > make_plan(al, summary["pool_size"]).rounds
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

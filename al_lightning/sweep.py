@@ -20,8 +20,9 @@ class Job:
     Attributes:
         number: position in the sweep.
         overrides: what tells it from the other jobs, as typed.
-        state: `finished`, `skipped` (had been finished before), `same` (as the run of an earlier job), `dry run`,
-            `failed` or `refused` (its configuration cannot work).
+        state: `finished`, `resumed` or `re-run` (and finished: an earlier process had been interrupted, or had
+            failed), `skipped` (had been finished before), `same` (as the run of an earlier job), `dry run`,
+            `interrupted`, `failed` or `refused` (its configuration cannot work).
         folder: the run folder; empty where the job did not get that far.
         message: why it failed.
     """
@@ -35,7 +36,7 @@ class Job:
     @property
     def exit_code(self) -> int:
         """0, 1 for a failure, 2 for a configuration that was refused."""
-        return {"failed": 1, "refused": 2}.get(self.state, 0)
+        return {"failed": 1, "interrupted": 1, "refused": 2}.get(self.state, 0)
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def print_table(done: list[Job]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from al_lightning.run_folder import read_json
+    from al_lightning.rounds import read_json
 
     runs = {job.folder for job in done if job.folder and not job.exit_code}
     table = Table(title=f"{len(done)} jobs, {len(runs)} runs", title_justify="left")

@@ -1,5 +1,6 @@
 """The command, run in the test's own process: importing PyTorch anew for each would take minutes."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,8 @@ Command = Callable[..., Ended]
 def fast(arguments: tuple[str, ...]) -> list[str]:
     """The arguments, and those of FAST that they leave open. Options stay first: Hydra wants it so."""
     typed = {argument.lstrip("+~").split("=")[0] for argument in arguments}
+    if "resume" in typed:  # the run has its settings
+        return list(arguments)
     return [*arguments, *(f"{key}={value}" for key, value in FAST.items() if key not in typed)]
 
 
@@ -79,6 +82,30 @@ def run_process(*arguments: str, cwd: Path) -> Ended:
     line = [sys.executable, "-m", "al_lightning", *fast(arguments)]
     done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=300)
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a run of a strategy that nothing has happened to, made once."""
+    import kill_points
+    from run_folders import only_run
+
+    place = tmp_path_factory.mktemp("uninterrupted")
+
+    def run(strategy: str) -> Path:
+        if not (place / strategy).exists():
+            assert kill_points.run(place / strategy, f"strategy={strategy}") == 0
+        return only_run(place / strategy)
+
+    return run
+
+
+@pytest.fixture
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """W&B as on a machine where nobody has logged in."""
+    for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 
 
 @pytest.fixture(scope="session")

@@ -236,7 +236,7 @@ def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path)
         return f"refused, but there is {files[0]}"
     if state == "refused" and not any(name in said for argument in arguments for name in _names(argument)):
         return "no key is named"
-    if state == "failed" and "files are missing" not in said and "the training diverged" not in said:
+    if state == "failed" and "files are missing" not in said and " diverged: " not in said:
         return "exit code 1 without a reason"
     return None
 

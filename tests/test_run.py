@@ -1,10 +1,7 @@
-"""A real run of seconds: what it leaves on disk, and that it goes on after whatever stopped it as if nothing had."""
+"""A real run of seconds: what it leaves on disk, and that it goes on from there."""
 
-import multiprocessing
 import os
 import shutil
-import signal
-import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -13,15 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import Command, fast
+from conftest import Command
 from omegaconf import OmegaConf
 from pandas.testing import assert_frame_equal
+from run_folders import contents, differences, only_run
 from safetensors.torch import load_file
 
 from al_lightning import build
-from al_lightning.__main__ import main
 from al_lightning.data.sources import digits
-from al_lightning.run_folder import Round, RunFolder, committed, read_json
+from al_lightning.rounds import Round, read_json
+from al_lightning.run_folder import RunFolder
 
 MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
 COLUMNS = [
@@ -52,43 +50,23 @@ def _made(cwd: Path, command, *arguments: str) -> Path:
     if not cwd.exists():
         ended = command(*arguments, cwd=cwd)
         assert ended.code == 0, ended.err
-    return run_folder(cwd)
-
-
-def run_folder(cwd: Path) -> Path:
-    (folder,) = (cwd / "multirun_outputs" / "default").glob("*-s*-*")
-    return folder
+    return only_run(cwd)
 
 
 def copy_of(folder: Path, cwd: Path) -> Path:
     shutil.copytree(folder.parents[2], cwd)
-    return run_folder(cwd)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return only_run(cwd)
 
 
 def rounds(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "rounds.csv")
 
 
-def assert_same_results(one: Path, other: Path) -> None:
-    """Byte for byte, but for the seconds."""
-    timed = ("rounds.csv", "measures.json", "SHA256SUMS", "summary.json", "config.yaml")
-    left, right = ({k: v for k, v in contents(folder).items() if not k.endswith(timed)} for folder in (one, other))
-    assert left.keys() == right.keys()
-    assert [name for name in left if left[name] != right[name]] == []
-    assert "rounds/003/model.safetensors" in left
-    untimed = [column for column in COLUMNS if not column.startswith("seconds/")]
-    assert_frame_equal(rounds(one).filter(untimed), rounds(other).filter(untimed), check_exact=True)
-
-
 # --- what it leaves -------------------------------------------------------------------------------------------------
 
 
 def test_the_files_are_those_of_the_contract(two: Path) -> None:
-    of_a_round = {"measures.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
+    of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
     expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", ".lock", "rounds/002/model.safetensors"}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
     assert set(contents(two)) == expected  # no pickle, nothing of Hydra or Lightning
@@ -147,7 +125,7 @@ def test_the_weights_of_the_last_round_are_a_state_dict_that_measures_the_same(t
 
 def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, command) -> None:
     assert command("al.val_size=30", "al.rounds=null", "al.budget=89", cwd=tmp_path / "a").code == 0
-    folder = run_folder(tmp_path / "a")
+    folder = only_run(tmp_path / "a")
     table = rounds(folder)
     assert list(table.columns) == [*COLUMNS[:9], *(f"val/{name}" for name in MEASURES), *COLUMNS[9:]]
     assert table["n_labeled"].tolist() == [20, 40]
@@ -159,7 +137,7 @@ def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, c
 
 def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two: Path, tmp_path: Path, command) -> None:
     assert command("strategy=random", "al.rounds=1", cwd=tmp_path / "a").code == 0
-    other = run_folder(tmp_path / "a")
+    other = only_run(tmp_path / "a")
     starts = []
     for folder in (two, other):
         with np.load(folder / "rounds/000/masks.npz", allow_pickle=False) as masks:
@@ -197,65 +175,10 @@ def test_more_rounds_go_on_from_a_finished_run(two: Path, three: Path, tmp_path:
     ended = command("al.rounds=3", cwd=tmp_path / "a")
     assert ended.code == 0
     assert "goes on after round 1" in ended.out
-    assert_same_results(folder, three)
+    assert differences(folder, three) == []
 
 
-@pytest.mark.parametrize("file", ["measures.json", "masks.npz", "SHA256SUMS"])
-def test_a_damaged_round_is_not_used(two: Path, three: Path, tmp_path: Path, command, file: str) -> None:
-    folder = copy_of(two, tmp_path / "a")
-    damaged = folder / "rounds/001" / file
-    data = bytearray(damaged.read_bytes())
-    data[10] ^= 1
-    damaged.write_bytes(data)
-    ended = command("al.rounds=3", cwd=tmp_path / "a")
-    assert ended.code == 0
-    assert "goes on after round 0" in ended.out
-    assert_same_results(folder, three)
-
-
-def run_until_killed(cwd: Path, when: str, *arguments: str) -> None:
-    """In a process of its own: the run, which gets SIGKILL at a moment of the commit of round 1."""
-
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def commit_and_die(self: RunFolder, done: Round) -> None:
-        commit(self, done)
-        if done.number == 1:
-            die()
-
-    commit, rename, write_views = RunFolder.commit, Path.rename, RunFolder.write_views
-    if when == "after the commit":
-        RunFolder.commit = commit_and_die
-    elif when == "before the rename":
-        Path.rename = lambda self, target: die() if self.name == ".001" else rename(self, target)  # type: ignore
-    else:
-        RunFolder.write_views = lambda self: die() if len(self.rounds) == 2 else write_views(self)
-    os.chdir(cwd)
-    sys.argv = ["al-lightning", *fast(arguments)]
-    main()
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize(
-    ("when", "kept"), [("after the commit", 2), ("before the rename", 1), ("before the tables", 2)]
-)
-def test_a_killed_run_ends_as_if_it_had_not_been(when: str, kept: int, three: Path, tmp_path: Path, command) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["al_lightning.loop", "pandas", "pytest"])  # imported once for all processes
-    process = context.Process(target=run_until_killed, args=(tmp_path, when, "al.rounds=3"))
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
-    folder = run_folder(tmp_path)
-    assert len(committed(folder)) == kept
-    ended = command("al.rounds=3", cwd=tmp_path)
-    assert ended.code == 0
-    assert f"goes on after round {kept - 1}" in ended.out
-    assert_same_results(folder, three)
-
-
-def test_two_processes_never_share_a_run_folder(two: Path, tmp_path: Path, command) -> None:
+def test_two_processes_never_share_a_only_run(two: Path, tmp_path: Path, command) -> None:
     folder = copy_of(two, tmp_path / "a")
     with RunFolder(folder):
         before = contents(folder)

@@ -17,10 +17,12 @@ import wandb
 
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.plan import Plan
-from al_lightning.run_folder import Round, RunFolder, committed
+from al_lightning.rounds import Round
+from al_lightning.run_folder import RunFolder, committed
 from al_lightning.tracking import RunInfo, wandb_mirror
-from al_lightning.tracking.wandb_mirror import WandbMirror, draw_confusion, resolve_mode, run_id
+from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
 
+pytestmark = pytest.mark.usefixtures("no_account")
 N_ROUNDS = 4
 MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
 GROUPS = {"dataset": {"name": "tiny", "root": "data"}, "model": {"name": "cnn"}}
@@ -30,11 +32,7 @@ SORTED_BY = {"n_labeled": 17, "aubc": 2 / 3, "labels_to_90": 11.5, "labels_to_95
 SUMMARY = SORTED_BY | {"state": "finished", "final": {"acc": 0.75, "nll": 0.5}, "versions": {"torch": "2"}}
 
 
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+ENVIRONMENT = {"device": "cpu", "threads": 1}
 
 
 def make_round(number: int) -> Round:
@@ -58,14 +56,14 @@ def make_round(number: int) -> Round:
         for i in range(0 if last else 4)
     ]
     confusion = generator.integers(0, 9, (2, 2))
-    return Round(row, queries, confusion, np.zeros(20, np.int64), np.zeros(20, bool))
+    return Round(row, queries, confusion, np.zeros(20, np.int64), np.zeros(20, bool), ENVIRONMENT)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
     part = ImageSet(torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte(), torch.arange(20) % 2, ["i"] * 20)
     plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
     data = ImageData(part, part, ("cat", "dog"))
-    return RunInfo(path, path.parent.name, SETTINGS, plan, data, "f" * 16, "cpu", rounds)
+    return RunInfo(path, path.parent.name, SETTINGS, plan, data, ENVIRONMENT, rounds)
 
 
 def make_mirror(mode: Literal["online", "offline", "disabled"] | None = "offline", images: int = 2) -> WandbMirror:
@@ -164,6 +162,21 @@ def killed(path: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_an_overwritten_run_is_another_one(tmp_path):
+    ids = []
+    for overwrite in (False, True):
+        with RunFolder(tmp_path / "study" / "run", overwrite):
+            pass
+        mirror = make_mirror()
+        info = mirrored_run(tmp_path / "study" / "run", mirror)
+        mirror.finish("finished", SUMMARY)
+        assert_history_is_rounds_csv(info, records(info)["history"])
+        ids.append(run_id(info))
+    assert ids[0] != ids[1]
+    [replaced] = (tmp_path / "study" / "wandb-replaced").iterdir()
+    assert replaced.name.endswith(ids[0])
+
+
 @pytest.mark.faults
 def test_killed_run_is_replayed(tmp_path, monkeypatch):
     path = tmp_path / "study" / "run"
@@ -171,7 +184,7 @@ def test_killed_run_is_replayed(tmp_path, monkeypatch):
     process = multiprocessing.get_context("spawn").Process(target=killed, args=(path,))
     process.start()
     process.join()
-    assert process.exitcode == -signal.SIGKILL and len(committed(path)) == 2
+    assert process.exitcode == -signal.SIGKILL and len(committed(path)[0]) == 2
 
     mirror = make_mirror()
     info = mirrored_run(path, mirror)
@@ -243,7 +256,7 @@ def test_an_error_ends_the_mirror_and_not_the_run(tmp_path, monkeypatch, capsys)
     replayed(tmp_path, monkeypatch, server)
     [line] = capsys.readouterr().err.splitlines()
     assert "mirror stopped" in line and "division" in line
-    assert server.exits == [1] and len(committed(tmp_path / "study" / "run")) == N_ROUNDS
+    assert server.exits == [1] and len(committed(tmp_path / "study" / "run")[0]) == N_ROUNDS
 
 
 def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):
@@ -253,47 +266,3 @@ def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):
     mirrored_run(tmp_path / "study" / "run", mirror)
     mirror.finish("finished", SUMMARY)
     assert not (tmp_path / "study" / "wandb").exists() and capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("env", "configured", "has_key", "mode"),
-    [
-        (None, None, False, "offline"),
-        (None, None, True, "online"),
-        (None, "offline", True, "offline"),
-        (None, "disabled", True, "disabled"),
-        ("", None, True, "online"),
-        ("offline", "online", True, "offline"),
-        ("online", "offline", False, "online"),
-        ("disabled", "online", True, "disabled"),
-        ("dryrun", None, True, "offline"),
-    ],
-)
-def test_mode(monkeypatch, env, configured, has_key, mode):
-    if env is not None:
-        monkeypatch.setenv("WANDB_MODE", env)
-    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
-    assert resolve_mode(configured) == mode
-
-
-def test_unknown_mode(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "ofline")
-    with pytest.raises(ValueError, match=r"'ofline'; allowed: online, offline, disabled"):
-        resolve_mode(None)
-
-
-def test_key_is_found_without_a_word(tmp_path):
-    script = (
-        "import os; from al_lightning.tracking.wandb_mirror import resolve_mode as mode; first = mode(None);"
-        "os.environ['WANDB_API_KEY'] = 'a' * 40; print(first, mode(None))"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-    environment |= {"HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("offline online\n", "")
-
-
-@pytest.mark.parametrize("n_classes", [2, 30])
-def test_confusion_shows_the_diagonal(n_classes):
-    image = draw_confusion(np.eye(n_classes, dtype=np.int64), [f"class {i}" for i in range(n_classes)], "title")
-    assert image.size == (640, 640) and len(image.getcolors(640 * 640) or []) > 2

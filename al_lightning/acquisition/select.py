@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from al_lightning.acquisition.pool import Pool
-from al_lightning.errors import DivergedError
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,11 @@ def top(pool: Pool, n: int, *, score: Callable[[Pool], Tensor]) -> Query:
     """The n images of the highest score. Ties break by an order drawn anew each round, never by position.
 
     Raises:
-        DivergedError: a score is not a number.
+        FloatingPointError: a score is not a number.
     """
     scores = score(pool)
     if scores.isnan().any():
-        raise DivergedError(
-            f"{int(scores.isnan().sum())} of {len(scores)} scores are not a number: the training diverged; "
-            "lower optimizer.lr, or set trainer.gradient_clip_val"
-        )
+        raise FloatingPointError(f"{int(scores.isnan().sum())} of {len(scores)} scores are not a number")
     order = torch.from_numpy(pool.rng.permutation(len(pool))).to(scores.device)
     best = order[scores[order].sort(descending=True, stable=True).indices[:n]]
     return Query(pool.indices[best], scores[best])

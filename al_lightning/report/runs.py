@@ -8,7 +8,8 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from al_lightning.errors import DataError
-from al_lightning.run_folder import read_json
+from al_lightning.rounds import read_json
+from al_lightning.run_folder import SET_ASIDE
 
 # Settings that say where and how long a run runs, or that have a column of their own.
 _NOT_A_VARIANT = (
@@ -21,14 +22,18 @@ _NOT_A_VARIANT = (
     "strategy.name",
     "dry_run",
     "debug",
+    "resume",
+    "overwrite",
     "experiment",
 )
 
 
 def find(folders: Iterable[str | Path]) -> Iterator[Path]:
-    """Run folders in some folders, at any depth, in order of their paths."""
+    """Run folders in some folders, at any depth, in order of their paths; those set aside are left out."""
     for folder in folders:
-        yield from sorted(path.parent for path in Path(folder).rglob("rounds.csv"))
+        for table in sorted(Path(folder).rglob("rounds.csv")):
+            if SET_ASIDE not in table.relative_to(folder).parts:
+                yield table.parent
 
 
 def load(*folders: str | Path) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from al_lightning.data.images import ImageData
 from al_lightning.plan import Plan
-from al_lightning.run_folder import Round
+from al_lightning.rounds import Round
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class RunInfo:
         settings: the resolved configuration.
         plan: the rounds and their sizes.
         data: pool and test images.
-        data_fingerprint: hash of them.
-        device: that trains, for people.
+        environment: see :func:`al_lightning.environment.current`.
         rounds: committed already, in order.
     """
 
@@ -29,8 +28,7 @@ class RunInfo:
     settings: dict[str, Any]
     plan: Plan
     data: ImageData
-    data_fingerprint: str
-    device: str
+    environment: dict[str, Any]
     rounds: tuple[Round, ...]
 
 

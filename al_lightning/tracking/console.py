@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from al_lightning.estimate import duration, remaining
-from al_lightning.run_folder import Round
+from al_lightning.resume import command
+from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
 
 HEADER = " round   labels      acc   bal.acc      nll      ece   seconds   left"
@@ -32,7 +33,7 @@ class ConsoleReporter:
             f"{len(run.data.classes)} classes, {shape}\n"
             f"  labels    {plan.n_labeled(0)} + {plan.rounds} x {plan.query_size} = {plan.n_labeled(plan.rounds)}"
             + (f", {plan.val_size} for validation" if plan.val_size else "")
-            + f"\n  model     {settings['model']['name']} on {run.device}\n  folder    {run.folder}"
+            + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )
         if run.data.rejected:
             self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
@@ -53,8 +54,9 @@ class ConsoleReporter:
         if state == "finished":
             self.console.print(f"finished: {describe(summary)}")
         else:
-            self.console.print(f"{state} after {summary['rounds_done']} rounds; the same command goes on from there")
-        self.console.print(f"  {self._run.folder}/rounds.csv  queries.csv  summary.json")
+            text = f"{state} after {summary['rounds_done']} rounds; to go on: {command(self._run.folder)}"
+            self.console.print(text, markup=False)
+        self.console.print(f"  {self._run.folder}/rounds.csv  queries.csv  summary.json", markup=False)
 
     def fit_bar(self, description: str, steps: int) -> pl.Callback:
         """A Lightning callback that moves a bar with every optimizer step."""

@@ -5,18 +5,18 @@ The folder is the truth: whatever goes wrong here is said in one line, and the r
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-import PIL.Image
 from pydantic import Field
 
-from al_lightning.run_folder import Round
+from al_lightning.rounds import Round
+from al_lightning.run_folder import SET_ASIDE
 from al_lightning.tracking import RunInfo
+from al_lightning.tracking.pictures import draw_confusion, draw_image
 
 # wandb and matplotlib are imported where they are used: they take seconds, and training need not wait for them.
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ MODES = ("online", "offline", "disabled")
 TAG_LENGTH = 64  # a longer tag makes W&B refuse the run
 INIT_SECONDS = 30  # without an answer from the server, the mirror goes on offline
 FINISH_SECONDS = 300  # what has not been uploaded by then stays on disk, for `wandb sync`
-NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
-MIN_PIXELS = 64  # smaller images are enlarged: the page would blur them
 
 
 class WandbMirror:
@@ -118,7 +116,7 @@ class WandbMirror:
             return
         import wandb
 
-        folders = (self._info.folder.parent / "wandb").glob(f"*run-*-{run_id(self._info)}")
+        folders = local_folders(self._info)
         earlier = {folder for folder in folders if folder.name.startswith("run-") or any(folder.glob("*.synced"))}
         # Rounds are sent anew, so an unsynced folder of an earlier process would only double them.
         set_aside(self._info, keep=earlier)
@@ -145,7 +143,7 @@ class WandbMirror:
             project=self.project,
             entity=self.entity,
             mode=mode,  # pyright: ignore[reportArgumentType]  (one of MODES)
-            dir=info.folder.parent,
+            dir=info.folder.parent.absolute(),  # W&B's own process may have started in another folder
             id=run_id(info),
             name=info.folder.name,
             group=info.study,
@@ -179,7 +177,7 @@ class WandbMirror:
         # Rounds that were read back from disk have text in their queries.
         queried = [
             wandb.Image(
-                _picture(data.pool.images[int(query["index"])].cpu().numpy()),
+                draw_image(data.pool.images[int(query["index"])].cpu().numpy()),
                 caption=f"{data.classes[int(query['label'])]} / {data.classes[int(query['predicted'])]}",
             )
             for query in done.queries[: self.images]
@@ -214,15 +212,27 @@ def resolve_mode(configured: str | None) -> str:
 
 
 def run_id(run: RunInfo) -> str:
-    """The id of a run in W&B, 16 hex digits: the same whenever the run goes on."""
-    return sha256(f"{run.study}/{run.folder.name}".encode()).hexdigest()[:16]
+    """The id of a run in W&B, 16 hex digits: the same whenever the run goes on, another one after `overwrite=true`."""
+    return _ids(run)[-1]
+
+
+def _ids(run: RunInfo) -> list[str]:
+    """The ids of a run and, before it, of those that were set aside for it."""
+    set_aside = (run.folder.parent / SET_ASIDE).glob(f"{run.folder.name}.*")
+    name = f"{run.study}/{run.folder.name}"
+    names = [name, *(f"{name}/{number}" for number, _ in enumerate(set_aside, 1))]
+    return [sha256(each.encode()).hexdigest()[:16] for each in names]
+
+
+def local_folders(run: RunInfo) -> set[Path]:
+    """W&B's folders of a run on this disk, and of those that were set aside for it."""
+    return {folder for id_ in _ids(run) for folder in (run.folder.parent / "wandb").glob(f"*run-*-{id_}")}
 
 
 def set_aside(run: RunInfo, keep: Set[Path]) -> None:
     """Move a run's folders, but for those to keep, from `wandb` to `wandb-replaced`, both in the study."""
-    study = run.folder.parent
-    for folder in {*(study / "wandb").glob(f"*run-*-{run_id(run)}")} - keep:
-        replaced = study / "wandb-replaced"
+    for folder in local_folders(run) - keep:
+        replaced = run.folder.parent / "wandb-replaced"
         replaced.mkdir(exist_ok=True)
         folder.rename(replaced / folder.name)
 
@@ -231,36 +241,6 @@ def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key, and under `dataset`, `model` and `strategy` their plain names."""
     names = {group: settings[group]["name"] for group in ("dataset", "model", "strategy")}
     return _flatten(settings) | names
-
-
-def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str) -> PIL.Image.Image:
-    """Draw a confusion matrix, `int64 [K, K]` with true classes as rows; colors are shares of a row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 6.4), layout="tight")  # without pyplot: no window, no global state
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    shares = confusion / confusion.sum(1, keepdims=True).clip(1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
-    if len(classes) <= NAMED_CLASSES:
-        names = [name[:16] for name in classes]
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-        for (row, column), count in np.ndenumerate(confusion):
-            if count:
-                color = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize="small")
-    canvas.draw()
-    return PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
-def _picture(pixels: np.ndarray) -> PIL.Image.Image:
-    """`uint8 [C, H, W]` with C 1 or 3 as a picture, enlarged by whole factors."""
-    picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    factor = max(1, MIN_PIXELS // max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), PIL.Image.Resampling.NEAREST)
 
 
 def _line(error: Exception) -> str:

@@ -1,0 +1,82 @@
+"""What the bits of a result depend on besides the settings: threads, device, versions, images."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from al_lightning import __version__
+from al_lightning.errors import DataError
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "scikit-learn", "numpy")
+
+
+def current(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
+    """The environment of this process, a dictionary for JSON.
+
+    Args:
+        device: that trains.
+        data_fingerprint: hash of the images.
+    """
+    return {
+        "data_fingerprint": data_fingerprint,
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "hardware": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "versions": {"al_lightning": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+    }
+
+
+def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment in which a run goes on: this process's, with the thread count that the run began with.
+
+    What else differs is said on stderr: from here on the results are not those of an uninterrupted run to the bit.
+
+    Args:
+        path: the run folder.
+        before: environment of the last committed round.
+        now: of this process.
+
+    Raises:
+        DataError: the images are not those of the rounds before.
+    """
+    if before["data_fingerprint"] != now["data_fingerprint"]:
+        raise DataError(f"{path}: the images have changed since this run began; begin anew with overwrite=true")
+    were = {**before["hardware"], **before["versions"], "device": before["device"]}
+    for name, value in {**now["hardware"], **now["versions"], "device": now["device"]}.items():
+        if were.get(name) != value:
+            print(f"warning: {name} was {were.get(name)} and is {value}: the last digits may differ", file=sys.stderr)
+    if before["threads"] != now["threads"]:
+        print(f"goes on with {before['threads']} threads, as it began")
+    return {**now, "threads": before["threads"]}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with so many threads: other counts add in another order and give other bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,48 @@
+"""What tests look at in a run folder, and when two of them hold the same results."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+# They hold seconds, or paths and versions; everything else is the same to the byte.
+TIMED = ("rounds.csv", "measures.json", "SHA256SUMS", "summary.json", "config.yaml", "environment.json")
+
+
+def only_run(cwd: Path) -> Path:
+    """The one run folder below a folder in which the command was started."""
+    (folder,) = (cwd / "multirun_outputs" / "default").glob("*-s*-*")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files by their paths in the folder."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def untimed(folder: Path) -> list[dict[str, str]]:
+    """The rows of `rounds.csv` as written, without the seconds."""
+    with (folder / "rounds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if not name.startswith("seconds/")} for row in rows]
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """The files of two finished runs that differ, times aside; what was set aside does not count."""
+    left, right = (
+        {name: data for name, data in contents(folder).items() if not name.startswith("set-aside/")}
+        for folder in (one, other)
+    )
+    assert any(name.endswith("model.safetensors") for name in left), f"{one}: not finished"
+    names = set(left.keys() ^ right.keys())
+    names |= {name for name in left.keys() & right.keys() if left[name] != right[name] and not name.endswith(TIMED)}
+    return sorted(names | ({"rounds.csv"} if untimed(one) != untimed(other) else set()))
+
+
+def mirrored_rounds(study: Path) -> list[int]:
+    """The rounds in the one W&B log of a study that has not been set aside, in the order they were logged."""
+    (log,) = (study / "wandb").glob("*run-*/run-*.wandb")
+    line = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+    records = map(json.loads, subprocess.check_output(line, text=True).splitlines())
+    return [record["history"]["step"]["num"] for record in records if record["type"] == "history"]

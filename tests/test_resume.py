@@ -1,0 +1,151 @@
+"""A run that was killed, or that is to have more rounds, ends as if it had been run in one go."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import kill_points
+import pytest
+from conftest import Command
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kill_points import MIRRORED, Point, said
+from run_folders import contents, differences, only_run
+
+from al_lightning import resume
+
+# --- killed ---------------------------------------------------------------------------------------------------------
+
+SIX = [  # one a phase: fit, score, select, test, write, mirror
+    ("margin", Point("fit", "al_lightning.model:Classifier.training_step", 4), 1),
+    ("bald", Point("score", "al_lightning.model:Classifier.features", 6, after=True), 1),
+    ("kmeans", Point("select", "al_lightning.acquisition.select:top", 2), 1),
+    ("bald", Point("test", "al_lightning.model:Classifier._measure", 3), 2),
+    ("kmeans", Point("other", "pathlib:Path.rename", 2), 1),
+    ("margin", MIRRORED[0], 2),
+]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("strategy", "point", "kept"), SIX, ids=str)
+def test_a_killed_run_ends_as_if_it_had_not_been(
+    strategy: str, point: Point, kept: int, uninterrupted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    arguments = [f"strategy={strategy}", *(["logger=wandb"] if point in MIRRORED else [])]
+    assert kill_points.kill(point, tmp_path, *arguments) == -signal.SIGKILL
+    assert kill_points.n_committed(tmp_path) == kept
+    assert kill_points.run(tmp_path, *arguments) == 0
+    assert f"goes on after round {kept - 1}" in said(tmp_path)
+    assert kill_points.lost(only_run(tmp_path), uninterrupted(strategy)) == []
+
+
+def test_the_thread_count_comes_back_with_the_run(tmp_path: Path) -> None:
+    """A run of 8 threads, killed and given again in a shell with another count, against one that was left alone."""
+    script = (
+        "import sys, pathlib, torch, kill_points as k; mode, threads, cwd, *arguments = sys.argv[1:]; "
+        "torch.set_num_threads(int(threads)); "  # by itself PyTorch takes no more threads than there are cores
+        "getattr(k, mode)(k.Point('fit', k.CLASSIFIER + '.training_step', 4), pathlib.Path(cwd), arguments)"
+    )
+
+    def process(mode: str, threads: str, name: str) -> int:
+        line = [sys.executable, "-c", script, mode, threads, tmp_path / name, "strategy=bald", "model.width=16"]
+        # Passive: more threads than cores would wait for each other in busy loops.
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        return subprocess.run(line, cwd=Path(__file__).parent, env=environment, timeout=300).returncode
+
+    assert process("whole", "8", "eight") == 0
+    assert process("killed", "8", "killed") == -signal.SIGKILL
+    assert process("whole", "1", "killed") == 0
+    assert process("whole", "1", "one") == 0
+    eight, killed, one = (only_run(tmp_path / name) for name in ("eight", "killed", "one"))
+    assert differences(killed, eight) == []
+    assert "goes on with 8 threads" in said(tmp_path / "killed")
+    assert differences(one, eight) != []  # so it was the count that came back
+
+
+# --- by its folder --------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_goes_on_by_its_folder_from_anywhere(
+    tmp_path: Path, uninterrupted: Callable[[str], Path], command: Command
+) -> None:
+    assert command(*kill_points.ARGUMENTS, "al.rounds=1", cwd=tmp_path / "a").code == 0
+    (tmp_path / "moved").mkdir()
+    folder = only_run(tmp_path / "a").parent.rename(tmp_path / "moved" / "elsewhere")
+    (folder,) = folder.glob("*-s0-*")
+    ended = command("resume=.", "al.rounds=3", cwd=folder)
+    assert ended.code == 0, ended.err
+    assert differences(folder, uninterrupted("margin")) == []
+    assert "finished before" in command(f"resume={folder}", cwd=tmp_path / "a").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["seed=1"], "seed=1: a run goes on with the settings it began with"),
+        (["overwrite=true"], "overwrite=true: a run goes on"),
+        (["trainer=deterministic"], "trainer=deterministic: a run goes on"),
+        (["al.rounds=-1"], "al.rounds=-1: must be at least 0"),
+    ],
+)
+def test_only_what_changes_no_result_is_typed_beside_it(
+    arguments: list[str], fragment: str, uninterrupted: Callable[[str], Path], command: Command
+) -> None:
+    folder = uninterrupted("margin")
+    before = contents(folder)
+    ended = command(f"resume={folder}", *arguments)
+    assert ended.code == 2
+    assert fragment in ended.err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "fragment"),
+    [
+        (lambda text: text.replace("seed: 0", "seed: 1"), "is that of another run"),
+        (lambda text: text.replace("width: 4", "width: 5"), "is that of another run"),
+        (lambda text: text.replace("rounds: 3", "rounds: -3"), "al.rounds=-3: must be at least 0"),
+        (lambda text: text.replace("batch_size: 64", "batch_size: many"), "cannot be read"),
+        (lambda text: "[" + text, "cannot be read"),
+        (lambda text: "", "has no al.budget"),
+        (lambda text: "!!python/object/apply:os.system ['touch pwned']", "cannot be read"),
+        (lambda text: text.replace("_target_: al_lightning.data.sources.digits", "_target_: os.system"), "another run"),
+    ],
+)
+def test_a_configuration_that_is_not_the_runs_own_is_refused(
+    change: Callable[[str], str], fragment: str, uninterrupted: Callable[[str], Path], tmp_path: Path, command: Command
+) -> None:
+    shutil.copytree(uninterrupted("margin").parents[2], tmp_path, dirs_exist_ok=True)
+    folder = only_run(tmp_path)
+    text = (folder / "config.yaml").read_text()
+    assert change(text) != text
+    (folder / "config.yaml").write_text(change(text))
+    before = contents(folder)
+    ended = command(f"resume={folder}", "al.rounds=4", cwd=tmp_path / "a")
+    assert ended.code == 2, ended.out
+    assert ended.err.startswith("error: ") and len(ended.err.splitlines()) == 1
+    assert fragment in ended.err
+    assert contents(folder) == before
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path: Path, command: Command) -> None:
+    ended = command(f"resume={tmp_path / 'nothing'}")
+    assert ended.code == 2
+    assert ended.err.startswith(f"error: resume={tmp_path / 'nothing'}: no run folder: ")
+
+
+@given(
+    name=st.text(st.characters(exclude_characters="/\0$\\", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1)
+)
+@settings(derandomize=True, deadline=None, max_examples=100)
+def test_the_command_that_is_printed_can_be_pasted(name: str) -> None:
+    (argument,) = shlex.split(resume.command(Path(name)))[3:]
+    parsed = OverridesParser.create().parse_override(argument)
+    assert parsed.value() == name or str(parsed.value()) == name

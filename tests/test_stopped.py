@@ -1,0 +1,85 @@
+"""A run that is asked to stop does so at once, says how to go on, and ends as if it had not been."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import kill_points
+import pytest
+from conftest import Command
+from kill_points import FOLDER, MIRROR, Point, said
+from run_folders import differences, mirrored_rounds, only_run
+
+LONG = ("trainer.max_epochs=100000",)  # a fit that nobody waits for
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143), (signal.SIGUSR2, 143)]
+)
+def test_a_signal_stops_a_long_fit_at_once(number: int, code: int, tmp_path: Path) -> None:
+    point = Point("fit", "al_lightning.model:Classifier.training_step", 30, number=number)
+    assert kill_points.kill(point, tmp_path, *LONG) == code
+    folder = only_run(tmp_path)
+    assert "interrupted after 0 rounds" in said(tmp_path)
+    assert f"python -m al_lightning resume={folder.relative_to(tmp_path)}" in said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
+    assert not (folder / ".holder").exists()
+
+
+def test_slurm_gets_what_it_asked_for_and_lightning_does_not_requeue(tmp_path: Path) -> None:
+    slurm = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "al", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0"}
+    slurm |= {"SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_NODELIST": "here"}
+    script = (
+        "import sys, signal, pathlib, kill_points as k; "
+        "k.killed(k.Point('fit', k.CLASSIFIER + '.training_step', 4, number=int(sys.argv[1])), "
+        "pathlib.Path(sys.argv[2]), ())"
+    )
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        command = [sys.executable, "-c", script, str(int(number)), tmp_path]
+        done = subprocess.run(command, cwd=Path(__file__).parent, env={**os.environ, **slurm}, timeout=300)
+        assert done.returncode == 143, said(tmp_path)
+    assert "requeu" not in said(tmp_path)
+    assert "interrupted after 1 rounds" in said(tmp_path) and "interrupted after 2 rounds" in said(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point("score", "al_lightning.model:Classifier.features", 6, number=signal.SIGTERM),
+        Point("select", "al_lightning.acquisition.select:top", 2, number=signal.SIGTERM),
+        Point("test", "al_lightning.model:Classifier.test_step", 3, number=signal.SIGTERM),
+        Point("other", "os:fsync", 18, number=signal.SIGTERM),
+        Point("other", f"{FOLDER}.commit", 2, number=signal.SIGTERM),
+        Point("other", f"{MIRROR}.round", 2, number=signal.SIGTERM),
+    ],
+    ids=str,
+)
+def test_a_run_stopped_anywhere_goes_on_by_its_folder_and_the_mirror_is_whole(
+    point: Point, uninterrupted: Callable[[str], Path], tmp_path: Path, command: Command
+) -> None:
+    assert kill_points.kill(point, tmp_path, "logger=wandb") == 143
+    folder = only_run(tmp_path)
+    kept = kill_points.n_committed(tmp_path)
+    assert f"interrupted after {kept} rounds" in said(tmp_path)
+    if list((folder.parent / "wandb").glob("*run-*")):  # closed: a killed one would hold nothing
+        assert mirrored_rounds(folder.parent) in ([*range(kept)], [*range(kept - 1)])
+    ended = command(f"resume={folder}", "logger.mode=offline", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert kill_points.lost(folder, uninterrupted("margin")) == []
+
+
+def test_a_sweep_that_is_stopped_says_so_and_goes_on(tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
+    arguments = ("--multirun", "strategy=margin,random", "seed=0,1")
+    point = Point("fit", "al_lightning.model:Classifier.training_step", 16, number=signal.SIGTERM)
+    assert kill_points.kill(point, tmp_path, *arguments) == 143
+    assert "2 jobs, " in said(tmp_path) and "interrupted" in said(tmp_path)
+    assert kill_points.run(tmp_path, *arguments) == 0
+    table = said(tmp_path).rpartition("4 jobs, 4 runs")[2]
+    assert [word for word in table.split() if word in ("skipped", "resumed", "finished")] == [
+        *("skipped", "resumed", "finished", "finished")
+    ]
+    for folder in (tmp_path / "multirun_outputs/default").glob("*-margin-s0-*"):
+        assert differences(folder, uninterrupted("margin")) == []
