@@ -7,11 +7,12 @@ stop by another signal.
 import os
 import sys
 import traceback
+from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from al_lightning import command_line, config, explain, resume, signals, sweep
 from al_lightning.errors import ConfigError, UserError
@@ -26,7 +27,7 @@ def job(cfg: DictConfig) -> float | None:
         Area under the budget curve, for sweepers that optimize; None where there is none.
     """
     hydra_config = HydraConfig.get()
-    overrides = list(hydra_config.overrides.task)
+    overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
     if hydra_config.mode == RunMode.RUN:
         try:
             return _run(_settings(cfg, overrides))[2]
@@ -63,7 +64,7 @@ def job(cfg: DictConfig) -> float | None:
 
 def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """What is to be run: the composed configuration, or that of the run folder it names."""
-    if cfg.resume is not None:
+    if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
         return resume.stored(cfg, overrides)
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds
     return cfg
