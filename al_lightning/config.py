@@ -139,7 +139,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 _INERT = {
     "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "experiment"),
     "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
-    "dataset": ("download",),
+    "dataset": ("download", "cache"),
     "trainer": ("name", "accelerator", "devices"),
 }
 

@@ -77,6 +77,7 @@ def run(cfg: DictConfig) -> Outcome:
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
         folder.write_rejected(data.rejected)
+        folder.write_duplicates(data.duplicates)
         gc.freeze()  # what is there now stays: the collections below need not go through it
         state, clock = "failed", Clock(device)
         try:

@@ -102,6 +102,14 @@ class RunFolder:
             with self._writing("rejected.csv"):
                 self._replace("rejected.csv", to_csv(("path", "reason"), rows))
 
+    def write_duplicates(self, duplicates: Sequence[tuple[int, str, str, str]]) -> None:
+        """Write `duplicates.csv`: equal images that are in train and in test, or in more than one class."""
+        if duplicates:
+            columns = ("group", "part", "class", "path")
+            rows = [dict(zip(columns, row, strict=True)) for row in duplicates]
+            with self._writing("duplicates.csv"):
+                self._replace("duplicates.csv", to_csv(columns, rows))
+
     def commit(self, done: Round) -> None:
         """Commit a round: after this call it survives a crash, before it nothing of it is seen.
 

@@ -110,7 +110,9 @@ def test_every_data_set_loads_or_says_which_files_it_needs(option: str, tmp_path
         (tmp_path / name).mkdir()
         for shade in range(5):
             Image.new("RGB", (9, 9), (shade, int(name), 0)).save(tmp_path / name / f"{shade}.png")
-    node = config.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}"))["dataset"]
+    node = config.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}", f"paths.data={tmp_path}"))[
+        "dataset"
+    ]
     if option == "digits":
         del node["root"]
     if "download" in node:

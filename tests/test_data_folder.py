@@ -1,10 +1,11 @@
-"""The user's own images: layouts, split, ways to store a pixel, broken files and refusals."""
+"""The user's own images: layouts, split, links, odd and bad files, classes without images, refusals."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from bad_images import KINDS, Kind, outcome, pixels_of
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -93,7 +94,7 @@ def test_broken_files_are_left_out_with_a_reason_and_the_good_ones_are_used(
         "a/large.png": "exceeds limit",
         "a/bomb.png": "exceeds limit",
         "b/text.PNG": "not an image",
-        "b/link.png": "No such file",
+        "b/link.png": "cannot be followed",
     }.items():
         assert words in reasons.pop(path)
     assert not reasons
@@ -103,41 +104,22 @@ def test_broken_files_are_left_out_with_a_reason_and_the_good_ones_are_used(
                 np.testing.assert_array_equal(image.permute(1, 2, 0), drawn[path])
 
 
-def test_every_way_to_store_a_pixel_comes_out_as_it_looks(tmp_path: Path) -> None:
-    color = np.zeros((8, 6, 3), np.uint8) + np.array([200, 100, 0], np.uint8)
-    color[:4] = 20  # an upper half to tell up from down
-    image = Image.fromarray(color)
-    rotated = Image.Exif()
-    rotated[0x0112] = 6  # to be turned clockwise to be seen upright
-    gray = np.array(image.convert("L"))
-    (tmp_path / "a").mkdir()
-    _draw_images(tmp_path, {"b": 2})
-    image.save(tmp_path / "a/rgb.png")
-    image.convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "a/palette.gif")
-    image.convert("CMYK").save(tmp_path / "a/cmyk.tif")
-    image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a/exif.png", exif=rotated)
-    image.save(tmp_path / "a/film.webp", save_all=True, append_images=[Image.new("RGB", (6, 8))], lossless=True)
-    clear = Image.fromarray(np.dstack([color, np.full((8, 6), 51, np.uint8)]))
-    clear.save(tmp_path / "a/alpha.png")
-    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "a/gray16.png")
-    Image.fromarray(gray.astype(np.float32)).save(tmp_path / "a/float.tif")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_an_odd_file_is_decoded_as_it_looks_or_left_out_with_the_reason(kind: Kind, tmp_path: Path) -> None:
+    found = outcome(kind, tmp_path)
+    if isinstance(kind.expected, str):
+        assert found.startswith("left out: ")
+        assert kind.expected in found
+    else:
+        assert found == "decoded"
 
-    data = folder(str(tmp_path), [8, 6], 3, 0.01, 0)
-    found = dict(zip([*data.pool.ids, *data.test.ids], [*data.pool.images, *data.test.images], strict=True))
-    looks = {
-        "a/alpha.png": color * 0.2 + 255 * 0.8,
-        "a/gray16.png": np.repeat(gray[..., None], 3, axis=2),
-        **{f"a/{name}": color for name in ("rgb.png", "palette.gif", "cmyk.tif", "exif.png", "film.webp")},
-    }
-    assert {path for path in found if path.startswith("a/")} == looks.keys()
-    for path, expected in looks.items():
-        np.testing.assert_allclose(found[path].permute(1, 2, 0), expected, atol=1, err_msg=path)
-    assert data.rejected == (("a/float.tif", "floating-point pixels: save it with 8 or 16 bits a pixel"),)
 
-    in_gray = folder(str(tmp_path), [8, 6], 1, 0.01, 0)
-    assert in_gray.channels == 1
-    row = [*in_gray.pool.ids, *in_gray.test.ids].index("a/rgb.png")
-    np.testing.assert_array_equal(torch.cat([in_gray.pool.images, in_gray.test.images])[row, 0], gray)
+def test_color_in_gray_is_as_pillow_weighs_it(tmp_path: Path) -> None:
+    drawn = _draw_images(tmp_path, {"a": 2, "b": 2})
+    data = folder(str(tmp_path), [8, 6], 1, 0.5, 0)
+    assert data.channels == 1
+    for path, pixels in pixels_of(data).items():
+        np.testing.assert_array_equal(pixels[..., 0], Image.fromarray(drawn[path]).convert("L"))
 
 
 def test_a_large_image_shrinks_to_its_local_means(tmp_path: Path) -> None:
@@ -179,7 +161,6 @@ def test_arguments_out_of_range_are_named(change: dict, message: str, tmp_path: 
         ({}, ConfigError, r"dataset\.root=.*<root>/train/<class>/.*found: none"),
         ({"a": 3}, ConfigError, r"at least 2 classes.*a \(3 images\)"),
         ({"a": 3, "b": 0}, ConfigError, r"at least 2 classes.*a \(3 images\), b \(0 images\)"),
-        ({"a": 3, "b": 3, "c": 0}, ConfigError, "no images in class c"),
         ({"train/a": 1, "train/b": 1, "test/a": 1, "test/x": 1}, ConfigError, "class x is in test, but not in train"),
         ({"train/a": 1, "train/b": 1, "test/a": 0}, DataError, "test part has no image"),
         ({"a": 1, "b": 1}, DataError, "test part has no image"),
@@ -191,12 +172,74 @@ def test_layouts_that_cannot_work_are_explained(counts: dict, error: type, messa
         folder(str(tmp_path), 8, 3, 0.2, 0)
 
 
-def test_unreadable_images_are_a_data_error_that_quotes_the_first(tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "0.png").write_text("hello")
-    with pytest.raises(DataError, match=r"not one image can be read.*rejected: 2,.*a/0\.png: not an image"):
+def test_images_that_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _draw_images(tmp_path, {"a": 5, "b": 5})  # 10 images of 3 x 8 x 8 bytes
+    memory = {"SC_PHYS_PAGES": 1919, "SC_PAGE_SIZE": 1}
+    monkeypatch.setattr(os, "sysconf", memory.__getitem__)
+    with pytest.raises(
+        ConfigError, match=r"dataset\.image_size=\[8, 8\]: 10 images of this size need .* make them smaller"
+    ):
         folder(str(tmp_path), 8, 3, 0.2, 0)
-    _draw_images(tmp_path, {"a": 3})
-    with pytest.raises(DataError, match=r"no image to learn from can be read in class b.*b/0\.png"):
+    memory["SC_PHYS_PAGES"] = 1920
+    assert len(folder(str(tmp_path), 8, 3, 0.2, 0).pool) == 8
+
+
+# --- classes --------------------------------------------------------------------------------------------------------
+
+
+def _spoil(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("hello")
+
+
+def test_a_class_without_an_image_to_learn_from_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a to f: b has bad images only, c an empty folder, d no test folder, e bad test images, f is empty in test."""
+    good = {"train/a": 2, "train/d": 1, "train/e": 1, "test/a": 1, "test/b": 2, "test/c": 1}
+    drawn = _draw_images(tmp_path, {**good, "train/c": 0, "test/f": 0})
+    _spoil(tmp_path, "train/b/0.png", "test/b/bad.png", "test/e/0.png")
+    data = folder(str(tmp_path), [8, 6], 3, 0.2, 0)
+    assert data.classes == ("a", "d", "e")
+    assert [data.classes[label] for label in data.pool.labels] == ["a", "a", "d", "e"]
+    assert dict(data.rejected) == {
+        "test/b/00.png": "its class b has no image to learn from",
+        "test/b/01.png": "its class b has no image to learn from",
+        "test/b/bad.png": "not an image that can be read",
+        "test/c/00.png": "its class c has no image to learn from",
+        "test/e/0.png": "not an image that can be read",
+        "train/b/0.png": "not an image that can be read",
+    }
+    for path, pixels in pixels_of(data).items():
+        np.testing.assert_array_equal(pixels, drawn[path])
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path}: class b, c has no image to learn from: it is left out\n"
+        f"warning: {tmp_path}: class d, e has no test image: the test measures are without it\n"
+    )
+
+
+def test_one_image_a_class_is_enough_with_a_test_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _draw_images(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1})
+    assert len(folder(str(tmp_path), 8, 3, 0.2, 0).pool) == 2
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("counts", "bad", "message"),
+    [
+        ({}, ["a/0.png", "b/0.png"], r"at least 2 classes.* class a, b\..*rejected: 2,.* a/0\.png: not an image"),
+        ({"b": 3}, ["a/0.png"], r"at least 2 classes.* class a\..*rejected: 1,.* a/0\.png: not an image"),
+        ({"train/b": 3, "test/a": 2, "test/b": 1}, ["train/a/x.png"], r"class a\..*first of them train/a/x\.png: not"),
+        (
+            {"train/a": 1, "train/b": 1},
+            ["train/b/x.png", "test/a/0.png"],
+            r"test part has no image: add .*rejected: 1, .*test/a/0\.png: not an image",
+        ),
+    ],
+)
+def test_too_few_readable_images_are_a_data_error_that_quotes_the_first(
+    counts: dict, bad: list[str], message: str, tmp_path: Path
+) -> None:
+    _draw_images(tmp_path, counts)
+    _spoil(tmp_path, *bad)
+    with pytest.raises(DataError, match=message):
         folder(str(tmp_path), 8, 3, 0.2, 0)

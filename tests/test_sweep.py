@@ -1,10 +1,15 @@
 """Sweeps as users start them: each run once, one failing job stops no other, a table and an exit code that tell."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from conftest import Command, Ended, run_process
+
+from al_lightning.rounds import Round, read_json
+from al_lightning.run_folder import RunFolder
+from al_lightning.signals import Interrupted
 
 
 def states(done: Ended) -> list[str]:
@@ -38,6 +43,33 @@ def test_jobs_that_come_to_the_same_run_execute_once_and_a_second_time_none_does
     assert states(second) == ["skipped", "same", "skipped", "skipped"]
     assert {folder: (folder / "rounds.csv").read_bytes() for folder in runs(tmp_path)} == tables
     assert_nothing_of_hydra(tmp_path)
+
+
+def test_a_sweep_again_says_what_became_of_each_run(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four runs the first is whole, the second was interrupted, the third had failed, the fourth was never begun."""
+    arguments = ("--multirun", "strategy=margin,random", "seed=0,1")
+    assert command("strategy=margin", cwd=tmp_path).code == 0
+    commit = RunFolder.commit
+    for error, settings in ((Interrupted(15), "seed=1"), (OSError(28, "No space left on device"), "strategy=random")):
+
+        def fail(self: RunFolder, done: Round, error: BaseException = error) -> None:
+            if done.number == 2:
+                raise error
+            commit(self, done)
+
+        monkeypatch.setattr(RunFolder, "commit", fail)
+        with suppress(OSError):
+            command(settings, cwd=tmp_path)
+    monkeypatch.setattr(RunFolder, "commit", commit)
+    assert [read_json(folder / "summary.json")["state"] for folder in runs(tmp_path)] == [  # type: ignore[index]
+        *("finished", "interrupted", "failed")
+    ]
+    again = command(*arguments, cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert states(again) == ["skipped", "resumed", "re-run", "finished"]
+    assert [read_json(folder / "summary.json")["state"] for folder in runs(tmp_path)] == ["finished"] * 4  # type: ignore[index]
 
 
 def test_a_job_that_cannot_work_does_not_stop_the_next(tmp_path: Path, command: Command) -> None:

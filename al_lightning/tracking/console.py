@@ -1,6 +1,7 @@
 """What a person sees while a run runs: a banner, a bar, one line a round, and where everything is."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -37,6 +38,8 @@ class ConsoleReporter:
         )
         if run.data.rejected:
             self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
+        if run.data.duplicates:
+            self.console.print(f"  duplicates  {_twins(run.data.duplicates)}; see duplicates.csv in the folder")
         if run.rounds:
             self.console.print(f"  goes on after round {run.rounds[-1].number}")
         self.console.print(HEADER)
@@ -106,6 +109,17 @@ class _FitBar(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *unused: Any, **also_unused: Any) -> None:
         self._update(trainer.global_step)
+
+
+def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
+    """How many distinct images are in train and in test, and how many in more than one class."""
+    parts, classes = defaultdict(set), defaultdict(set)
+    for group, part, name, _ in duplicates:
+        parts[group].add(part)
+        classes[group].add(name)
+    across, mixed = (sum(len(each) > 1 for each in groups.values()) for groups in (parts, classes))
+    counts = {"in train and in test": across, "in more than one class": mixed}
+    return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)
 
 
 def describe(summary: dict[str, Any]) -> str:
