@@ -59,7 +59,7 @@ def is_before_jobs(error: BaseException) -> bool:
 def wants_traceback(given: DictConfig | Sequence[str]) -> bool:
     """Whether `debug=true` is in a configuration, or on the command line of one that cannot be composed."""
     if isinstance(given, DictConfig):
-        return OmegaConf.select(given, "debug") is True
+        return OmegaConf.select(given, "debug", throw_on_resolution_failure=False) is True
     return any(argument.lstrip("+").lower() == "debug=true" for argument in given)
 
 

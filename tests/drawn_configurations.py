@@ -220,7 +220,7 @@ def outcome(arguments: list[str], cwd: Path) -> tuple[str, str]:
 
 def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path) -> str | None:
     """What is not as it should be."""
-    files = [path for path in cwd.parent.rglob("*") if path != cwd and "photos" not in path.parts]
+    files = [path for path in cwd.parent.rglob("*") if path != cwd and not _is_apart(path)]
     if state == "run":
         done = (
             "--multirun" in arguments or "run folder: " in printed or any(path.name == "rounds.csv" for path in files)
@@ -239,6 +239,11 @@ def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path)
     if state == "failed" and "files are missing" not in said and " diverged: " not in said:
         return "exit code 1 without a reason"
     return None
+
+
+def _is_apart(path: Path) -> bool:
+    """The photos, and the cache that they are decoded into, which is before all else can be checked."""
+    return bool({"photos", "folder-cache"} & {*path.parts}) or any(path.rglob("folder-cache"))
 
 
 def _names(argument: str) -> set[str]:
