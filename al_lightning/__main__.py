@@ -7,13 +7,14 @@ stop by another signal.
 import os
 import sys
 import traceback
+from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import config, explain, resume, signals, sweep
+from al_lightning import command_line, config, explain, resume, signals, sweep
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 
@@ -26,12 +27,12 @@ def job(cfg: DictConfig) -> float | None:
         Area under the budget curve, for sweepers that optimize; None where there is none.
     """
     hydra_config = HydraConfig.get()
-    overrides = list(hydra_config.overrides.task)
+    overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
     if hydra_config.mode == RunMode.RUN:
         try:
             return _run(_settings(cfg, overrides))[2]
         except UserError as error:
-            if cfg.debug:
+            if explain.wants_traceback(cfg):
                 traceback.print_exc()
             sys.exit(_say(str(error), error.exit_code))
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
@@ -45,7 +46,7 @@ def job(cfg: DictConfig) -> float | None:
             state = "same"
     except UserError as error:
         state, message = ("refused" if isinstance(error, ConfigError) else "failed"), str(error)
-        if cfg.debug:
+        if explain.wants_traceback(cfg):
             traceback.print_exc()
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
@@ -57,13 +58,13 @@ def job(cfg: DictConfig) -> float | None:
         done = sweep.Job(hydra_config.job.num, hydra_config.job.override_dirname, state, folder, message)
         sweep.record(done)
     if done.exit_code:
-        print(f"job {done.number} {state} ({done.overrides}): {message}", file=sys.stderr)
+        print(f"job {done.number} {state} ({done.overrides}): {explain.short(message)}", file=sys.stderr)
     return aubc
 
 
 def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """What is to be run: the composed configuration, or that of the run folder it names."""
-    if cfg.resume is not None:
+    if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
         return resume.stored(cfg, overrides)
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds
     return cfg
@@ -91,18 +92,16 @@ def main() -> int:
     with sweep.journal():
         try:
             with signals.raised():
+                command_line.check(sys.argv[1:])
                 job()
-        except explain.REFUSALS as error:
-            if "debug=true" in sys.argv:
-                traceback.print_exc()
-            return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
-        except ValueError:
-            null = explain.null_group(sys.argv[1:])
-            if null is None:
-                raise
-            return _say(null, ConfigError.exit_code)
         except Interrupted as stop:
             return stop.exit_code
+        except Exception as error:
+            if not explain.is_before_jobs(error):
+                raise
+            if explain.wants_traceback(sys.argv):
+                traceback.print_exc()
+            return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
         finally:
             done = sweep.jobs()
             if done:
@@ -112,7 +111,7 @@ def main() -> int:
 
 
 def _say(message: str, exit_code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {explain.short(message)}", file=sys.stderr)
     return exit_code
 
 

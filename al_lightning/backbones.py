@@ -81,7 +81,7 @@ def resnet18(
     return Backbone(network, n_features, statistics)
 
 
-def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Field(ge=1)] = 32) -> Backbone:
+def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Field(ge=1, le=1024)] = 32) -> Backbone:
     """Three 3x3 convolutions with BatchNorm, two max-poolings, one hidden layer of 4 x `width` features."""
 
     def block(n_in: int, n_out: int) -> list[nn.Module]:

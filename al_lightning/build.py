@@ -1,9 +1,11 @@
 """From the resolved configuration to the objects of a run."""
 
 import logging
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,25 @@ import torch
 
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.select import Query
+from al_lightning.backbones import Backbone
 from al_lightning.clock import Clock
 from al_lightning.config import Config
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
-from al_lightning.instantiate import instantiate, refusals
+from al_lightning.instantiate import as_typed, check_targets, instantiate, refusals
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, torch_seed
 
 Settings = dict[str, Any]
+
+# Of the many arguments of Lightning's Trainer, those that leave the loop what it counts, measures and writes.
+TRAINER_KEYS = (
+    *("name", "_target_", "max_epochs", "accelerator", "devices", "precision", "deterministic", "gradient_clip_val"),
+    *("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "num_sanity_val_steps"),
+    *("gradient_clip_algorithm", "benchmark", "detect_anomaly"),
+)
 
 
 def prepare(typed: Config, settings: Settings) -> tuple[ImageData, Plan, torch.device]:
@@ -43,7 +53,8 @@ def prepare(typed: Config, settings: Settings) -> tuple[ImageData, Plan, torch.d
 
 def load_data(settings: Settings) -> ImageData:
     """Load the data set."""
-    return instantiate("dataset", settings["dataset"])
+    with _within_memory("dataset", settings["dataset"]):
+        return instantiate("dataset", settings["dataset"], returns=ImageData)
 
 
 def make_strategy(settings: Settings) -> Callable[[Pool, int], Query]:
@@ -67,7 +78,15 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     accelerator = settings["trainer"]["accelerator"]
     if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
         raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
-    return instantiate("trainer", {**settings["trainer"], "max_epochs": epochs}, callbacks=callbacks)
+    node = {**settings["trainer"], "max_epochs": epochs}
+    check_targets("trainer", node)
+    unknown = sorted(node.keys() - TRAINER_KEYS)
+    if unknown and node["_target_"] == "pytorch_lightning.Trainer":
+        raise ConfigError(
+            f"trainer.{unknown[0]}={node[unknown[0]]}: there is no such key, or the loop decides it; "
+            f"trainer has: {', '.join(TRAINER_KEYS)}"
+        )
+    return instantiate("trainer", node, returns=pl.Trainer, callbacks=callbacks)
 
 
 def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled: int) -> Classifier:
@@ -75,10 +94,11 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
     dropout = settings["model"].get("dropout", 0.0)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ConfigError(f"model.dropout={dropout}: must be a number from 0 to below 1")
-    crop, flip = _augmentation(settings)
+    crop, flip = _augmentation(settings, min(data.image_size))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(settings["seed"], Stream.WEIGHTS, round_))
-        backbone = instantiate("model", settings["model"], channels=data.channels, image_size=data.image_size)
+        shape = {"channels": data.channels, "image_size": data.image_size}
+        backbone = instantiate("model", settings["model"], returns=Backbone, **shape)
         return Classifier(
             backbone,
             len(data.classes),
@@ -103,11 +123,12 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         ConfigError: naming what cannot work.
     """
     device = make_trainer(settings, 1, []).strategy.root_device
-    model = make_classifier(settings, data, 0, 2)
+    with _within_memory("model", settings["model"]):
+        model = make_classifier(settings, data, 0, 2)
     with refusals("optimizer", settings["optimizer"]):
         model.configure_optimizers()
     try:
-        with torch.inference_mode():
+        with _within_memory("model", settings["model"]), torch.inference_mode():
             model.eval()(data.pool.images[:1])
     except RuntimeError as error:
         height, width = data.image_size
@@ -132,14 +153,28 @@ def _try_strategy(settings: Settings, model: Classifier, data: ImageData, plan: 
     pool = Pool(model, data.pool.images, torch.arange(size), size, rng, Clock())
     pool.features = torch.from_numpy(rng.random((size, model.head.in_features), dtype=np.float32))
     try:
-        with torch.inference_mode():
+        with _within_memory("strategy", settings["strategy"]), torch.inference_mode():
             query = choose(pool, 1)
         if not isinstance(query, Query):
             raise TypeError(f"it returned {type(query).__name__}, not a Query")
+    except ConfigError:
+        raise
     except Exception as error:  # a user's own strategy may raise anything
         raise ConfigError(
             f"strategy={settings['strategy']['name']}: it cannot choose an image: {type(error).__name__}: {error}"
         ) from error
+
+
+@contextmanager
+def _within_memory(key: str, node: Settings) -> Iterator[None]:
+    """Turn running out of memory into a message with the settings of a node, one of which must be too large."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError, of a CPU without a type
+        reason = str(error).splitlines()[0] if str(error) else "MemoryError"
+        if isinstance(error, RuntimeError) and not re.search("memory|storage size", reason, re.IGNORECASE):
+            raise
+        raise ConfigError(f"{as_typed(key, node)}: needs more memory than there is: {reason}") from error
 
 
 def _n_clusters(node: Any) -> int:
@@ -157,13 +192,17 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
-def _augmentation(settings: Settings) -> tuple[int, bool]:
+def _augmentation(settings: Settings, side: int) -> tuple[int, bool]:
     augment = settings["dataset"].get("augment") or {}
+    if not isinstance(augment, dict):
+        raise ConfigError(f"dataset.augment={augment}: must have the keys crop and flip")
     if unknown := sorted(set(augment) - {"crop", "flip"}):
         raise ConfigError(f"dataset.augment.{unknown[0]}: there is no such key; dataset.augment has: crop, flip")
     crop, flip = augment.get("crop", 0), augment.get("flip", False)
-    if isinstance(crop, bool) or not isinstance(crop, int) or crop < 0:
-        raise ConfigError(f"dataset.augment.crop={crop}: must be a whole number of pixels, at least 0")
+    if isinstance(crop, bool) or not isinstance(crop, int) or not 0 <= crop <= side:
+        raise ConfigError(
+            f"dataset.augment.crop={crop}: must be a whole number of pixels, at least 0, at most {side} (the side)"
+        )
     if not isinstance(flip, bool):
         raise ConfigError(f"dataset.augment.flip={flip}: must be true or false")
     return crop, flip

@@ -4,7 +4,9 @@ The groups (`dataset`, `strategy`, ...) are open: what they may hold is what the
 :mod:`al_lightning.instantiate` checks.
 """
 
+import math
 import os
+import re
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +23,7 @@ ENGINES = ("plain",)
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+LONGEST = 4096  # characters of a setting: as many as a path may have
 
 
 @dataclass
@@ -121,6 +124,7 @@ def typed(cfg: DictConfig) -> Config:
         config = cast(Config, OmegaConf.to_object(cfg))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
+    _check_values("", resolved(cfg))
     _check(config)
     return config
 
@@ -187,6 +191,24 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
+def _check_values(key: str, value: Any) -> None:
+    """Refuse what no setting can be, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str) or not name:
+                raise ConfigError(f"{key}={value}: the keys of a section must be text")
+            _check_values(f"{key}.{name}" if key else name, inner)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _check_values(f"{key}[{position}]", inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}={value}: must be a finite number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(f"{key}={value}: must be a whole number of at most 19 digits")  # 64 bits
+    elif isinstance(value, str) and (len(value) > LONGEST or re.search("[\ud800-\udfff]", value)):
+        raise ConfigError(f"{key}={value}: must be text of at most {LONGEST} characters, in UTF-8")
+
+
 def _check(config: Config) -> None:
     _size("al.initial_size", config.al.initial_size)
     _size("al.query_size", config.al.query_size)
@@ -198,10 +220,10 @@ def _check(config: Config) -> None:
     elif config.al.rounds is None:
         raise ConfigError("al.rounds=null al.budget=null: one of the two has to end the run")
     _at_least("al.n_clusters", config.al.n_clusters, 2)
-    _at_least("al.mc_samples", config.al.mc_samples, 1)
-    _at_least("al.pool_batch_size", config.al.pool_batch_size, 1)
-    _at_least("batch_size", config.batch_size, 2, " (batch normalization needs two images)")
-    _at_least("train.min_steps", config.train.min_steps, 0)
+    _within("al.mc_samples", config.al.mc_samples, 1, 10_000)
+    _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
+    _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
+    _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
     _one_of("train.engine", config.train.engine, ENGINES)
     _one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not 0 <= config.seed < 2**32:
@@ -215,15 +237,29 @@ def _check(config: Config) -> None:
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
     _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
     epochs = config.trainer.get("max_epochs")
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+    if type(epochs) is not int:  # a bool is an int to Python
         raise ConfigError(f"trainer.max_epochs={epochs}: must be a whole number, at least 1")
-    if config.trainer.get("devices") != 1:
-        raise ConfigError(f"trainer.devices={config.trainer.get('devices')}: must be 1, a run uses one device")
+    _within("trainer.max_epochs", epochs, 1, 100_000)
+    devices = config.trainer.get("devices")
+    if type(devices) is not int or devices != 1:
+        raise ConfigError(f"trainer.devices={devices}: must be 1, a run uses one device")
+    for key in ("logger", "enable_checkpointing"):
+        if (value := config.trainer.get(key)) is not False:
+            raise ConfigError(f"trainer.{key}={value}: must be false, a run writes into its own folder only")
+    for key, value in config.optimizer.items():
+        if isinstance(value, int | float) and abs(value) > 1000:
+            raise ConfigError(f"optimizer.{key}={value}: must be at most 1000")
 
 
 def _at_least(key: str, value: int, least: int, why: str = "") -> None:
     if value < least:
         raise ConfigError(f"{key}={value}: must be at least {least}{why}")
+
+
+def _within(key: str, value: int, least: int, most: int, why: str = "") -> None:
+    _at_least(key, value, least, why)
+    if value > most:
+        raise ConfigError(f"{key}={value}: must be at most {most}")
 
 
 def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -34,13 +34,14 @@ ROOMS = ("al_lightning.acquisition", "al_lightning.backbones", "al_lightning.dat
 FRAMEWORK_KEYS = {"name", "augment", "dropout"}
 
 
-def instantiate(key: str, node: Any, *, partial: bool = False, **runtime: Any) -> Any:
+def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = object, **runtime: Any) -> Any:
     """Call the target of a node, or bind its arguments for later.
 
     Args:
         key: where the node is in the configuration, for messages.
         node: the resolved node, a plain dictionary.
         partial: whether the target is to be called later; the node says so too, with `_partial_: true`.
+        returns: what the target has to return.
         **runtime: arguments that come from the program and not from the configuration.
 
     Returns:
@@ -59,7 +60,12 @@ def instantiate(key: str, node: Any, *, partial: bool = False, **runtime: Any) -
     if partial:
         return call
     with refusals(key, node):
-        return call(**runtime)
+        made = call(**runtime)
+    if not isinstance(made, returns):
+        raise ConfigError(
+            f"{key}._target_={node['_target_']}: returns {type(made).__name__}, but {key} needs {returns.__name__}"
+        )
+    return made
 
 
 @contextmanager
@@ -74,8 +80,17 @@ def refusals(key: str, node: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, MisconfigurationException) as error:
-        given = " ".join(f"{key}.{name}={value}" for name, value in node.items() if name[0] != "_" and name != "name")
-        raise ConfigError(f"{given or key}: {node['_target_']} refuses: {error}") from error
+        raise ConfigError(f"{as_typed(key, node)}: {node['_target_']} refuses: {error}") from error
+
+
+def as_typed(key: str, node: Mapping[str, Any]) -> str:
+    """The settings of a node, as they are given on the command line."""
+    given = [
+        as_typed(f"{key}.{name}", value) if isinstance(value, Mapping) else f"{key}.{name}={value}"
+        for name, value in node.items()
+        if name[0] != "_" and name != "name"
+    ]
+    return " ".join(given) or key
 
 
 def check_targets(key: str, node: Any) -> None:
@@ -130,6 +145,8 @@ def _check_arguments(key: str, node: Mapping[str, Any], runtime: Mapping[str, An
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     hints = _hints(target)
     for name, value in node.items():
+        if name == "_partial_":
+            _check_type(f"{key}._partial_", value, bool)
         if name in ("_target_", "_partial_"):
             continue
         if name in runtime or (name not in parameters and not open_ended):

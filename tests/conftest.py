@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -48,6 +49,16 @@ def fast(arguments: tuple[str, ...]) -> list[str]:
     return [*arguments, *(f"{key}={value}" for key, value in FAST.items() if key not in typed)]
 
 
+def run_here(*arguments: str) -> object:
+    """Runs the command in this process and in the folder that it is in, and returns the exit code."""
+    GlobalHydra.instance().clear()
+    with patch.object(sys, "argv", ["al-lightning", *arguments]):
+        try:
+            return main()
+        except SystemExit as error:
+            return error.code
+
+
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Runs the command in a folder, by default an empty one, as a user would in a shell without W&B settings."""
@@ -58,13 +69,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     def run(*arguments: str, cwd: Path = tmp_path / "cwd") -> Ended:
         cwd.mkdir(exist_ok=True)
         monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["al-lightning", *fast(arguments)])
-        GlobalHydra.instance().clear()
         capfd.readouterr()
-        try:
-            code: object = main()
-        except SystemExit as error:
-            code = error.code
+        code = run_here(*fast(arguments))
         said = capfd.readouterr()
         return Ended(code, said.out, said.err)
 

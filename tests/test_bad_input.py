@@ -52,11 +52,14 @@ REFUSED = [
     ("~strategy.score", "score"),
     ("~trainer.accelerator", "accelerator"),
     ("+dataset._partial_=true", "_partial_"),
+    ("strategy.score._partial_=3", "valid boolean"),
+    ("dataset.augment=3", "crop and flip"),
+    ("+dataset.augment={1:2}", "must be text"),
     # out of range
     ("al.initial_size=0", SIZE),
     ("al.initial_size=1", "at least 2"),
     ("al.initial_size=-3", SIZE),
-    ("al.initial_size=nan", SIZE),
+    ("al.initial_size=nan", "finite number"),
     ("al.initial_size=1.5", SIZE),
     ("al.query_size=0", SIZE),
     ("al.val_size=-1", SIZE),
@@ -77,8 +80,25 @@ REFUSED = [
     ("trainer.precision=abc", "32-true"),
     ("model.width=0", "greater than or equal to 1"),
     ("model.dropout=1", "from 0 to below 1"),
-    ("model.dropout=nan", "from 0 to below 1"),
+    ("model.dropout=nan", "finite number"),
     ("dataset.augment.crop=-1", "at least 0"),
+    ("trainer.devices=true", "must be 1"),
+    ("seed=1" + 400 * "0", "whole number of at most 19 digits"),
+    ("paths.data=" + 5000 * "x", "at most 4096 characters"),
+    ("paths.data='\udcff'", "UTF-8"),
+    # more than can be meant, or than a machine has memory for
+    ("batch_size=65537", "at most 65536"),
+    ("al.pool_batch_size=65537", "at most 65536"),
+    ("al.mc_samples=10001", "at most 10000"),
+    ("train.min_steps=1000001", "at most 1000000"),
+    ("trainer.max_epochs=100001", "at most 100000"),
+    ("model.width=1025", "less than or equal to 1024"),
+    ("optimizer.lr=1e30", "at most 1000"),
+    ("dataset.augment.crop=9", "at most 8"),
+    # what is the framework's to decide
+    ("trainer.logger=true", "must be false"),
+    ("~trainer.enable_checkpointing", "must be false"),
+    ("+trainer.limit_test_batches=0", "the loop decides it"),
     # sizes that do not fit the pool of 1,437
     ("al.initial_size=2000", "the pool has 1437"),
     ("al.val_size=1430", "the pool has 1437"),
@@ -89,6 +109,9 @@ REFUSED = [
     ("al.rounds=[1,", "key=value"),
     ("al.rounds=${nope}", "'nope' not found"),
     ("study=${oc.env:AL_LIGHTNING_NO_SUCH}", "'AL_LIGHTNING_NO_SUCH' not found"),
+    ("seed=${seed}", "seed"),
+    ("strategy=-0.5", "margin, random"),
+    ("+=", "+="),
     # names of folders
     ("study=a/b", "letters, digits"),
     ("study=..", "letters, digits"),
@@ -173,6 +196,29 @@ def test_fewer_clusters_than_classes_run_with_a_warning(command) -> None:
 )
 def test_only_listed_targets_are_called(command, key: str, argument: str) -> None:
     assert_refused(command(argument), key, "AL_LIGHTNING_ALLOW=your_package")
+
+
+def test_a_target_that_returns_something_else_is_refused(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "our_lab.py").write_text("def nothing(**shape):\n    return None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "our_lab")
+    for key, kind in (("dataset", "ImageData"), ("model", "Backbone"), ("trainer", "Trainer")):
+        assert_refused(command(f"{key}._target_=our_lab.nothing"), f"{key}._target_=our_lab.nothing", kind)
+
+
+def test_a_strategy_that_needs_more_memory_than_there_is_is_refused(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "big_lab.py").write_text(
+        "import torch\ndef hungry(pool, *, rows: int):\n    return torch.empty(len(pool), rows)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "big_lab")
+    for rows in (10**12, 10**18):
+        ended = command("strategy.score._target_=big_lab.hungry", f"+strategy.score.rows={rows}")
+        assert_refused(ended, f"strategy.score.rows={rows}", "needs more memory than there is")
 
 
 def test_a_users_own_package_is_called_when_the_environment_names_it(

@@ -81,7 +81,7 @@ def test_a_fit_that_diverges_names_the_round_and_can_go_on(
 
 @pytest.mark.parametrize("strategy", ["random", "kmeans"])
 def test_weights_that_are_not_finite_never_choose_or_count(strategy: str, command: Command) -> None:
-    ended = command(f"strategy={strategy}", "optimizer=sgd", "optimizer.lr=1e38", "trainer.max_epochs=1")
+    ended = command(f"strategy={strategy}", "+optimizer.eps=0", "trainer.max_epochs=1")
     assert ended.code == 1
     assert "round 0 diverged" in ended.err and "optimizer.lr" in ended.err
     assert "Traceback" not in ended.err

@@ -33,7 +33,7 @@ def entropy(pool: Pool) -> Tensor:
     return _entropy(pool.log_probabilities)
 
 
-def bald(pool: Pool, *, mc_samples: Annotated[int, Field(ge=1)]) -> Tensor:
+def bald(pool: Pool, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
     """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
 
     Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image
