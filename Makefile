@@ -32,8 +32,8 @@ types: $(STAMP) ## check types with pyright
 bench: $(STAMP) ## measure start-up and memory, rewrite benchmarks/RESULTS.md
 	$(PY) benchmarks/startup.py
 
-faults: $(STAMP) ## kill runs between and inside of rounds and compare them with uninterrupted ones
-	$(PY) -m pytest -m faults
+faults: $(STAMP) ## kill runs, feed odd images and drawn configurations, run long: the tables of docs/reliability.md
+	OMP_NUM_THREADS=1 $(PY) benchmarks/reliability.py
 
 clean: ## remove caches, build and dist; keep .venv and multirun_outputs
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -18,7 +18,7 @@ from typing import Any
 from conftest import fast
 from run_folders import differences, mirrored_rounds
 
-from al_lightning import clock
+from al_lightning import clock, loop
 from al_lightning.__main__ import main
 from al_lightning.run_folder import committed
 
@@ -106,6 +106,12 @@ def n_committed(cwd: Path) -> int:
     return sum(len(committed(folder)[0]) for folder in runs)
 
 
+def n_lost(cwd: Path) -> int:
+    """Rounds that a killed run had begun and has not left: they are run again."""
+    begun = cwd / "begun"
+    return int(begun.read_text()) + 1 - n_committed(cwd) if begun.exists() else 0
+
+
 def _start(target: Callable[..., None], point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> int | None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["al_lightning.loop", "kill_points", "sklearn.cluster"])  # once for all processes
@@ -136,7 +142,12 @@ def killed(point: Point, cwd: Path, arguments: tuple[str, ...]) -> None:
         called(*given, **named)
         clocks.append(given[0])
 
+    def note(called: Callable[..., Any], number: int, *given: Any) -> Any:
+        Path("begun").write_text(str(number))
+        return called(number, *given)
+
     _wrap(clock.Clock, "__init__", remember)
+    _wrap(loop, "_round", note)
     module_name, _, path = point.function.partition(":")
     owner: Any = importlib.import_module(module_name)
     *parents, name = path.split(".")
