@@ -95,6 +95,7 @@ def main() -> int:
                 command_line.check(sys.argv[1:])
                 job()
         except Interrupted as stop:
+            print(f"stopped by {stop}; the same command goes on", file=sys.stderr)
             return stop.exit_code
         except Exception as error:
             if not explain.is_before_jobs(error):

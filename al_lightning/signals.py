@@ -21,6 +21,9 @@ class Interrupted(BaseException):
         super().__init__(signal_number)
         self.signal_number = signal_number
 
+    def __str__(self) -> str:
+        return signal.Signals(self.signal_number).name
+
     @property
     def exit_code(self) -> int:
         """130 from the keyboard, otherwise 143, for SLURM's pre-emption signals too."""

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
+from torchvision.models import ResNet18_Weights
 from torchvision.models import resnet18 as torchvision_resnet18
 
 from al_lightning import build, config
@@ -228,6 +229,24 @@ def test_without_a_network_the_error_names_the_file_that_is_then_read(monkeypatc
     torch.save(reference.state_dict(), file)
     read = resnet18(3, (32, 32), pretrained=True).module.state_dict()
     assert torch.equal(read["conv1.weight"], reference.conv1.weight)
+
+
+class Bomb:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_checkpoint_that_would_run_code_is_refused(legacy: bool, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints" / ResNet18_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[1]
+    file.parent.mkdir()
+    torch.save({"conv1.weight": Bomb(tmp_path / "ran")}, file, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(DataError, match=r"model\.pretrained=true: no weights"):
+        resnet18(3, (32, 32), pretrained=True)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_pretrained_weights_refuse_the_small_stem() -> None:

@@ -83,3 +83,11 @@ def test_a_sweep_that_is_stopped_says_so_and_goes_on(tmp_path: Path, uninterrupt
     ]
     for folder in (tmp_path / "multirun_outputs/default").glob("*-margin-s0-*"):
         assert differences(folder, uninterrupted("margin")) == []
+
+
+def test_a_sweep_of_several_processes_is_stopped_as_one(tmp_path: Path) -> None:
+    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "strategy=margin,random", *LONG)
+    point = Point("any", "time:sleep", 300, number=signal.SIGTERM)  # joblib waits for its processes in small naps
+    assert kill_points.kill(point, tmp_path, "--multirun", *joblib) == 143
+    assert "stopped by SIGTERM; the same command goes on" in said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
