@@ -125,6 +125,8 @@ def whole(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:
     """Run the command in this process, to its end."""
     cwd.mkdir(exist_ok=True)
     os.chdir(cwd)
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        del os.environ[name]  # a service of W&B's that the tests have started may be gone
     os.environ["WANDB_MODE"] = "offline"
     with Path("log.txt").open("a") as log:
         os.dup2(log.fileno(), 1)
