@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Command, fast
 from PIL import Image
+from run_folders import only_run
 
 import al_lightning
 from al_lightning.config import conf_dir
@@ -27,7 +28,7 @@ def photos(cwd: Path) -> None:
             Image.new("RGB", (20 + i, 30), (level, i, i)).save(cwd / "photos" / name / f"{i}.jpg")
 
 
-@pytest.mark.parametrize("line", [line for line in RUNS if "experiment=" not in line])
+@pytest.mark.parametrize("line", [line for line in RUNS if not re.search("experiment=|resume=", line)])
 def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path: Path, request) -> None:
     cwd = tmp_path / "cwd"
     cwd.mkdir()
@@ -44,6 +45,16 @@ def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path:
     assert f"python -m al_lightning.report multirun_outputs/{folder.name}" in COMMANDS
     assert report([str(folder)]) == 0
     assert (folder / "curves.png").stat().st_size > 10_000
+
+
+def test_a_run_goes_on_as_the_readme_shows(command: Command) -> None:
+    assert command("al.rounds=1").code == 0
+    run = only_run(Path.cwd())
+    shown = [shlex.split(line.replace("<run>", run.name))[3:] for line in RUNS if "resume=" in line]
+    ended = [command(*arguments) for arguments in shown]
+    assert [each.code for each in ended] == [0, 0]
+    assert "finished before" in ended[0].out
+    assert len((run / "rounds.csv").read_text().splitlines()) == 1 + 21
 
 
 @pytest.mark.parametrize("line", [line for line in RUNS if "experiment=" in line])
