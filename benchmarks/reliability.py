@@ -131,7 +131,7 @@ def main() -> None:
         took = duration(time.perf_counter() - start)
         lines += [
             "",
-            f"{took:.1f} minutes, torch {torch.__version__.partition('+')[0]}, Python {platform.python_version()}.",
+            f"{took}, torch {torch.__version__.partition('+')[0]}, Python {platform.python_version()}.",
         ]
         rewrite(name, lines)
         print("\n".join(lines), end="\n\n", flush=True)
