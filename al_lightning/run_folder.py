@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from al_lightning import rounds
+from al_lightning.disk import sync
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
@@ -120,14 +121,14 @@ class RunFolder:
                 part.mkdir()
                 for name, data in rounds.to_files(done).items():
                     _write(part / name, data)
-                _sync(part)
+                sync(part)
             except OSError:
                 shutil.rmtree(part, ignore_errors=True)  # on a full disk, room for the summary
                 raise
             if target.exists():  # a last round, run again to go on
                 target.rename(old)
             part.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
         self.rounds[done.number :] = [replace(done, masks=None, weights=None)]
         shutil.rmtree(old, ignore_errors=True)
         self.write_views()
@@ -202,7 +203,7 @@ class RunFolder:
         part.unlink(missing_ok=True)
         _write(part, data)
         part.replace(self.path / name)
-        _sync(self.path)
+        sync(self.path)
 
 
 def is_whole(path: Path) -> bool:
@@ -242,11 +243,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
