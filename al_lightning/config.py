@@ -151,8 +151,8 @@ def fingerprint(cfg: DictConfig) -> str:
     resolved and written to disk has the same fingerprint.
     """
     settings = resolved(cfg)
-    for path in settings["paths"].values():
-        settings = _without(path, settings) if path else settings
+    if data := settings["paths"]["data"]:
+        settings = _without(data, settings)
     for section, keys in _INERT.items():
         part = settings[section] if section else settings
         for key in keys:

@@ -46,11 +46,7 @@ def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     except (OSError, UnicodeError, yaml.YAMLError, OmegaConfBaseException, TypeError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
         raise ConfigError(f"{said}: no run folder: its config.yaml cannot be read: {reason}") from error
-    here = Path.cwd()
-    root = folder.parent.parent
     settings = cast(DictConfig, read)
-    settings.paths.output_root = str(root.relative_to(here) if root.is_relative_to(here) else root)
-    settings.study = folder.parent.name
     settings.overwrite, settings.resume, settings.debug, settings.dry_run = False, None, cfg.debug, cfg.dry_run
     if missing := sorted(OmegaConf.missing_keys(settings)):
         raise ConfigError(f"{said}: no run folder: its config.yaml has no {missing[0]}")
@@ -63,6 +59,10 @@ def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
             f"{said}: its config.yaml is that of another run ({config.run_folder(settings).name}): "
             "the file was changed, or the folder renamed"
         )
+    # It may have been moved.
+    here, root = Path.cwd(), folder.parent.parent
+    settings.paths.output_root = str(root.relative_to(here) if root.is_relative_to(here) else root)
+    settings.study = folder.parent.name
     for override in overrides:
         key = override.split("=")[0]
         if key not in ("resume", *BESIDE) and key.split(".")[0] not in BESIDE:

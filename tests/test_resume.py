@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kill_points import MIRRORED, Point, said
+from PIL import Image
 from run_folders import contents, differences, only_run
 
 from al_lightning import resume
@@ -83,6 +84,20 @@ def test_a_finished_run_goes_on_by_its_folder_from_anywhere(
     assert ended.code == 0, ended.err
     assert differences(folder, uninterrupted("margin")) == []
     assert "finished before" in command(f"resume={folder}", cwd=tmp_path / "a").out
+
+
+def test_a_run_that_was_moved_beside_its_images_is_still_itself(tmp_path: Path, command: Command) -> None:
+    for number in range(60):
+        path = tmp_path / "disk" / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 4 * number).save(path)
+    images = ("dataset=folder", f"dataset.root={tmp_path / 'disk' / 'photos'}", "dataset.image_size=8")
+    assert command(*images, "al.initial_size=4", "al.query_size=4", cwd=tmp_path / "a").code == 0
+    only_run(tmp_path / "a").parent.rename(tmp_path / "disk" / "runs")
+    (folder,) = (tmp_path / "disk" / "runs").glob("folder-*")
+    ended = command(f"resume={folder}", "al.rounds=3", cwd=tmp_path / "b")
+    assert ended.code == 0, ended.err
+    assert "goes on after round 1" in ended.out
 
 
 @pytest.mark.parametrize(
