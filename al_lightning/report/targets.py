@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from al_lightning.measures import labels_to
+from al_lightning.learning_curve import labels_to
 from al_lightning.report.statistics import interval
 
 # Of one run: the label count that reached the target, or None; and the last label count.
