@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,9 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 
 def _read(folder: Path, notes: list[str]) -> _Run:
+    for name in ("config.yaml", "rounds.csv", "summary.json", HOLDER):  # a link leads out, a pipe never ends
+        if os.path.lexists(folder / name) and not stat.S_ISREG((folder / name).lstat().st_mode):
+            raise ValueError(f"{name} is not a plain file")
     with (folder / "config.yaml").open(encoding="utf-8") as file:
         config = yaml.load(file, _YAML)
     settings = dict(_leaves(config))

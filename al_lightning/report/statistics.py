@@ -11,6 +11,8 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtr, stdtrit
 
+from al_lightning.learning_curve import aubc
+
 ALPHA = 0.05
 POWER = 0.80
 # Sums of accuracies carry rounding errors of 1e-16: what differs by less than this is the same number.
@@ -96,10 +98,8 @@ def area(n_labeled: Sequence[float], accuracy: Sequence[float], low: float, high
     """Area under the budget curve from `low` to `high` labels, divided by their distance.
 
     The curve is straight between its points and cut at both ends; where they are one, it is the curve's height.
-    (Trapezoid rule as in :func:`al_lightning.measures.aubc`.)
+    (Trapezoid rule as in :func:`al_lightning.learning_curve.aubc`.)
     """
-    from al_lightning.measures import aubc
-
     between = [(x, y) for x, y in zip(n_labeled, accuracy, strict=True) if low < x < high]
     ends = [(x, float(np.interp(x, n_labeled, accuracy))) for x in (low, high)]
     points = ends[:1] if low == high else [ends[0], *between, ends[1]]

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from al_lightning.measures import MEASURES
 from al_lightning.report.compare import RULES, Comparison
 from al_lightning.report.statistics import curve
 
@@ -83,12 +82,11 @@ def _curves(rounds: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
     parts = [pd.DataFrame(columns=pd.Index(("measure", "method", "n_labeled", "mean", "half_width", "n")))]
     for method in methods:
         rows = rounds.loc[rounds["method"] == method]
-        for measure in (f"test/{name}" for name in MEASURES):
-            if measure in rows:
-                points = curve(rows, measure)
-                points.insert(0, "measure", measure)
-                points.insert(1, "method", method)
-                parts.append(points)
+        for measure in [column for column in rows if str(column).startswith("test/")]:
+            points = curve(rows, measure)
+            points.insert(0, "measure", measure)
+            points.insert(1, "method", method)
+            parts.append(points)
     return pd.concat(parts[1:], ignore_index=True) if len(parts) > 1 else parts[0]
 
 

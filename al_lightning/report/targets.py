@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from al_lightning.measures import labels_to
+from al_lightning.learning_curve import labels_to
 from al_lightning.report.runs import RunCurve
 from al_lightning.report.statistics import interval
 
