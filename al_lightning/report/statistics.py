@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,7 @@ def detectable(n: int, alpha: float = ALPHA) -> float:
     """Smallest true difference found with 80% power by `n` pairs, in standard deviations of the differences."""
     # Never farther out than for one degree of freedom, where the normal quantile 1.2816 is the factor.
     most = (1.3 * _quantile(1 - alpha / 2, n - 1) + 1) / np.sqrt(n)
-    return float(brentq(lambda effect: power(effect, n, alpha) - POWER, 0, most))
+    return cast(float, brentq(lambda effect: power(effect, n, alpha) - POWER, 0, most))
 
 
 def seeds_needed(effect: float, alpha: float = ALPHA, most: int = 1000) -> int | None:
