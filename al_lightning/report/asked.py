@@ -147,8 +147,8 @@ def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.Data
         for seed in seeds[a] & seeds[b]:
             (rounds_a, index_a), (rounds_b, index_b) = by_run[a, seed], by_run[b, seed]
             last = min(rounds_a.max(), rounds_b.max())
-            one, other = np.unique(index_a[rounds_a <= last]), np.unique(index_b[rounds_b <= last])
-            both = len(np.intersect1d(one, other, assume_unique=True))
+            one, other = set(index_a[rounds_a <= last].tolist()), set(index_b[rounds_b <= last].tolist())
+            both = len(one & other)
             values.append(both / (len(one) + len(other) - both))
             both = len(one) * len(other) / asked.pool_size if asked.pool_size else np.nan
             expected.append(both / (len(one) + len(other) - both))

@@ -33,6 +33,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     names: int = 1
+    kind: str = ""
 
 
 def tables(comparison: Comparison) -> list[Table]:
@@ -71,7 +72,12 @@ def runs_table(comparison: Comparison, summaries: Mapping[str, Mapping[str, Any]
             ]
         )
     header = ("method", "seed", "state", "rounds", "labels", "seconds", "threads", "device", "versions", "run folder")
-    return Table("What ran", header, _cells(rows))
+    versions = {row[-2] for row in rows}
+    if len(versions) > 1:
+        return Table("What ran", header, _cells(rows), kind="ran")
+    rows, header = [[*row[:-2], row[-1]] for row in rows], (*header[:-2], header[-1])
+    caption = f"Versions: {', '.join(versions)}." if any(versions) else ""
+    return Table("What ran", header, _cells(rows), caption, kind="ran")
 
 
 def number(value: float, form: str) -> str:
@@ -82,6 +88,12 @@ def number(value: float, form: str) -> str:
 def plus_minus(mean: float, half_width: float, form: str = ".4f") -> str:
     """A mean with the half width of its interval, where it has one."""
     return number(mean, form) + ("" if np.isnan(half_width) else f" ± {half_width:{form}}")
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, zero without; empty where it is not known."""
+    text = number(value, "+.4f").replace("-", "−")
+    return "0.0000" if text in ("+0.0000", "−0.0000") else text
 
 
 def percent(target: float) -> str:
@@ -134,8 +146,8 @@ def _pairs(comparison: Comparison) -> Table:
             str(row["a"]),
             str(row["b"]),
             str(row["seeds"]),
-            number(row["difference"], "+.4f"),
-            f"{row['low']:+.4f} to {row['high']:+.4f}" if np.isfinite(row["low"]) else "",
+            signed(row["difference"]),
+            f"{signed(row['low'])} to {signed(row['high'])}" if np.isfinite(row["low"]) else "",
             _p(row["p"]),
             _p(row["p_holm"]),
             number(row["detectable"], ".2g"),
@@ -151,7 +163,7 @@ def _pairs(comparison: Comparison) -> Table:
         "Paired by seed. Detectable: the difference that so many seeds would have found with 80% power. More seeds: "
         "as many it would take to find the difference seen."
     )
-    return Table("Every pair", header, _cells(rows), caption, names=2)
+    return Table("Every pair", header, _cells(rows), caption, names=2, kind="pairs")
 
 
 def _penalty(comparison: Comparison) -> Table:
@@ -162,7 +174,7 @@ def _penalty(comparison: Comparison) -> Table:
         for name, row in matrix.iterrows()
     ]
     caption = "Budgets at which the method of the row beats the one of the column."
-    return Table("Pairwise penalty matrix", ("", *map(str, matrix.columns)), rows, caption)
+    return Table("Pairwise penalty matrix", ("", *map(str, matrix.columns)), rows, caption, kind="matrix")
 
 
 def _count(count: int, most: int, is_self: bool) -> Cell:

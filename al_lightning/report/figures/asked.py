@@ -28,6 +28,10 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         return None
     n_classes = shares.shape[1]
     named = n_classes <= NAMED_CLASSES
+    even = shares.loc["pool"].to_numpy() if "pool" in shares.index else np.full(n_classes, 1 / n_classes)
+    against = "the pool" if "pool" in shares.index else "equal shares"
+    if not named:  # the row of the pool would say nothing without its figures
+        shares = shares.drop(index="pool", errors="ignore")
     names = [wrapped(str(name)) for name in shares.index]
     left = 0.2 + max(text_width(line, TEXT) for name in names for line in name.split("\n"))
     below = 0.15 + max((text_width(shortened(name), SMALL) for name in asked.classes), default=0) if named else 0.4
@@ -35,7 +39,6 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     figure, (axes,) = grid(
         1, 1, panel=(0, row * len(names)), width=WIDTH, left=left, right=0.1, top=0.1, bottom=below + 0.15
     )
-    even = shares.loc["pool"].to_numpy() if "pool" in shares.index else np.full(n_classes, 1 / n_classes)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log2(shares.to_numpy() / even).clip(-2, 2)
     ratio = np.nan_to_num(ratio, nan=0)
@@ -53,7 +56,6 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
             axes.text(j, i, f"{100 * share:.1f}", ha="center", va="center", color=color, fontsize=SMALL)
     else:
         axes.set_xlabel(f"{n_classes} classes, in the order of the data set")
-    against = "the pool" if "pool" in shares.index else "equal shares"
     caption = f"Percent of the queried images, mean over seeds. Orange: asked for more than in {against}; purple: less."
     if not named:
         caption = caption.replace("Percent", "Share")
@@ -107,12 +109,24 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     if not found:
         return None
     looked = looks(methods)
+    names = {method: wrapped(method, 20) for method in found}
+    left = 0.3 + max(text_width(line, TEXT, "bold") for name in names.values() for line in name.split("\n"))
     figure, panels = grid(
-        3 * len(found), 3, panel=(0, 0.95), left=0.15, right=0.15, top=0.35, bottom=0.35, across=0.3, down=0.55
+        3 * len(found), 3, panel=(0, 0.9), left=left, right=0.15, top=0.3, bottom=0.35, across=0.3, down=0.5
     )
     for i, (method, tables) in enumerate(found.items()):
         for axes in panels[3 * i + len(tables) : 3 * i + 3]:
             axes.remove()
+        panels[3 * i].text(
+            -0.18 / panels[3 * i].get_position().width / WIDTH,
+            0.5,
+            names[method],
+            transform=panels[3 * i].transAxes,
+            ha="right",
+            va="center",
+            color=looked[method].color,
+            fontweight="bold",
+        )
         for axes, (number, table) in zip(panels[3 * i :], tables, strict=False):
             edges = [*table["low"], table["high"].iloc[-1]]
             axes.stairs(table["pool"] / table["pool"].max(), edges, fill=True, color="#c4c4c4")
@@ -120,7 +134,7 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
                 table["queried"] / max(table["queried"].max(), 1), edges, color=looked[method].color, linewidth=1.4
             )
             counts = f"{table['queried'].sum():,.0f} of {table['pool'].sum():,.0f}"
-            axes.set_title(f"{shortened(method, 34)}, round {number}: {counts}")
+            axes.set_title(f"round {number}: {counts}", fontsize=SMALL)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)

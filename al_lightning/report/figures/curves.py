@@ -1,7 +1,7 @@
 """Measures against labels: learning curves, small multiples, and accuracy against k."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from al_lightning.report.figures.style import (
     GRAY,
     SMALL,
     Drawing,
+    End,
     Look,
     end_labels,
     grid,
@@ -34,7 +35,8 @@ MEASURES = {
 LOWER_IS_BETTER = ("test/nll", "test/ece")
 _K = re.compile(r"\bn_clusters=(\d+)")
 
-End = tuple[float, float, str, str]
+REFERENCE_LOOK = Look(GRAY, "-", "")
+IN_UNIT = ("test/acc", "test/balanced_acc", "test/f1", "test/auroc", "test/ece")  # they cannot leave 0 to 1
 
 
 def learning_curves(comparison: Comparison, pool_size: int | None) -> Drawing:
@@ -56,19 +58,19 @@ def learning_curves(comparison: Comparison, pool_size: int | None) -> Drawing:
     for axes, late in zip(panels, (False, True), strict=False):
         ends = [end for method in curves if (end := _line(axes, curves[method], method, looked[method]))]
         ends += _one_shot(axes, comparison, pool_size)
-        axes.set(xlabel="labeled images", ylabel="test accuracy", title="whole range")
+        axes.set(xlabel="labeled images", ylabel="test accuracy")
         if late:
-            _zoom(axes, curves, ends, comparison)
-            axes.set_title("later part, enlarged")
-        elif not zoomed:
-            axes.set_title("")
+            axes.set_xlim(comparison.early_end, axes.get_xlim()[1])
+        if zoomed:
+            axes.set_title("later part, enlarged" if late else "whole range")
+        _limit(axes, curves.values(), ends, comparison.early_end if late else 0)
         _finish(axes)
         end_labels(axes, ends)
     seeds = comparison.rounds["seed"].nunique()
     spread = ", with the 95% t interval over seeds" if seeds > 1 else "; one seed gives no interval"
     caption = f"Mean accuracy on the test part{spread}."
     if any(_is_partial(points) for points in curves.values()):
-        caption += " Dashed, without an interval of all seeds: not every seed of the method has got so far."
+        caption += " Dashed: not every seed of the method has got so far."
     if len(comparison.one_shot):
         caption += " Gray: single training runs, without active learning."
     alt = f"Learning curves on {comparison.setting}: test accuracy against labeled images for {', '.join(names)}."
@@ -99,6 +101,7 @@ def measures(comparison: Comparison) -> Drawing | None:
         curves = {method: curve(_of(comparison, method), measure) for method in names}
         ends = [end for method in names if (end := _line(axes, curves[method], method, looked[method]))]
         axes.set_title(f"{MEASURES[measure]} {'↓' if measure in LOWER_IS_BETTER else '↑'}")
+        _limit(axes, curves.values(), ends, 0, 1 if measure in IN_UNIT else np.inf)
         if i >= len(present) - columns:
             axes.set_xlabel("labeled images")
         _finish(axes, ticks=4)
@@ -131,18 +134,19 @@ def clusters(comparison: Comparison) -> Drawing | None:
     names = [*families, *([reference] if reference else [])]
     right = labels_width(names)
     figure, both = grid(2, 2, panel=(0, 2.6), left=0.65, right=right, top=0.35, bottom=0.5, across=right + 0.6)
-    colors = {family: look.color for family, look in looks(["", *families]).items() if family}
+    looked = looks([reference or "", *families])
     for axes, (title, values) in zip(both, panels.items(), strict=True):
         ends: list[End] = []
         for family, by_k in families.items():
             ks = [k for k in sorted(by_k) if by_k[k] in values]
             means, halves = (np.array([values[by_k[k]][i] for k in ks]) for i in (0, 1))
             if ks:
-                axes.errorbar(ks, means, halves, color=colors[family], marker="o", markersize=4, capsize=3)
-                ends.append((ks[-1], means[-1], family, colors[family]))
+                look = looked[family]
+                axes.errorbar(ks, means, halves, color=look.color, marker=look.marker, markersize=4, capsize=3)
+                ends.append(End(ks[-1], means[-1], family, look))
         if reference in values:
-            axes.axhline(values[reference][0], color="black", linewidth=1)
-            ends.append((axes.get_xlim()[1], values[reference][0], reference, "black"))
+            axes.axhline(values[reference][0], color=looked[reference].color, linewidth=1)
+            ends.append(End(np.inf, values[reference][0], reference, Look(looked[reference].color, "-", "")))
         axes.set(xlabel="k, clusters", title=title)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.grid()
@@ -181,7 +185,7 @@ def _line(axes: Axes, points: pd.DataFrame, method: str, look: Look) -> End | No
     axes.plot(x[whole - 1 :], y[whole - 1 :], linestyle=(0, (2, 2)), **style)
     if np.isfinite(half).any():
         axes.fill_between(x, y - half, y + half, color=look.color, alpha=0.13, linewidth=0)
-    return float(x[-1]), float(y[-1]), method, look.color
+    return End(float(x[-1]), float(y[-1]), method, look)
 
 
 def _one_shot_names(comparison: Comparison, pool_size: int | None) -> list[str]:
@@ -213,12 +217,11 @@ def _one_shot(axes: Axes, comparison: Comparison, pool_size: int | None) -> list
         if len(points) == 1:
             mean = float(points["mean"].iloc[0])
             axes.axhline(mean, color=GRAY, linewidth=1.1, linestyle="-" if name.startswith("all") else (0, (4, 2)))
-            ends.append((np.inf, mean, name, GRAY))
+            ends.append(End(np.inf, mean, name, REFERENCE_LOOK))
         else:
-            _line(axes, points.assign(n=1), name, Look(GRAY, "-", "s"))
-            x, y = points[["n_labeled", "mean"]].iloc[-1]
-            ends.append((float(x), float(y), name, GRAY))
-    if not comparison.methods and all(np.isinf(end[0]) for end in ends):
+            end = _line(axes, points.assign(n=1), name, Look(GRAY, "-", "s"))
+            ends += [end] if end else []
+    if not comparison.methods and all(np.isinf(end.x) for end in ends):
         axes.set_xlim(0, right)
     return ends
 
@@ -233,14 +236,27 @@ def _is_flat_later(comparison: Comparison) -> bool:
     return len(later) > 2 and rows["n_labeled"].nunique() > 6 and later.max() - later.min() < 0.4 * whole
 
 
-def _zoom(axes: Axes, curves: Mapping[str, pd.DataFrame], ends: Sequence[End], comparison: Comparison) -> None:
-    last = max(points["n_labeled"].max() for points in curves.values())
-    later = pd.concat([points[points["n_labeled"] >= comparison.early_end] for points in curves.values()])
-    half = later["half_width"].fillna(0)
-    values = [*(later["mean"] - half), *(later["mean"] + half), *(y for x, y, _, _ in ends if np.isinf(x))]
-    margin = 0.05 * (max(values) - min(values))
-    axes.set_xlim(comparison.early_end, last + 0.01 * (last - comparison.early_end))
-    axes.set_ylim(min(values) - margin, max(values) + margin)
+def _limit(axes: Axes, curves: Iterable[pd.DataFrame], ends: Sequence[End], first: float, most: float = 1) -> None:
+    """Let the means of a panel, from so many labels on, fill its height: the interval of two seeds can be anything.
+
+    Args:
+        axes: the panel.
+        curves: in it.
+        ends: of the lines in it; those across the whole panel are kept in it.
+        first: label count.
+        most: that the measure can be.
+    """
+    points = pd.concat([points[points["n_labeled"] >= first] for points in curves]) if curves else None
+    means = [*([] if points is None else points["mean"].dropna()), *(end.y for end in ends)]
+    if not means:
+        return
+    low, high = min(means), max(means)
+    beyond = 0.25 * (high - low) or 0.01
+    half = 0 if points is None else points["half_width"].fillna(0)
+    lowest, highest = (low, high) if points is None else ((points["mean"] - half).min(), (points["mean"] + half).max())
+    low = max(low - beyond, min(low, lowest) - 0.2 * beyond, -0.1 * beyond)
+    high = min(high + beyond, max(high, highest) + 0.2 * beyond, most + 0.1 * beyond)
+    axes.set_ylim(low, high)
 
 
 def _finish(axes: Axes, ticks: int = 6) -> None:

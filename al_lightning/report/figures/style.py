@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from io import BytesIO, StringIO
 from itertools import count
@@ -32,6 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "font.size": TEXT,
     "axes.titlesize": TEXT,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else every drawing looks for a free place
     "axes.labelsize": TEXT,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
@@ -52,10 +54,15 @@ class Look:
     line: Any
     marker: str
 
-    def faded(self, share: float) -> tuple[float, float, float]:
-        """The color mixed with white: `share` of it, from 0 to 1."""
-        parts = [int(self.color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        return (1 - share + share * parts[0], 1 - share + share * parts[1], 1 - share + share * parts[2])
+
+@dataclass(frozen=True)
+class End:
+    """Where the line of a name ends, in data coordinates; x is infinite for a line across the whole panel."""
+
+    x: float
+    y: float
+    name: str
+    look: Look
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ def grid(
     return figure, all_axes
 
 
+@cache
 def text_width(text: str, size: float = TEXT, weight: Literal["normal", "bold"] = "normal") -> float:
     """Inches that a line of text takes; within `styled`."""
     if not text.strip():
@@ -143,51 +151,46 @@ def shortened(name: str, width: int = 14) -> str:
 def labels_width(names: Sequence[str], size: float = TEXT) -> float:
     """Inches that names at the ends of lines take, their leaders included."""
     lines = [line for name in names for line in wrapped(name).split("\n")]
-    return 0.36 + max((text_width(line, size, "bold") for line in lines), default=0)
+    return 0.42 + max((text_width(line, size, "bold") for line in lines), default=0)
 
 
-def end_labels(axes: Axes, ends: Sequence[tuple[float, float, str, str]], size: float = TEXT) -> None:
+def end_labels(axes: Axes, ends: Sequence[End], size: float = TEXT) -> None:
     """Write names right of the axes, each as close to the end of its line as the others let it, with a leader to it.
 
     Call it last: the limits of the axes must stand. The figure must leave `labels_width` at the right.
 
     Args:
         axes: of the lines.
-        ends: x and y of each end, name and color.
+        ends: of the lines.
         size: points.
     """
-    if not ends:
-        return
-    _, high = axes.get_ylim()
-    box = axes.get_position()
-    width, height = (float(side) for side in axes.figure.get_size_inches())  # pyright: ignore[reportAttributeAccessIssue]
-    inches = box.height * height
-    per_unit = inches / (high - axes.get_ylim()[0])
-    heights = [(wrapped(name).count("\n") + 1) * size * 1.22 / 72 for _, _, name, _ in ends]
-    wanted = [(y - axes.get_ylim()[0]) * per_unit for _, y, _, _ in ends]
-    placed = spread(wanted, heights, -0.05, inches + 0.05)
-    across = axes.get_xlim()
-    for (x, _, name, color), own, at in zip(ends, wanted, placed, strict=True):
-        x_share = (x - across[0]) / (across[1] - across[0])
-        start = min(max(x_share, 0.0), 1.0)
-        leader = 0.24 / (box.width * width)
+    box, (width, height) = axes.get_position(), _inches(axes)
+    across, up = axes.get_xlim(), axes.get_ylim()
+    wanted = [(end.y - up[0]) / (up[1] - up[0]) * box.height * height for end in ends]
+    heights = [(wrapped(end.name).count("\n") + 1) * size * 1.22 / 72 for end in ends]
+    placed = spread(wanted, heights, -0.05, box.height * height + 0.05)
+    leader = 0.3 / (box.width * width)
+    for end, own, at in zip(ends, wanted, placed, strict=True):
+        start = min(max((end.x - across[0]) / (across[1] - across[0]), 0.0), 1.0)
         axes.plot(
-            [start, 1 + 0.25 * leader, 1 + 0.85 * leader],
-            [own / inches, own / inches if start > 0.97 else at / inches, at / inches],
+            [start, 1 + 0.2 * leader, 1 + 0.6 * leader, 1 + 0.85 * leader],
+            [y / (box.height * height) for y in (own, own if start > 0.97 else at, at, at)],
             transform=axes.transAxes,
-            color=color,
+            color=end.look.color,
             linewidth=0.7,
-            alpha=0.7,
+            marker=end.look.marker,
+            markersize=3,
+            markevery=[3],
             clip_on=False,
             scalex=False,
             scaley=False,
         )
         axes.text(
             1 + leader,
-            at / inches,
-            wrapped(name),
+            at / (box.height * height),
+            wrapped(end.name),
             transform=axes.transAxes,
-            color=color,
+            color=end.look.color,
             fontsize=size,
             fontweight="bold",
             va="center",
@@ -242,7 +245,9 @@ def save(drawing: Drawing, folder: Path, prefix: str) -> str:
     with rc_context({**SETTINGS, "svg.hashsalt": stem}):
         drawing.figure.savefig(text, format="svg", dpi=150, metadata={"Date": None, "Title": drawing.alt})
         png = BytesIO()
-        drawing.figure.savefig(png, format="png", dpi=150, metadata={"Title": _latin(drawing.alt)})
+        drawing.figure.savefig(
+            png, format="png", dpi=150, metadata={"Title": _latin(drawing.alt)}, pil_kwargs={"compress_level": 3}
+        )
     write(folder / f"{stem}.svg", text.getvalue().encode())
     write(folder / f"{stem}.png", png.getvalue())
     return inline(text.getvalue(), drawing.alt, float(drawing.figure.get_size_inches()[0]) / WIDTH)
@@ -275,6 +280,11 @@ def inline(svg: str, alt: str, share: float) -> str:
         'xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg">'
     )
     return re.sub(r"\n\s*", "\n", head + body[body.index(">") + 1 :])
+
+
+def _inches(axes: Axes) -> tuple[float, float]:
+    width, height = axes.get_figure(root=True).get_size_inches()  # pyright: ignore[reportOptionalMemberAccess]
+    return float(width), float(height)
 
 
 def data_uri(png: bytes) -> str:
