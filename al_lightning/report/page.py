@@ -130,8 +130,8 @@ def _shown(drawing: Drawing, folder: Path, anchor: str) -> Shown:
 def _galleries(asked: Asked) -> list[Gallery]:
     galleries = []
     for method, strips in asked.strips.items():
-        rows = asked.queries[(asked.queries["method"] == method) & (asked.queries["seed"] == asked.shown[method])]
-        classes = rows.sort_values("rank").groupby("round")["label"].agg(list).to_dict()
+        queries = asked.queries_of(method).sort_values(by="rank")
+        classes = {number: rows["label"].tolist() for number, rows in queries.groupby("round")}
         shown = []
         for number, png in strips:
             known = [asked.classes[i] for i in classes.get(number, [])[:10] if 0 <= i < len(asked.classes)]

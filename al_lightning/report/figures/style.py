@@ -2,8 +2,9 @@
 
 import re
 import textwrap
+import warnings
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 GRAY = "#666666"
 WIDTH = 10.5  # inches of a figure as wide as the page: 9 points read well on a page of 1000 to 1300 pixels
 TEXT, SMALL = 9.0, 8.0  # points
-SETTINGS: Mapping[str, Any] = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
     "font.size": TEXT,
@@ -95,7 +96,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 @contextmanager
 def styled() -> Iterator[None]:
     """Make figures within this: it sets matplotlib's settings and puts the user's back."""
-    with rc_context(dict(SETTINGS)):
+    with rc_context(SETTINGS):
         yield
 
 
@@ -130,6 +131,11 @@ def grid(
     return figure, all_axes
 
 
+def columns_of(panels: int, most: int) -> int:
+    """How many panels stand in a row, so that the rows are filled alike."""
+    return -(-panels // -(-panels // most))
+
+
 @cache
 def text_width(text: str, size: float = TEXT, weight: Literal["normal", "bold"] = "normal") -> float:
     """Inches that a line of text takes; within `styled`."""
@@ -143,9 +149,15 @@ def wrapped(name: str, width: int = 26) -> str:
     return "\n".join(textwrap.wrap(name, width, break_on_hyphens=False)) or name
 
 
-def shortened(name: str, width: int = 14) -> str:
+def shortened(name: str, width: int = 16) -> str:
     """A name for the axis of a matrix, cut in the middle."""
     return name if len(name) <= width else f"{name[: width - 6]}…{name[-5:]}"
+
+
+def in_full(names: Sequence[str]) -> str:
+    """A sentence on the names that :func:`shortened` cuts; empty where it cuts none."""
+    cut = [name for name in names if shortened(name) != name]
+    return f" In full: {'; '.join(cut)}." if cut else ""
 
 
 def labels_width(names: Sequence[str], size: float = TEXT) -> float:
@@ -173,7 +185,7 @@ def end_labels(axes: Axes, ends: Sequence[End], size: float = TEXT) -> None:
     for end, own, at in zip(ends, wanted, placed, strict=True):
         start = min(max((end.x - across[0]) / (across[1] - across[0]), 0.0), 1.0)
         axes.plot(
-            [start, 1 + 0.2 * leader, 1 + 0.6 * leader, 1 + 0.85 * leader],
+            [start, 1 + 0.15 * leader, 1 + 0.5 * leader, 1 + 0.75 * leader],
             [y / (box.height * height) for y in (own, own if start > 0.97 else at, at, at)],
             transform=axes.transAxes,
             color=end.look.color,
@@ -242,7 +254,9 @@ def save(drawing: Drawing, folder: Path, prefix: str) -> str:
     """
     stem = f"{prefix}-{drawing.name}"
     text = StringIO()
-    with rc_context({**SETTINGS, "svg.hashsalt": stem}):
+    with rc_context({**SETTINGS, "svg.hashsalt": stem}), warnings.catch_warnings():
+        # Which letters are missing depends on the fonts of this machine; the SVG leaves them to the browser's.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         drawing.figure.savefig(text, format="svg", dpi=150, metadata={"Date": None, "Title": drawing.alt})
         png = BytesIO()
         drawing.figure.savefig(
