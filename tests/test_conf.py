@@ -46,6 +46,9 @@ PAPER = {
     "al.val_size": 0,
     "al.mc_samples": 100,
 }
+ALL = ["random", "margin", "uncertainty", "entropy", "kmeans", "bald"]
+SEEDS = [0, 1, 2, 3, 4]
+SMALL = {"model.name": "cnn", "model.width": 16, "batch_size": 64, "al.pool_sample": 10_000, "train.min_steps": 150}
 EXPECTED = {
     "paper": Protocol(
         {"mnist": (60, 60, 150, 9_000), "cifar10": (50, 50, 150, 7_500)},
@@ -64,6 +67,34 @@ EXPECTED = {
         {"mnist": (60, 60, 150, 9_000)},
         {**PAPER, "strategy.name": "kmeans", "study": "n_clusters"},
         {"al.n_clusters": [10, 12, 15, 20, 25]},
+    ),
+    "paper_study": Protocol(
+        {"mnist": (60, 60, 150, 9_000), "cifar10": (50, 50, 150, 7_500)},
+        {**PAPER, "al.n_clusters": 12, "study": "paper"},
+        {"dataset": ["mnist", "cifar10"], "strategy": ALL, "seed": SEEDS},
+    ),
+    "paper_small": Protocol(
+        {"mnist": (60, 60, 17, 1_020), "cifar10": (50, 50, 17, 850)},
+        {**SMALL, "study": "paper_small"},
+        {"strategy": ALL, "seed": SEEDS},
+    ),
+    "training_size_small": Protocol(
+        {"mnist": (60, 60, 1, 60)},
+        {**SMALL, "study": "training_size_small"},
+        {"strategy": ["random"], "al.initial_size": [100, *range(500, 5_501, 500)], "seed": SEEDS[:3]},
+    ),
+    "n_clusters_small": Protocol(
+        {"mnist": (60, 60, 17, 1_020)},
+        {**SMALL, "study": "n_clusters_small"},
+        {"strategy": ["kmeans"], "al.n_clusters": [10, 12, 15, 20, 25], "seed": SEEDS[:3]},
+    ),
+    "gal2017": Protocol(
+        {"mnist": (20, 10, 99, 1_000)},
+        {
+            **{"model.name": "gal2017", "model.dropout": 0.5, "model.hidden_dropout": 0.25, "optimizer.lr": 1e-3},
+            **{"al.initial_balanced": True, "al.pool_sample": 2_000, "al.mc_samples": 100, "study": "gal2017"},
+            **{"batch_size": 128, "trainer.max_epochs": 50, "train.schedule": "constant"},
+        },
     ),
     "quick": Protocol({"digits": (20, 20, 10, 200)}, {"model.name": "cnn", "train.min_steps": 100, "study": "quick"}),
 }
