@@ -9,7 +9,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from al_lightning import clock as clock_module
 from al_lightning.clock import PHASES, Clock
-from al_lightning.measures import MEASURES, aubc, labels_to, measure
+from al_lightning.learning_curve import aubc, labels_to
+from al_lightning.measures import MEASURES, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:No positive samples")
 K = 6
