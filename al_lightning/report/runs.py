@@ -6,6 +6,7 @@ import re
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,9 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 def _read(folder: Path, notes: list[str]) -> _Run:
     for name in ("config.yaml", "rounds.csv", "summary.json", HOLDER):  # a link leads out, a pipe never ends
-        if os.path.lexists(folder / name) and not stat.S_ISREG((folder / name).lstat().st_mode):
-            raise ValueError(f"{name} is not a plain file")
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG((folder / name).lstat().st_mode):
+                raise ValueError(f"{name} is not a plain file")
     with (folder / "config.yaml").open(encoding="utf-8") as file:
         config = yaml.load(file, _YAML)
     settings = dict(_leaves(config))
@@ -255,7 +257,8 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
 
 
 def _keys(runs: Iterable[_Run]) -> list[str]:
-    return list(dict.fromkeys(key for run in runs for key in run.settings))
+    """All keys that occur, choices from a group first."""
+    return sorted({key for run in runs for key in run.settings}, key=lambda key: (not key.endswith(".name"), key))
 
 
 def _groups(keys: Sequence[object]) -> list[list[int]]:
