@@ -215,10 +215,13 @@ def test_labels_to_a_target_by_hand() -> None:
     row = rows.loc[("bald", 0.6)]  # 10, 20 and one that ended at 10: the middle one may be anything from 10 to 20
     assert (row["reached"], row["last"]) == (2, 10)
     assert math.isnan(row["median"])
-    assert row["text"] == "> 10 (2 of 3 reached)"
+    assert row["text"] == "≥ 10 (2 of 3 reached)"
     row = rows.loc[("margin", 0.95)]
-    assert (row["reached"], row["last"], row["text"]) == (1, 40, "> 40 (1 of 3 reached)")
+    # ended at 40 and 20, reached at 40: the one that ended at 20 may have been next, so 40 itself is possible
+    assert (row["reached"], row["last"], row["text"]) == (1, 40, "≥ 40 (1 of 3 reached)")
+    # they ended at 30, 40 and 40: at least two of them need more than 40
     assert rows.loc[("random", 0.95), "text"] == "> 40 (0 of 3 reached)"
+    assert rows.loc[("bald", 0.95), "text"] == "> 10 (0 of 3 reached)", "10, 10 and 20: the middle one is above 10"
 
 
 def test_labels_saved_by_hand() -> None:

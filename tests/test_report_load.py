@@ -68,7 +68,12 @@ def test_what_changes_no_result_is_one_setting(tmp_path: Path) -> None:
     write_run(tmp_path, "2", [0.5, 0.6, 0.7], seed=1, study="y", paths__data="there", dataset__root="there")
     write_run(tmp_path, "3", [0.5], al__rounds=None, al__budget=40, planned=2, trainer__accelerator="gpu", debug=True)
     write_run(tmp_path, "4", [0.5, 0.6], seed=2.0, al__n_clusters=10, al__mc_samples=5, logger__name="none")
+    write_run(
+        tmp_path, "5", [0.5, 0.6], seed=3, al__pool_sample=None, al__initial_balanced=False
+    )  # newer settings, off
     assert set(settings(load(tmp_path))) == {"digits"}
+    write_run(tmp_path, "6", [0.5, 0.6], seed=3, al__pool_sample=100)
+    assert set(settings(load(tmp_path))) == {"digits", "digits, al.pool_sample=100"}
 
 
 def test_a_strategy_by_its_own_settings_where_they_differ(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_a_plain_training_run_shares_the_setting_of_every_size(tmp_path: Path) -
     write_run(tmp_path, "1", [0.5, 0.6], size=10)
     write_run(tmp_path, "2", [0.5, 0.6], size=20)
     write_run(tmp_path, "3", [0.9], al__initial_size=0.15)
-    write_run(tmp_path, "4", [0.9], size=500, al__rounds=5, al__budget=500, planned=1)
+    write_run(tmp_path, "4", [0.9], size=500, al__pool_sample=9, al__rounds=5, al__budget=500, planned=1)
     write_run(tmp_path, "5", [0.5], size=20, al__rounds=9, planned=10, state="interrupted")
     rounds = load(tmp_path)
     sizes = [f"digits, al.initial_size={size}, al.query_size={size}" for size in (10, 20)]
@@ -143,6 +148,8 @@ def test_a_damaged_run_is_left_out_and_named(tmp_path: Path) -> None:
         ("5", "config.yaml", "seed: {"),
         ("6", "config.yaml", "seed: 0\n"),
         ("7", "config.yaml", "- \x1b[31mred\n"),
+        ("71", "rounds.csv", "round,n_labeled,test/acc,test/ece\n0,20,0.5,high\n"),
+        ("72", "rounds.csv", "round,n_labeled,test/acc,state\n0,20,0.5,1\n"),
     ):
         (write_run(tmp_path, name, [0.5, 0.6]) / file).write_text(text)
     (write_run(tmp_path, "8", [0.5, 0.6]) / "config.yaml").unlink()
@@ -157,10 +164,10 @@ def test_a_damaged_run_is_left_out_and_named(tmp_path: Path) -> None:
     assert set(rounds["folder"]) == {str(good)}
     notes = rounds.attrs["notes"]
     assert [note.partition(": left out: ")[0] for note in notes] == [
-        str(tmp_path / name) for name in ("1", "2", "3", "4", "5", "6", "7", "8", "9", "91", "92")
+        str(tmp_path / name) for name in ("1", "2", "3", "4", "5", "6", "7", "71", "72", "8", "9", "91", "92")
     ]
-    assert notes[7].endswith("left out: config.yaml is not there.")
-    assert notes[9].endswith("left out: damaged: rounds.csv is not a plain file.")
+    assert notes[9].endswith("left out: config.yaml is not there.")
+    assert notes[11].endswith("left out: damaged: rounds.csv is not a plain file.")
     assert "".join(notes).isprintable()
 
 
@@ -196,7 +203,14 @@ def test_a_run_begun_anew_while_it_is_read_is_left_out(tmp_path: Path, monkeypat
     monkeypatch.setattr(pd, "read_csv", lambda file: (folder / "rounds.csv").unlink(missing_ok=True) or read(file))
     rounds = load(tmp_path)
     assert set(rounds["folder"]) == {str(tmp_path / "2")}
-    assert rounds.attrs["notes"] == (f"{folder}: left out: rounds.csv is not there.",)
+    assert rounds.attrs["notes"] == (f"{folder}: left out: it has no committed round.",)
+
+
+def test_a_run_without_a_round_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path, "1", [0.5, 0.6])
+    folder = write_run(tmp_path, "2", [0.5], state="failed")
+    (folder / "rounds.csv").unlink()
+    assert load(tmp_path).attrs["notes"] == (f"{folder}: left out: it has no committed round.",)
 
 
 def test_no_runs_or_no_folder_is_said(tmp_path: Path) -> None:

@@ -27,10 +27,11 @@ _NOT_COMPARED = {
     *("trainer.accelerator", "trainer.devices", "trainer.name"),
 }
 _SECTIONS_NOT_COMPARED = ("strategy.", "logger.", "paths.")
-# What a run that never queries does not depend on, or is the curve's own axis.
-_OF_QUERYING = ("al.initial_size", "al.query_size")
+# A run that never queries does not depend on them, or has them as the axis of its curve.
+OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _NEEDED = ("round", "n_labeled", "test/acc")
+_HEAD = ("folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def curves_of(rounds: pd.DataFrame) -> list[RunCurve]:
 
 
 def find(folders: Iterable[str | Path]) -> Iterator[Path]:
-    """Run folders with a committed round in some folders, at any depth, in order of their paths, each once.
+    """Run folders in some folders, at any depth, in order of their paths, each once.
 
     Those that were set aside are left out.
 
@@ -86,7 +87,7 @@ def find(folders: Iterable[str | Path]) -> Iterator[Path]:
         if not Path(folder).is_dir():
             raise DataError(f"{folder}: there is no such folder; give a run folder, a study, or a folder of studies")
         for parent, inside, files in os.walk(folder):
-            if "rounds.csv" in files:
+            if "rounds.csv" in files or {"config.yaml", "summary.json"} <= set(files):
                 inside.clear()  # a run of 150 rounds has 150 folders
                 if (real := os.path.realpath(parent)) not in seen:
                     seen.add(real)
@@ -121,8 +122,10 @@ def load(*folders: str | Path) -> pd.DataFrame:
     for folder in find(folders):
         try:
             runs.append(_read(folder, notes))
-        except FileNotFoundError as error:  # begun anew, or set aside, while this reads
-            notes.append(f"{folder}: left out: {Path(error.filename or '').name} is not there.")
+        except FileNotFoundError as error:  # or begun anew, or set aside, while this reads
+            name = Path(error.filename or "").name
+            what = "it has no committed round" if name == "rounds.csv" else f"{name} is not there"
+            notes.append(f"{folder}: left out: {what}.")
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             notes.append(f"{folder}: left out: damaged: {' '.join(str(error).split())}.")
     if not runs:
@@ -164,7 +167,9 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     rows = pd.read_csv(folder / "rounds.csv")
     if missing := [column for column in _NEEDED if column not in rows]:
         raise ValueError(f"rounds.csv has no column {missing[0]}")
-    numbers = rows[list(_NEEDED)].to_numpy(dtype=float)
+    if clash := [column for column in _HEAD if column in rows]:
+        raise ValueError(f"rounds.csv has a column {clash[0]}, which is not its own")
+    numbers = rows.astype(float)[list(_NEEDED)].to_numpy()
     if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) <= 0).any():
         raise ValueError("rounds.csv does not hold a row a round, with more labels in each")
     summary = read_json(folder / "summary.json")
@@ -212,7 +217,7 @@ def _settings(runs: Sequence[_Run]) -> list[str]:
             # `model.name`, `optimizer.name`: a choice from a group is spelled as on the command line.
             shown = key.removesuffix(".name")
             for i in members:
-                if key in runs[i].settings and not (runs[i].one_shot and key in _OF_QUERYING):
+                if not _off(runs[i][key]) and not (runs[i].one_shot and key in OF_QUERYING):
                     names[i] += f", {shown}={_text(runs[i][key])}"
     for members in _groups(names):  # two folders of images may have one name
         if len({runs[i].images for i in members} - {""}) > 1:
@@ -233,7 +238,7 @@ def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
         for key, last in zip(keys, short, strict=True):
             shown = last if short.count(last) == 1 else key.removeprefix("strategy.")
             for i in members:
-                if key in runs[i].settings:
+                if not _off(runs[i][key]):
                     names[i] += f" {shown}={_text(runs[i][key])}"
     return names
 
@@ -249,11 +254,16 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
         values: dict[str, set[str]] = {}
         for run in runs:
             choice = "" if key == name or name in _NOT_COMPARED else _text(run[name])
-            if key not in _OF_QUERYING or not run.one_shot:
-                values.setdefault(choice, set()).add(_text(run[key]) if key in run.settings else "")
+            if key not in OF_QUERYING or not run.one_shot:
+                values.setdefault(choice, set()).add("" if _off(run[key]) else _text(run[key]))
         if any(len(distinct) > 1 for distinct in values.values()):
             found.append(key)
     return found
+
+
+def _off(value: object) -> bool:
+    """Whether a setting is switched off, as it is in a run that is older than the setting."""
+    return value is None or value is False
 
 
 def _keys(runs: Iterable[_Run]) -> list[str]:
