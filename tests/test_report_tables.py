@@ -87,4 +87,4 @@ def test_many_methods_and_targets_stay_within_120_columns(capsys: pytest.Capture
     print_verdict(compare(rounds, [i / 20 for i in range(20)], 12.5))
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 120
-    assert "those with random, of 45 in tables/pairs.csv" in " ".join(out.split())
+    assert "those with random, of 45 in tables/pairs.csv" in out

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from al_lightning.report.pairs import counted, pairs_table, penalty_matrix, verdicts_table
-from al_lightning.report.runs import OF_QUERYING, RunCurve, curves_of
+from al_lightning.report.run_curve import RunCurve, curves_of
+from al_lightning.report.runs import OF_QUERYING
 from al_lightning.report.statistics import area, interval
 from al_lightning.report.targets import crossings, labels_table, saved_table
 

@@ -47,33 +47,6 @@ class _Run:
         return self.settings.get(key)
 
 
-@dataclass(frozen=True)
-class RunCurve:
-    """Accuracy of one run against its labels, both by round."""
-
-    method: str
-    seed: int
-    folder: str
-    state: str
-    n_labeled: list[int]
-    accuracy: list[float]
-
-
-def curves_of(rounds: pd.DataFrame) -> list[RunCurve]:
-    """The curve of every run in a table as :func:`load` gives it, in order of their folders."""
-    return [
-        RunCurve(
-            method=rows["method"].iloc[0],
-            seed=rows["seed"].iloc[0],
-            folder=rows["folder"].iloc[0],
-            state=rows["state"].iloc[0],
-            n_labeled=rows["n_labeled"].to_list(),
-            accuracy=rows["test/acc"].to_list(),
-        )
-        for _, rows in rounds.sort_values("round").groupby("folder")
-    ]
-
-
 def find(folders: Iterable[str | Path]) -> Iterator[Path]:
     """Run folders in some folders, at any depth, in order of their paths, each once.
 
@@ -164,12 +137,16 @@ def _read(folder: Path, notes: list[str]) -> _Run:
         if key not in settings:
             raise ValueError(f"config.yaml has no {key}")
     int(settings["seed"])
-    rows = pd.read_csv(folder / "rounds.csv")
+    try:
+        rows = pd.read_csv(folder / "rounds.csv")
+        values = rows.astype(float)
+    except ValueError as error:
+        raise ValueError(f"rounds.csv: {error}") from error
     if missing := [column for column in _NEEDED if column not in rows]:
         raise ValueError(f"rounds.csv has no column {missing[0]}")
     if clash := [column for column in _HEAD if column in rows]:
         raise ValueError(f"rounds.csv has a column {clash[0]}, which is not its own")
-    numbers = rows.astype(float)[list(_NEEDED)].to_numpy()
+    numbers = values[list(_NEEDED)].to_numpy()
     if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) <= 0).any():
         raise ValueError("rounds.csv does not hold a row a round, with more labels in each")
     summary = read_json(folder / "summary.json")

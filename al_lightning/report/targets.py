@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from al_lightning.learning_curve import labels_to
-from al_lightning.report.runs import RunCurve
+from al_lightning.report.run_curve import RunCurve
 from al_lightning.report.statistics import interval
 
 # Of one run: the label count that reached the target, or None; and the last label count.
