@@ -124,8 +124,8 @@ def measures(comparison: Comparison) -> Drawing | None:
     alt = f"Small multiples: {', '.join(MEASURES[name] for name in present)} against labels for {', '.join(names)}."
     caption = (
         "Means over seeds on the test part, with 95% t intervals where there is more than one seed, cut off where they "
-        "leave a panel. ↑ higher is better, ↓ lower is better. NLL: mean negative log likelihood in nats. ECE: expected "
-        "calibration error, 15 bins."
+        "leave a panel. ↑ higher is better, ↓ lower is better. NLL: mean negative log likelihood in nats. ECE: "
+        "expected calibration error, 15 bins."
     )
     return Drawing("measures", "All measures against labels", caption, alt, figure)
 

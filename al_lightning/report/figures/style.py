@@ -285,8 +285,9 @@ def inline(svg: str, alt: str, share: float) -> str:
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<title>.*?</title>|<!--.*?-->", "", body, flags=re.DOTALL)
-    # Groups are numbered anew in every figure, and nothing refers to them; what is referred to has a hash.
-    body = re.sub(r'<g id="[^"]*">', "<g>", body)
+    # Groups are numbered anew in every figure, and nothing refers to them; what is referred to has a salted hash.
+    used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
     body = re.sub(r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
     box = re.search(r'viewBox="[^"]*"', body)
     head = (
