@@ -184,7 +184,8 @@ def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.Data
 def _classes(summaries: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     for summary in summaries:
         if isinstance(names := summary.get("classes"), list):
-            return tuple(map(str, names))
+            # A name may be that of a folder, which may hold anything.
+            return tuple("".join(sign if sign.isprintable() else "?" for sign in str(name)) for name in names)
     return ()
 
 
@@ -243,8 +244,8 @@ def _scores(reader: Reader, folder: str, numbers: Sequence[int]) -> list[tuple[i
     found = []
     for number in sorted({asking[i] for i in (0, len(asking) // 2, -1)}) if asking else []:
         table = reader.table(round_folder(folder, number) / "scores.csv", SCORE_COLUMNS)
-        if table is not None and table["pool"].to_numpy().sum() > 0:
-            found.append((number, table))
+        if table is not None and len(whole := table.dropna()) and whole["pool"].to_numpy().sum() > 0:
+            found.append((number, whole))
     return found
 
 

@@ -7,18 +7,9 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked, class_balance, overlap
+from al_lightning.report.figures.labels import shortened, text_width, wrapped
 from al_lightning.report.figures.predictions import NAMED_CLASSES
-from al_lightning.report.figures.style import (
-    SMALL,
-    TEXT,
-    WIDTH,
-    Drawing,
-    grid,
-    looks,
-    shortened,
-    text_width,
-    wrapped,
-)
+from al_lightning.report.figures.style import SMALL, TEXT, WIDTH, Drawing, grid, looks
 
 
 def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:

@@ -10,18 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from al_lightning.report.compare import Comparison
-from al_lightning.report.figures.style import (
-    GRAY,
-    SMALL,
-    Drawing,
-    End,
-    Look,
-    end_labels,
-    grid,
-    labels_width,
-    looks,
-    wrapped,
-)
+from al_lightning.report.figures.labels import End, end_labels, labels_width, wrapped
+from al_lightning.report.figures.style import GRAY, SMALL, Drawing, Look, grid, looks
 from al_lightning.report.statistics import curve, interval
 
 MEASURES = {

@@ -8,7 +8,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked
-from al_lightning.report.figures.style import SMALL, WIDTH, Drawing, columns_of, grid, wrapped
+from al_lightning.report.figures.labels import wrapped
+from al_lightning.report.figures.style import SMALL, WIDTH, Drawing, columns_of, grid
 
 # Without the end that is as light as the page.
 _ROUNDS = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))

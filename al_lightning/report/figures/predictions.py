@@ -7,19 +7,8 @@ import pandas as pd
 from matplotlib.colors import PowerNorm
 
 from al_lightning.report.asked import Asked
-from al_lightning.report.figures.style import (
-    GRAY,
-    SMALL,
-    WIDTH,
-    Drawing,
-    columns_of,
-    grid,
-    in_full,
-    looks,
-    shortened,
-    text_width,
-    wrapped,
-)
+from al_lightning.report.figures.labels import in_full, shortened, text_width, wrapped
+from al_lightning.report.figures.style import GRAY, SMALL, WIDTH, Drawing, columns_of, grid, looks
 
 NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
 NUMBERED_CLASSES = 12  # nor do more numbers in its cells

@@ -3,7 +3,8 @@
 import numpy as np
 
 from al_lightning.report.compare import Comparison
-from al_lightning.report.figures.style import COLORS, TEXT, Drawing, grid, text_width, wrapped
+from al_lightning.report.figures.labels import text_width, wrapped
+from al_lightning.report.figures.style import COLORS, TEXT, Drawing, grid
 
 # In order of a round; neighbors differ in lightness too.
 PHASES: dict[str, str] = dict(zip(("fit", "score", "select", "test", "other"), (*COLORS[1:5], "#bbbbbb"), strict=True))
