@@ -152,7 +152,7 @@ class Server:
 
 
 def replayed(tmp_path, monkeypatch, server: Server, has_key: bool = True) -> None:
-    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
+    monkeypatch.setattr(wandb_mirror, "logged_in", lambda: has_key)
     monkeypatch.setattr(wandb, "init", server.init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
     monkeypatch.chdir(tmp_path)

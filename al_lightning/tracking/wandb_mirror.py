@@ -136,7 +136,7 @@ class WandbMirror:
         # Rounds are sent anew, so an unsynced folder of an earlier process would only double them.
         set_aside(self._info, keep=earlier)
         try:
-            if mode == "online" and not _logged_in():
+            if mode == "online" and not logged_in():
                 raise wandb.Error("no API key: use `wandb login`")
             self._run = self._init(mode)
         except wandb.Error as error:
@@ -220,7 +220,7 @@ def resolve_mode(configured: str | None) -> str:
         import wandb
 
         try:
-            return "online" if _logged_in() else "offline"
+            return "online" if logged_in() else "offline"
         except wandb.Error:
             return "online"  # there is a key, but a malformed one: going online will say so
     mode = {"run": "online", "dryrun": "offline"}.get(mode, mode)  # W&B's older names
@@ -275,7 +275,7 @@ def _line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _logged_in() -> bool:
+def logged_in() -> bool:
     """Whether W&B knows a key; it is neither asked for nor checked."""
     import wandb
 
