@@ -1,86 +1,244 @@
-"""Run folders as a table."""
+"""Run folders as a table. Nothing here writes into a run folder, or takes its lock."""
 
-from collections.abc import Iterable, Iterator
+import json
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
+import yaml
 
 from al_lightning.errors import DataError
 from al_lightning.rounds import read_json
-from al_lightning.run_folder import SET_ASIDE
+from al_lightning.run_folder import HOLDER, SET_ASIDE
 
 # Settings that say where and how long a run runs, or that have a column of their own.
-_NOT_A_VARIANT = (
-    "seed",
-    "study",
-    "logger.",
-    "paths.",
-    "al.",
-    "dataset.",
-    "strategy.name",
-    "dry_run",
-    "debug",
-    "resume",
-    "overwrite",
-    "experiment",
-)
+_NOT_COMPARED = {
+    *("seed", "study", "dry_run", "debug", "resume", "overwrite", "experiment", "dataset.name"),
+    *("al.rounds", "al.budget", "al.n_clusters", "al.mc_samples", "al.pool_batch_size"),
+    *("dataset.root", "dataset.download", "dataset.cache"),
+    *("trainer.accelerator", "trainer.devices", "trainer.name"),
+}
+_SECTIONS_NOT_COMPARED = ("strategy.", "logger.", "paths.")
+# What a run that never queries does not depend on, or is the curve's own axis.
+_OF_QUERYING = ("al.initial_size", "al.query_size")
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+_NEEDED = ("round", "n_labeled", "test/acc")
+
+
+@dataclass(frozen=True)
+class _Run:
+    folder: Path
+    rows: pd.DataFrame
+    settings: dict[str, Any]  # by dotted key
+    state: str
+    one_shot: bool
+    images: str  # fingerprint of the data; empty where it is not known
+
+    def __getitem__(self, key: str) -> Any:
+        return self.settings.get(key)
 
 
 def find(folders: Iterable[str | Path]) -> Iterator[Path]:
-    """Run folders in some folders, at any depth, in order of their paths; those set aside are left out."""
+    """Run folders with a committed round in some folders, at any depth, in order of their paths, each once.
+
+    Those that were set aside are left out.
+
+    Raises:
+        DataError: one of the folders is not there.
+    """
+    seen: set[str] = set()
     for folder in folders:
-        for table in sorted(Path(folder).rglob("rounds.csv")):
-            if SET_ASIDE not in table.relative_to(folder).parts:
-                yield table.parent
+        if not Path(folder).is_dir():
+            raise DataError(f"{folder}: there is no such folder; give a run folder, a study, or a folder of studies")
+        for parent, inside, files in os.walk(folder):
+            if "rounds.csv" in files:
+                inside.clear()  # a run of 150 rounds has 150 folders
+                if (real := os.path.realpath(parent)) not in seen:
+                    seen.add(real)
+                    yield Path(parent)
+            inside[:] = sorted(name for name in inside if name != SET_ASIDE)
 
 
 def load(*folders: str | Path) -> pd.DataFrame:
-    """Load the rounds of all runs in some folders, finished or not.
+    """Load the rounds of all runs in some folders: finished, running, stopped and failed ones.
 
     Args:
         *folders: run folders, studies, or folders of studies.
 
     Returns:
-        A row a round: `folder, study, dataset, model, strategy, variant, seed, finished`, then the columns of
-        `rounds.csv`. `variant` tells runs of a data set and a strategy apart whose settings differ:
-        `key=value` of what differs, empty where nothing does.
+        A row a round: who it belongs to, then the columns of `rounds.csv` as they are.
+
+        - `folder`: of the run; `study, dataset, model, strategy, seed` as its `config.yaml` says.
+        - `setting`: what a comparison holds fixed: the data set, and every setting outside of the strategy that
+          differs between the loaded runs of that data set, such as `mnist, model=cnn`.
+        - `method`: the strategy, and those of its own settings that differ between its runs in a setting, such as
+          `kmeans n_clusters=10`.
+        - `state`: `finished`, `running`, `stopped` (killed or interrupted) or `failed`.
+        - `one_shot`: the run was planned to train once and never to query. Its initial size is no part of `setting`.
+
+        `attrs["notes"]` is a tuple of sentences: which runs could not be read, and why.
 
     Raises:
-        DataError: there is no run with a round.
+        DataError: a folder is not there, or there is no readable run with a round.
     """
-    tables, settings = [], []
+    runs: list[_Run] = []
+    notes: list[str] = []
     for folder in find(folders):
-        rows = pd.read_csv(folder / "rounds.csv")
-        if rows.empty:
+        try:
+            runs.append(_read(folder, notes))
+        except FileNotFoundError as error:  # begun anew, or set aside, while this reads
+            notes.append(f"{folder}: left out: {Path(error.filename or '').name} is not there.")
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            notes.append(f"{folder}: left out: damaged: {' '.join(str(error).split())}.")
+    if not runs:
+        raise DataError("; ".join([f"{', '.join(map(str, folders))}: no run with a committed round in there", *notes]))
+    settings = _settings(runs)
+    methods = _methods(runs, settings)
+    head = [
+        {
+            "folder": str(run.folder),
+            "study": str(run["study"]),
+            **{group: str(run[f"{group}.name"]) for group in ("dataset", "model", "strategy")},
+            "setting": setting,
+            "method": method,
+            "seed": int(run["seed"]),
+            "state": run.state,
+            "one_shot": run.one_shot,
+        }
+        for run, setting, method in zip(runs, settings, methods, strict=True)
+    ]
+    lengths = [len(run.rows) for run in runs]
+    heads = pd.DataFrame(head).loc[[i for i, n in enumerate(lengths) for _ in range(n)]].reset_index(drop=True)
+    table = pd.concat([heads, pd.concat([run.rows for run in runs], ignore_index=True)], axis=1)
+    table.attrs["notes"] = tuple(notes)
+    return table
+
+
+def _read(folder: Path, notes: list[str]) -> _Run:
+    with (folder / "config.yaml").open(encoding="utf-8") as file:
+        config = yaml.load(file, _YAML)
+    settings = dict(_leaves(config))
+    for key in ("study", "seed", "dataset.name", "model.name", "strategy.name"):
+        if key not in settings:
+            raise ValueError(f"config.yaml has no {key}")
+    int(settings["seed"])
+    rows = pd.read_csv(folder / "rounds.csv")
+    if missing := [column for column in _NEEDED if column not in rows]:
+        raise ValueError(f"rounds.csv has no column {missing[0]}")
+    numbers = rows[list(_NEEDED)].apply(pd.to_numeric)
+    if rows.empty or numbers.isna().any(axis=None) or (numbers["n_labeled"].diff().iloc[1:] <= 0).any():
+        raise ValueError("rounds.csv does not hold one row a round with rising numbers of labels")
+    summary = read_json(folder / "summary.json")
+    if summary is None:
+        notes.append(f"{folder}: summary.json cannot be read; whether the run has finished is not known.")
+        summary = {}
+    planned = summary.get("rounds_planned")
+    one_shot = len(rows) == 1 and (planned == 1 if planned is not None else settings.get("al.rounds") == 0)
+    images = str(summary.get("data_fingerprint") or "")
+    return _Run(folder, rows, settings, _state(folder, summary.get("state")), one_shot, images)
+
+
+def _state(folder: Path, said: object) -> str:
+    """What has become of a run: a killed process leaves `running` behind, and a file that names it."""
+    if said == "finished":
+        return "finished"
+    holder = read_json(folder / HOLDER)
+    if holder and _lives(holder):
+        return "running"
+    return "failed" if said == "failed" else "stopped"
+
+
+def _lives(holder: Mapping[str, Any]) -> bool:
+    if holder.get("host") != socket.gethostname():
+        return True  # cannot be seen from here
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _settings(runs: Sequence[_Run]) -> list[str]:
+    """What a comparison holds fixed, for every run."""
+    names = [str(run["dataset.name"]) for run in runs]
+    for members in _groups(names):
+        group = [runs[i] for i in members]
+        keys = [k for k in _keys(group) if k not in _NOT_COMPARED and not k.startswith(_SECTIONS_NOT_COMPARED)]
+        for key in _differing(group, keys):
+            # `model.name`, `optimizer.name`: a choice from a group is spelled as on the command line.
+            shown = key.removesuffix(".name")
+            for i in members:
+                if key in runs[i].settings and not (runs[i].one_shot and key in _OF_QUERYING):
+                    names[i] += f", {shown}={_text(runs[i][key])}"
+    for members in _groups(names):  # two folders of images may have one name
+        if len({runs[i].images for i in members} - {""}) > 1:
+            for i in members:
+                names[i] += f", images={runs[i].images[:8] or 'unknown'}"
+    return names
+
+
+def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
+    """The strategy with what tells its variants apart within a setting, for every run."""
+    names = [str(run["strategy.name"]) for run in runs]
+    for members in _groups([None if run.one_shot else pair for run, *pair in zip(runs, settings, names, strict=True)]):
+        group = [runs[i] for i in members]
+        if group[0].one_shot:
             continue
-        config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
-        names = {group: config[group]["name"] for group in ("dataset", "model", "strategy")}
-        finished = (read_json(folder / "summary.json") or {}).get("finished", False)
-        head = {"folder": str(folder), "study": config["study"], **names, "variant": "", "seed": config["seed"]}
-        for position, (column, value) in enumerate({**head, "finished": finished}.items()):
-            rows.insert(position, column, value)
-        tables.append(rows)
-        settings.append(dict(_leaves(config)))
-    if not tables:
-        raise DataError(f"{', '.join(map(str, folders))}: no run with a committed round in there")
-    _name_variants(tables, settings)
-    return pd.concat(tables, ignore_index=True)
+        keys = _differing(group, [key for key in _keys(group) if key.startswith("strategy.")])
+        short = [key.rpartition(".")[2] for key in keys]
+        for key, last in zip(keys, short, strict=True):
+            shown = last if short.count(last) == 1 else key.removeprefix("strategy.")
+            for i in members:
+                if key in runs[i].settings:
+                    names[i] += f" {shown}={_text(runs[i][key])}"
+    return names
 
 
-def _name_variants(tables: list[pd.DataFrame], settings: list[dict[str, Any]]) -> None:
+def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
+    """Keys whose values differ between runs that made the same choice from the key's group.
+
+    ResNet-18 has a stem and the small network a width: that follows from `model=cnn` and need not be said.
+    """
+    found = []
+    for key in keys:
+        name = f"{key.partition('.')[0]}.name"
+        values: dict[str, set[str]] = {}
+        for run in runs:
+            choice = "" if key == name or name in _NOT_COMPARED else _text(run[name])
+            if key not in _OF_QUERYING or not run.one_shot:
+                values.setdefault(choice, set()).add(_text(run[key]) if key in run.settings else "")
+        if any(len(distinct) > 1 for distinct in values.values()):
+            found.append(key)
+    return found
+
+
+def _keys(runs: Iterable[_Run]) -> list[str]:
+    return list(dict.fromkeys(key for run in runs for key in run.settings))
+
+
+def _groups(keys: Sequence[object]) -> list[list[int]]:
+    """Positions of equal keys."""
     groups: dict[str, list[int]] = {}
-    for position, table in enumerate(tables):
-        key = f"{table['dataset'].iloc[0]}/{table['strategy'].iloc[0]}"
-        groups.setdefault(key, []).append(position)
-    for positions in groups.values():
-        keys = sorted({key for position in positions for key in settings[position]})
-        for key in keys:
-            values = [settings[position].get(key) for position in positions]
-            if not key.startswith(_NOT_A_VARIANT) and any(value != values[0] for value in values):
-                for position, value in zip(positions, values, strict=True):
-                    tables[position]["variant"] += f" {key.rpartition('.')[2]}={value}"
+    for position, key in enumerate(keys):
+        groups.setdefault(repr(key), []).append(position)
+    return list(groups.values())
+
+
+def _text(value: object) -> str:
+    """A value as one would type it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1 and 1.0 are one setting
+    return value if isinstance(value, str) else re.sub(r",\s", ",", json.dumps(value, default=str))
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,114 @@
+"""Labels that a target accuracy takes, and labels saved against the reference; never reached is never a number."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from al_lightning.measures import labels_to
+from al_lightning.report.statistics import interval
+
+# Of one run: the label count that reached the target, or None; and the last label count.
+Crossing = tuple[float | None, float]
+# By method and target, the crossings by seed.
+Crossings = Mapping[tuple[str, float], Mapping[int, Crossing]]
+
+LABELS_COLUMNS = ("method", "target", "seeds", "reached", "mean", "half_width", "median", "last", "text")
+SAVED_COLUMNS = ("method", "target", "seeds", "saved", "half_width", "share", "bound", "cost", "text")
+
+
+def crossings(rounds: pd.DataFrame, targets: Sequence[float]) -> Crossings:
+    """When each run first reaches each target.
+
+    Args:
+        rounds: rows of runs of which no two share method and seed.
+        targets: accuracies.
+    """
+    found: dict[tuple[str, float], dict[int, Crossing]] = {}
+    for (method, seed), run in rounds.sort_values("n_labeled").groupby(["method", "seed"], sort=False):
+        labels, accuracy = run["n_labeled"].to_list(), run["test/acc"].to_list()
+        for target in targets:
+            found.setdefault((method, target), {})[seed] = (labels_to(target, labels, accuracy), float(labels[-1]))
+    return found
+
+
+def labels_table(found: Crossings, methods: Sequence[str], targets: Sequence[float]) -> pd.DataFrame:
+    """Labels to reach each target: a row a method and target.
+
+    Columns: `seeds`, and how many of them `reached` it; `mean` and `half_width` of the 95% t interval where all did;
+    `median` where more than half did and no other seed ended before it; `last`, the most labels of a seed that did
+    not; `text` says it in words.
+    """
+    rows = [{"method": m, "target": t, **_labels(found[m, t].values())} for m in methods for t in targets]
+    return pd.DataFrame(rows, columns=pd.Index(LABELS_COLUMNS))
+
+
+def saved_table(
+    found: Crossings, methods: Sequence[str], reference: str, targets: Sequence[float], cost_per_label: float | None
+) -> pd.DataFrame:
+    """Labels saved against the reference by seed: a row a method (but not the reference) and target.
+
+    Columns: `seeds` that both have; mean of labels `saved` and `half_width` of its 95% t interval; `share` of the
+    labels of the reference; `bound`: empty, or `at least`, `at most`, `unknown` where a run did not reach the
+    target; `cost` of the labels saved; `text` says it in words.
+    """
+    rows = [
+        {"method": m, "target": t, **_saved(found[m, t], found[reference, t], cost_per_label)}
+        for m in methods
+        if m != reference
+        for t in targets
+    ]
+    return pd.DataFrame(rows, columns=pd.Index(SAVED_COLUMNS))
+
+
+def _labels(runs: Any) -> dict[str, Any]:
+    runs = list(runs)
+    reached = [labels for labels, _ in runs if labels is not None]
+    ended = [last for labels, last in runs if labels is None]
+    row = {"seeds": len(runs), "reached": len(reached), "mean": np.nan, "half_width": np.nan}
+    # A seed that ended short of the median could still have been on either side of it.
+    median = float(np.median([*reached, *[np.inf] * len(ended)]))
+    known = np.isfinite(median) and all(last >= median for last in ended)
+    row |= {"median": median if known else np.nan, "last": max(ended, default=np.nan)}
+    count = f"{len(reached)} of {len(runs)} reached"
+    if not ended:
+        mean = interval(reached)
+        return row | {"mean": mean.mean, "half_width": mean.half_width, "text": _plus_minus(mean.mean, mean.half_width)}
+    if known:
+        return row | {"text": f"median {median:.0f} ({count})"}
+    return row | {"text": f"> {max(ended):.0f} ({count})"}
+
+
+def _saved(method: Mapping[int, Crossing], reference: Mapping[int, Crossing], price: float | None) -> dict[str, Any]:
+    common = sorted(method.keys() & reference.keys())
+    row = {"seeds": len(common), "saved": np.nan, "half_width": np.nan, "share": np.nan, "cost": np.nan}
+    pairs = [(method[seed], reference[seed]) for seed in common]
+    bounds = {_bound(ours[0], theirs[0]) for ours, theirs in pairs} - {""}
+    if not common or "unknown" in bounds or len(bounds) > 1:
+        return row | {"bound": "unknown", "text": "unknown" if common else "no common seed"}
+    # A run that did not reach the target enters with its last count, which makes the difference a bound.
+    ours, theirs = np.array([[last if labels is None else labels for labels, last in pair] for pair in pairs]).T
+    saved, bound = interval(theirs - ours), "".join(bounds)
+    half_width = np.nan if bound else saved.half_width
+    share = saved.mean / float(theirs.mean())
+    text = f"{bound} {_plus_minus(saved.mean, half_width)} ({share:.0%})".strip()
+    cost = np.nan if price is None else saved.mean * price
+    return row | {
+        "saved": saved.mean,
+        "half_width": half_width,
+        "share": share,
+        "bound": bound,
+        "cost": cost,
+        "text": text,
+    }
+
+
+def _bound(ours: float | None, theirs: float | None) -> str:
+    if ours is None:
+        return "unknown" if theirs is None else "at most"
+    return "at least" if theirs is None else ""
+
+
+def _plus_minus(mean: float, half_width: float) -> str:
+    return f"{mean:.0f}" if np.isnan(half_width) else f"{mean:.0f} ± {half_width:.0f}"
