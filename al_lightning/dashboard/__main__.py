@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed: pip install 'al-lightning[dashboard]'")
-    from al_lightning.dashboard import mirrored, specification, verdict
+    from al_lightning.dashboard import mirrored, specification
     from al_lightning.report import load
     from al_lightning.report.compare import compare
     from al_lightning.tracking.wandb_mirror import logged_in
@@ -57,16 +57,16 @@ def _run(options: argparse.Namespace) -> int:
     entity = _one("entity", options.entity, runs) or ""
     for place in mirrored.to_upload(runs):
         print(f"note: not uploaded yet, shown once they are: wandb sync {place}/offline-run-*", file=sys.stderr)
-    verdicts = {each.setting: verdict.markdown(each) for each in compare(rounds, TARGETS, None)}
+    comparisons = compare(rounds, TARGETS)
     if options.dry_run:
-        built = specification.build(rounds, runs, verdicts, project, entity, exists=False)
+        built = specification.build(comparisons, runs, project, entity, exists=False)
         file = (options.out or _report_folder(Path(options.folders[0]))) / FILE
         _write(file, built)
         print(f"specification: {file}")
         return 0
     try:
         entity = entity or _default_entity()
-        _send(specification.build(rounds, runs, verdicts, project, entity, exists=True))
+        _send(specification.build(comparisons, runs, project, entity, exists=True))
     except Exception as error:  # what the library raises depends on its transport, and none of it is this package's
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"W&B did not take it: {reason}; --dry-run writes what was to be sent") from error

@@ -18,8 +18,9 @@ class Mirrored:
     """A run and its mirror.
 
     Attributes:
-        study, dataset, setting: as :func:`al_lightning.report.load` has them.
-        one_shot: it was planned to train once and never to query.
+        folder: of the run.
+        study: as :func:`al_lightning.report.load` has it.
+        dataset: likewise.
         run_id: in W&B.
         replaced: ids of the runs that were set aside for it; W&B still has what was uploaded of them.
         project: of W&B; None where it was not mirrored (`logger=none`).
@@ -27,10 +28,9 @@ class Mirrored:
         offline: W&B's folders of the run that have not been uploaded.
     """
 
+    folder: str
     study: str
     dataset: str
-    setting: str
-    one_shot: bool
     run_id: str
     replaced: tuple[str, ...]
     project: str | None
@@ -39,25 +39,23 @@ class Mirrored:
 
 
 def mirrored(rounds: pd.DataFrame) -> list[Mirrored]:
-    """The runs of a table of :func:`al_lightning.report.load`, in its order.
-
-    A run may be given twice, from two studies: W&B has both.
-    """
+    """The runs of a table of :func:`al_lightning.report.load`, in its order."""
     runs = []
     local: dict[Path, list[Path]] = {}
-    for _, row in rounds.drop_duplicates("folder").iterrows():
-        folder = Path(row["folder"])
-        *replaced, run_id = run_ids(folder, row["study"])
+    heads = rounds.drop_duplicates("folder")
+    for name, study, dataset in zip(heads["folder"], heads["study"], heads["dataset"], strict=True):
+        folder = Path(name)
+        *replaced, run_id = run_ids(folder, study)
         logger = _logger(folder)
         place = folder.parent / "wandb"
         if place not in local:
             local[place] = sorted(place.glob("offline-run-*"))
         offline = [each for each in local[place] if each.name.endswith(f"-{run_id}") and not any(each.glob("*.synced"))]
-        names = {key: str(row[key]) for key in ("study", "dataset", "setting")}
         runs.append(
             Mirrored(
-                **names,
-                one_shot=bool(row["one_shot"]),
+                folder=name,
+                study=study,
+                dataset=dataset,
                 run_id=run_id,
                 replaced=tuple(replaced),
                 project=logger.get("project"),

@@ -1,38 +1,47 @@
 """The verdict on a setting as Markdown, for a W&B report."""
 
+import math
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from al_lightning.report.compare import Comparison
+from al_lightning.report.compare import Comparison
 
 
-def markdown(comparison: "Comparison") -> str:
-    """A row a method: area under the budget curve, labels to each target, verdict; then a sentence a method."""
-    targets = list(comparison.targets)
-    head = ["method", "seeds", "AUBC", *(f"labels to {100 * target:g}%" for target in targets), "verdict"]
-    verdicts = comparison.verdicts.set_index("method")
-    areas = comparison.aubc.set_index("method")
-    reached = comparison.labels_to.set_index(["method", "target"])["text"]
-    rows = []
-    for method in comparison.methods:
-        area = areas.loc[method] if method in areas.index else None
-        rows.append(
-            [
-                method,
-                "0" if area is None else f"{area['seeds']}",
-                "no run took part" if area is None else _interval(area["whole"], area["whole_half_width"]),
-                *(reached.get((method, target), "") for target in targets),
-                verdicts["verdict"].get(method, "reference" if method == comparison.reference else ""),
-            ]
-        )
+def markdown(comparison: Comparison) -> str:
+    """A row a method: area under the budget curve, labels to each target and those saved, verdict; then sentences."""
+    if not comparison.methods:
+        return "These runs trained once and never queried: there are no strategies to compare."
+    shares = [f"{100 * target:g}%" for target in comparison.targets]
+    head = ["method", "seeds", "AUBC", *(f"labels to {share}" for share in shares)]
+    head += [*(f"saved at {share}" for share in shares), "verdict"]
+    areas = comparison.aubc.set_index("method").to_dict("index")
+    reached, saved = (
+        {
+            (method, target): text
+            for method, target, text in zip(table["method"], table["target"], table["text"], strict=True)
+        }
+        for table in (comparison.labels_to, comparison.saved)
+    )
+    verdicts = dict(zip(comparison.verdicts["method"], comparison.verdicts["verdict"], strict=True))
+    rows = [
+        [
+            method,
+            int(areas[method]["seeds"]),
+            _interval(areas[method]["whole"], areas[method]["whole_half_width"]),
+            *(reached[method, target] for target in comparison.targets),
+            *(saved.get((method, target), "") for target in comparison.targets),
+            verdicts.get(method, "reference" if method == comparison.reference else ""),
+        ]
+        for method in comparison.methods
+    ]
     table = "\n".join(f"| {' | '.join(map(_text, row))} |" for row in [head, ["---"] * len(head), *rows])
     said = [*comparison.verdicts["sentence"], *comparison.notes]
     return "\n\n".join([table, "\n".join(f"- {_text(sentence)}" for sentence in said)]).strip()
 
 
 def _interval(mean: float, half_width: float) -> str:
-    return f"{mean:.4f}" if half_width != half_width else f"{mean:.4f} ± {half_width:.4f}"
+    if math.isnan(mean):
+        return "–"  # none of its runs took part; the notes say why
+    return f"{mean:.4f}" if math.isnan(half_width) else f"{mean:.4f} ± {half_width:.4f}"
 
 
 def _text(value: object) -> str:
