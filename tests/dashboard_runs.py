@@ -1,15 +1,22 @@
 """Run folders without training, and what the dashboard's specification says of them."""
 
+import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 
 from al_lightning.dashboard.__main__ import main
 from al_lightning.tracking.wandb_mirror import run_ids
 
+needs_extra = pytest.mark.skipif(
+    importlib.util.find_spec("wandb_workspaces") is None,
+    reason="needs wandb-workspaces: pip install 'al-lightning[dashboard]'",
+)
 WANDB = {"name": "wandb", "project": "lab", "entity": None}
 
 
@@ -118,3 +125,20 @@ def verdict(written: dict[str, Any]) -> tuple[list[list[str]], str]:
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()]
     assert len({len(row) for row in rows}) == 1
     return rows, below
+
+
+class Api:
+    """The part of `wandb.Api` that the library uses."""
+
+    default_entity = "me"
+    client = SimpleNamespace(app_url="https://wandb.test")
+
+    def projects(self, entity: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="lab")]
+
+
+def without_ids(node: Any) -> Any:
+    """A specification without what is drawn at random, and without the project that only the server can name."""
+    if isinstance(node, dict):
+        return {key: without_ids(value) for key, value in node.items() if key not in ("id", "__id__", "project")}
+    return [without_ids(each) for each in node] if isinstance(node, list) else node

@@ -2,9 +2,7 @@
 
 import importlib.util
 import json
-import socket
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,14 +10,17 @@ import wandb
 import yaml
 from dashboard_runs import (
     WANDB,
+    Api,
     blocks,
     filters,
     ids,
+    needs_extra,
     panels,
     shown,
     specification,
     uploaded,
     verdict,
+    without_ids,
     write_run,
     write_study,
 )
@@ -28,24 +29,7 @@ from mirrored_runs import SETTINGS, SUMMARY, make_mirror, mirrored_run, records
 from al_lightning.dashboard.__main__ import main
 from al_lightning.tracking import wandb_mirror
 
-needs_extra = pytest.mark.skipif(
-    importlib.util.find_spec("wandb_workspaces") is None,
-    reason="needs wandb-workspaces: pip install 'al-lightning[dashboard]'",
-)
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, no_account: None) -> None:
-    """No key, and no way to reach anybody."""
-
-    connect = socket.socket.connect
-
-    def refuse(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX:  # W&B's own process on this machine
-            raise AssertionError(f"a request to {address}")
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 @needs_extra
@@ -66,7 +50,7 @@ def test_the_library_reads_back_what_is_written(tmp_path: Path) -> None:
     assert not any(type(block).__name__.startswith("Unknown") for block in model.spec.blocks)
     [view] = written["workspaces"]
     assert dump(Workspace._from_model(views.View.model_validate(view))._to_model()) == view
-    assert (view["project"], view["displayName"]) == ("lab", "study: digits")
+    assert (view["project"], view["displayName"]) == ("lab", "digits: study")
     assert written["report"]["project"]["name"] == "lab"
 
 
@@ -181,35 +165,6 @@ def test_plain_training_runs_are_points(tmp_path: Path) -> None:
 
 
 @needs_extra
-@pytest.mark.parametrize(
-    "name", ["a=b", "x<y>=z", 'it\'s "quoted" \\ [x]', "Ziffern-ü", "😀 $ ^ +", "within_last 5 days"]
-)
-def test_odd_names_come_through(tmp_path: Path, name: str) -> None:
-    runs = write_study(tmp_path / name, dataset=f"d|{name}")
-    write_run(tmp_path / name, "random", 0, [0.5, 0.6], dataset="other")
-    conditions = filters(specification(tmp_path / name))
-    of_study = [condition for condition in conditions[0] if condition["key"]["name"] == "group"]
-    assert [condition["value"] for condition in of_study] == [[name]]
-    assert shown(conditions[0], uploaded(*runs)) == ids(*runs)
-
-
-@needs_extra
-def test_names_are_text_in_the_verdict(tmp_path: Path) -> None:
-    for strategy in ("random", "<script>|*x*"):
-        write_run(tmp_path / "study", strategy, 0, [0.5, 0.6])
-    rows, _ = verdict(specification(tmp_path / "study"))
-    assert rows[3][0] == r"\<script\>\|\*x\*"
-
-
-@needs_extra
-def test_long_names_of_studies_are_cut_in_the_title(tmp_path: Path) -> None:
-    folders = [tmp_path / f"{letter * 60}" for letter in "abc"]
-    for folder in folders:
-        write_study(folder)
-    assert len(specification(*folders)["report"]["displayName"]) == 128
-
-
-@needs_extra
 def test_runs_that_are_offline_are_to_be_uploaded_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = write_study(tmp_path / "study")
     logs = [tmp_path / "study" / "wandb" / f"offline-run-1-{ids(folder).pop()}" for folder in folders]
@@ -225,30 +180,16 @@ def test_runs_that_are_offline_are_to_be_uploaded_first(tmp_path: Path, capsys: 
 
 
 @needs_extra
-def test_default_place_is_the_report_of_the_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_default_place_is_the_report_of_the_study(tmp_path, capsys, monkeypatch) -> None:
     run, *_ = write_study(tmp_path / "study")
     file = tmp_path / "study" / "report" / "dashboard.json"
     for folder in (tmp_path / "study", run):
         assert main([str(folder), "--dry-run"]) == 0
         assert str(file) in capsys.readouterr().out
         file.unlink()
-
-
-class Api:
-    """The part of `wandb.Api` that the library uses."""
-
-    default_entity = "me"
-    client = SimpleNamespace(app_url="https://wandb.test")
-
-    def projects(self, entity: str) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="lab")]
-
-
-def without_ids(node: Any) -> Any:
-    """A specification without what is drawn at random, and without the project that only the server can name."""
-    if isinstance(node, dict):
-        return {key: without_ids(value) for key, value in node.items() if key not in ("id", "__id__", "project")}
-    return [without_ids(each) for each in node] if isinstance(node, list) else node
+    monkeypatch.chdir(run)
+    assert main([".", "--dry-run"]) == 0
+    assert json.loads(file.read_text())["workspaces"][0]["displayName"] == "digits: study"
 
 
 @needs_extra
@@ -287,6 +228,10 @@ def test_what_is_sent_is_what_a_dry_run_writes(
     assert "'team/lab' not found" in capsys.readouterr().err and not sent
 
 
+def malformed() -> bool:
+    raise wandb.Error("API key must be 40 characters")
+
+
 def error(arguments: list[object], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a refused command prints."""
     assert main(list(map(str, arguments))) == 1
@@ -305,7 +250,9 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys, monkeypatch) -> None
     write_study(tmp_path / "one")
     (tmp_path / "empty").mkdir()
     line = error([tmp_path / "one"], capsys)
-    assert "wandb login" in line and "--dry-run" in line
+    assert "knows no key: use `wandb login`, or --dry-run" in line
+    monkeypatch.setattr(wandb_mirror, "logged_in", malformed)
+    assert "cannot be used: Error: API key must be" in error([tmp_path / "one"], capsys)
     assert "no run with a committed round" in error([tmp_path / "empty", "--dry-run"], capsys)
     write_study(tmp_path / "two", logger=WANDB | {"project": "other"})
     assert "lab, other; choose with --project" in error([tmp_path / "one", tmp_path / "two", "--dry-run"], capsys)

@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from al_lightning.errors import UserError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from al_lightning.dashboard.mirrored import Mirrored
     from al_lightning.dashboard.specification import Specification
 
@@ -43,10 +46,9 @@ def _run(options: argparse.Namespace) -> int:
     from al_lightning.dashboard import mirrored, specification
     from al_lightning.report import load
     from al_lightning.report.compare import compare
-    from al_lightning.tracking.wandb_mirror import logged_in
 
-    if not options.dry_run and not logged_in():
-        raise UserError("W&B knows no key: use `wandb login`, or --dry-run")
+    if not options.dry_run:
+        _need_key()
     rounds = load(*options.folders)
     for note in rounds.attrs.get("notes", ()):
         print(f"note: {note}", file=sys.stderr)
@@ -56,7 +58,8 @@ def _run(options: argparse.Namespace) -> int:
         raise UserError("no run in there is mirrored in W&B (logger=none); name the --project they are in, if they are")
     entity = _one("entity", options.entity, runs) or ""
     for place in mirrored.to_upload(runs):
-        print(f"note: not uploaded yet, shown once they are: wandb sync {place}/offline-run-*", file=sys.stderr)
+        command = f"wandb sync {shlex.quote(str(place))}/offline-run-*"
+        print(f"note: some runs are on this disk only; W&B shows them after: {command}", file=sys.stderr)
     comparisons = compare(rounds, TARGETS)
     if options.dry_run:
         built = specification.build(comparisons, runs, project, entity, exists=False)
@@ -68,9 +71,21 @@ def _run(options: argparse.Namespace) -> int:
         entity = entity or _default_entity()
         _send(specification.build(comparisons, runs, project, entity, exists=True))
     except Exception as error:  # what the library raises depends on its transport, and none of it is this package's
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"W&B did not take it: {reason}; --dry-run writes what was to be sent") from error
+        raise UserError(f"W&B did not take it: {_line(error)}; --dry-run writes what was to be sent") from error
     return 0
+
+
+def _need_key() -> None:
+    import wandb
+
+    from al_lightning.tracking.wandb_mirror import logged_in
+
+    try:
+        known = logged_in()
+    except wandb.Error as error:
+        raise UserError(f"W&B's key cannot be used: {_line(error)}; use `wandb login`, or --dry-run") from error
+    if not known:
+        raise UserError("W&B knows no key: use `wandb login`, or --dry-run")
 
 
 def _one(key: str, wanted: str | None, runs: "Sequence[Mirrored]") -> str | None:
@@ -82,29 +97,26 @@ def _one(key: str, wanted: str | None, runs: "Sequence[Mirrored]") -> str | None
 
 
 def _report_folder(folder: Path) -> Path:
-    study = folder.parent if (folder / "rounds.csv").exists() else folder
-    return study / "report"
+    return (folder.resolve().parent if (folder / "rounds.csv").exists() else folder) / "report"
 
 
 def _write(file: Path, built: "Specification") -> None:
     """Write the models as the library sends them."""
-    models = {
-        "report": built.report._to_model(),
-        "workspaces": [workspace._to_model() for workspace in built.workspaces],
-    }
+    views = [_dump(workspace._to_model()) for workspace in built.workspaces]
+    text = json.dumps({"report": _dump(built.report._to_model()), "workspaces": views}, indent=2)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(_dump(models), indent=2) + "\n")
+        file.write_text(text + "\n")
     except OSError as error:
-        raise UserError(f"--out: cannot write {file}: {error.strerror}") from error
+        raise UserError(f"cannot write {file}: {error.strerror}; choose another folder with --out") from error
 
 
-def _dump(models: Any) -> Any:
-    if isinstance(models, dict):
-        return {key: _dump(value) for key, value in models.items()}
-    if isinstance(models, list):
-        return [_dump(value) for value in models]
-    return json.loads(models.model_dump_json(by_alias=True, exclude_none=True))
+def _dump(model: "BaseModel") -> dict[str, Any]:
+    return json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _default_entity() -> str:

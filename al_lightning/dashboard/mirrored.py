@@ -44,7 +44,7 @@ def mirrored(rounds: pd.DataFrame) -> list[Mirrored]:
     local: dict[Path, list[Path]] = {}
     heads = rounds.drop_duplicates("folder")
     for name, study, dataset in zip(heads["folder"], heads["study"], heads["dataset"], strict=True):
-        folder = Path(name)
+        folder = Path(name).resolve()  # the id is made of its name, which `.` has not
         *replaced, run_id = run_ids(folder, study)
         logger = _logger(folder)
         place = folder.parent / "wandb"

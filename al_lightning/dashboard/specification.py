@@ -15,7 +15,7 @@ from al_lightning.dashboard.mirrored import Mirrored
 from al_lightning.report.compare import Comparison
 from al_lightning.tracking.wandb_mirror import CLASS_ENTROPY
 
-TITLE_LENGTH = 128  # of a report, by the library
+TITLE_LENGTH = 128  # the library refuses longer ones of a report
 LEAST_SHOWN = 100  # runs a panel; W&B shows 10 unless told. More than there are leaves room for those that come later
 INTRODUCTION = (
     "Lines are means over seeds, bands and bars' whiskers the standard error; the tables have 95% t intervals. "
@@ -65,7 +65,7 @@ def build(
             ws.Workspace(
                 entity=entity,
                 project=project,
-                name=_plain(f"{studies}: {setting}"),
+                name=_cut(_plain(f"{setting}: {studies}")),
                 sections=[ws.Section(name, part, is_open=True) for name, part in _panels(comparison).items()],
                 settings=ws.WorkspaceSettings(x_axis="n_labeled", max_runs=max(LEAST_SHOWN, len(runs))),
                 runset_settings=ws.RunsetSettings(
@@ -75,9 +75,7 @@ def build(
                 ),
             )
         )
-    title = f"Active learning: {studies}"
-    if len(title) > TITLE_LENGTH:
-        title = title[: TITLE_LENGTH - 1] + "…"
+    title = _cut(f"Active learning: {studies}")
     report = wr.Report(project=project, entity=entity, title=title, blocks=blocks, width="fluid")
     return Specification(report, tuple(workspaces))
 
@@ -150,6 +148,10 @@ def _panels(comparison: Comparison) -> dict[str, list]:
 def _literal(value: str) -> str:
     """A string in the library's expressions, which rewrites `=`, `<` and `>` even inside of quotes."""
     return "'" + re.sub(r"[^\w.-]", lambda match: f"\\U{ord(match[0]):08x}", value) + "'"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TITLE_LENGTH else text[: TITLE_LENGTH - 1] + "…"
 
 
 def _plain(text: str) -> str:

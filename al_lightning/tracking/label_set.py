@@ -76,6 +76,6 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     place.mkdir()
     for name, data in files.items():
         (place / name).write_bytes(data)
-        # By default W&B copies files to the user's home, where an upload from another machine would miss them.
+        # In place: by default W&B uploads a copy in the user's home, which nobody else who has the study can reach.
         artifact.add_file(str(place / name), policy="immutable", skip_cache=True)
     run.log_artifact(artifact)

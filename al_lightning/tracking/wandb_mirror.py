@@ -266,8 +266,8 @@ def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     find keys with a dot reliably.
     """
     names = {group: settings[group]["name"] for group in ("dataset", "model", "strategy")}
-    own = {key.rpartition(".")[2]: value for key, value in _flatten(settings["strategy"]).items()}
-    words = [f"{key}={value}" for key, value in own.items() if key != "name" and not key.startswith("_")]
+    own = [(key.rpartition(".")[2], value) for key, value in _flatten(settings["strategy"]).items()]
+    words = [f"{key}={value}" for key, value in own if key != "name" and not key.startswith("_")]
     return _flatten(settings) | names | {"method": " ".join([names["strategy"], *words])}
 
 
