@@ -19,15 +19,30 @@ class Backbone:
     """A network `[B, C, H, W] -> [B, n_features]`.
 
     Attributes:
-        module: the network.
+        module: the network, without dropout.
         n_features: size of what it returns for an image.
         statistics: mean and standard deviation of each channel that the weights were trained with;
             None for those of the data set.
+        hidden: a layer with a dropout of its own before the head; None: the features go to the head.
     """
 
     module: nn.Module
     n_features: int
     statistics: tuple[list[float], list[float]] | None = None
+    hidden: "Hidden | None" = None
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A layer between the features of a backbone and the head: dropout, linear, ReLU.
+
+    Attributes:
+        size: of what it returns for an image.
+        dropout: probability of dropping a feature of the backbone.
+    """
+
+    size: int
+    dropout: float
 
 
 def resnet18(
@@ -100,6 +115,32 @@ def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Fie
         nn.ReLU(),
     )
     return Backbone(module, n_features)
+
+
+def gal2017(
+    channels: int,
+    image_size: tuple[int, int],
+    *,
+    width: Annotated[int, Field(ge=1, le=1024)] = 32,
+    hidden_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25,
+) -> Backbone:
+    """The network of "Deep Bayesian Active Learning with Image Data" (Gal et al. 2017, section 5.1).
+
+    Two 4x4 convolutions of `width` channels, max-pooling, dropout, 128 hidden features; then the dropout head.
+
+    Args:
+        channels: of the images.
+        image_size: height and width.
+        width: channels of both convolutions.
+        hidden_dropout: probability, before the hidden layer.
+    """
+    module = nn.Sequential(
+        nn.Conv2d(channels, width, 4), nn.ReLU(), nn.Conv2d(width, width, 4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+    )
+    height, width_ = ((side - 6) // 2 for side in image_size)
+    if min(height, width_) < 1:
+        raise ConfigError(f"model=gal2017: needs images of at least 8 x 8 pixels, not {image_size[0]} x {image_size[1]}")
+    return Backbone(module, width * height * width_, hidden=Hidden(128, hidden_dropout))
 
 
 def _load_imagenet_weights(network: nn.Module) -> None:

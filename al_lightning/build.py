@@ -143,15 +143,15 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
 def _try_strategy(settings: Settings, model: Classifier, data: ImageData, plan: Plan) -> None:
     """Let the strategy choose among a few images with random features, and hold its clusters against the pool."""
     choose = make_strategy(settings)
-    smallest, n_clusters = plan.n_unlabeled(plan.rounds - 1), _n_clusters(settings["strategy"])
+    smallest, n_clusters = plan.n_candidates(plan.rounds - 1), _n_clusters(settings["strategy"])
     if n_clusters > smallest:
-        raise ConfigError(f"al.n_clusters={n_clusters}: only {smallest} images are unlabeled before the last query")
+        raise ConfigError(f"al.n_clusters={n_clusters}: a strategy chooses from {smallest} images before the last query")
     if 0 < n_clusters < len(data.classes):
         print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
     size = min(smallest, max(64, 2 * n_clusters))
     rng = np.random.default_rng(0)
     pool = Pool(model, data.pool.images, torch.arange(size), size, rng, Clock())
-    pool.features = torch.from_numpy(rng.random((size, model.head.in_features), dtype=np.float32))
+    pool.inputs = torch.from_numpy(rng.random((size, model.dropped[0][1].in_features), dtype=np.float32))
     try:
         with _within_memory("strategy", settings["strategy"]), torch.inference_mode():
             query = choose(pool, 1)

@@ -31,12 +31,14 @@ class ActiveLearning:
     """Section `al`: sizes are images, or fractions of the whole pool."""
 
     initial_size: int | float = MISSING
+    initial_balanced: bool = MISSING
     query_size: int | float = MISSING
     rounds: int | None = MISSING
     budget: int | None = MISSING
     val_size: int | float = MISSING
     n_clusters: int = MISSING
     mc_samples: int = MISSING
+    pool_sample: int | float | None = MISSING
     pool_batch_size: int = MISSING
 
 
@@ -213,6 +215,8 @@ def _check(config: Config) -> None:
     _size("al.initial_size", config.al.initial_size)
     _size("al.query_size", config.al.query_size)
     _size("al.val_size", config.al.val_size, least=0)
+    if config.al.pool_sample is not None:
+        _size("al.pool_sample", config.al.pool_sample)
     if config.al.rounds is not None:
         _at_least("al.rounds", config.al.rounds, 0)
     if config.al.budget is not None:

@@ -20,7 +20,7 @@ def remaining(settings: build.Settings, plan: Plan, row: Mapping[str, Any]) -> f
     number = row["round"]
     per_step = row["seconds/fit"] / build.fit_length(settings, plan.n_labeled(number))[1]
     choosing = row["seconds/score"] + row["seconds/select"]
-    per_image = choosing / max(1, plan.n_unlabeled(number))
+    per_image = choosing / max(1, plan.n_candidates(number))
     return _total(settings, plan, number + 1, per_step, per_image, row["seconds/test"] + row["seconds/other"])
 
 
@@ -88,5 +88,5 @@ def _total(
 ) -> float:
     rounds = range(start, plan.rounds + 1)
     steps = sum(build.fit_length(settings, plan.n_labeled(r))[1] for r in rounds)
-    images = sum(plan.n_unlabeled(r) for r in rounds if r < plan.rounds)
+    images = sum(plan.n_candidates(r) for r in rounds if r < plan.rounds)
     return steps * per_step + images * per_image + len(rounds) * per_round

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import build, config, environment, oracle
+from al_lightning import build, config, environment, evidence, oracle
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import Plan
-from al_lightning.rounds import Masks, Round, read_json
+from al_lightning.rounds import Evidence, Masks, Round, read_json
 from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, torch_seed
@@ -63,7 +63,7 @@ def run(cfg: DictConfig) -> Outcome:
         print(f"{path}: finished before, {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
     data, plan, device = build.prepare(typed, settings)
-    pool = PoolDataModule(data, typed.batch_size, typed.al.pool_batch_size, typed.seed)
+    pool = PoolDataModule(data, typed.batch_size, typed.al.pool_batch_size, typed.seed, plan.pool_sample)
     console = ConsoleReporter()
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
     observers: list[Observer] = [console, *mirrors]
@@ -76,6 +76,8 @@ def run(cfg: DictConfig) -> Outcome:
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
+        if not kept:
+            folder.write_pool(evidence.pool_map(data))
         folder.write_rejected(data.rejected)
         folder.write_duplicates(data.duplicates)
         gc.freeze()  # what is there now stays: the collections below need not go through it
@@ -147,7 +149,7 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
     epochs, steps = build.fit_length(settings, n_labeled)
     model = build.make_classifier(settings, pool.data, number, n_labeled)
     choosing = AcquisitionCallback(
-        build.make_strategy(settings), plan.query_size, pool, clock, console.bar("score", plan.n_unlabeled(number))
+        build.make_strategy(settings), plan.query_size, pool, clock, console.bar("score", plan.n_candidates(number))
     )
     callbacks = [console.fit_bar(f"round {number}/{plan.rounds}  fit", steps), *([] if is_last else [choosing])]
     trainer = build.make_trainer(settings, epochs, callbacks)
@@ -156,17 +158,20 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
         trainer.fit(model, datamodule=pool)
     with clock.phase("test"):
         measures = dict(trainer.test(model, datamodule=pool, verbose=False)[0])
-        confusion = model.confusion.cpu().numpy()
+        confusion, reliability = model.confusion.cpu().numpy(), model.reliability.cpu().numpy()
         if plan.val_size:
             measures |= trainer.validate(model, pool.validation_batches(), verbose=False)[0]
     queries = [] if is_last else _answer(number, pool, choosing)
+    shown = Evidence(reliability)
+    if query := choosing.query:
+        shown = Evidence(reliability, evidence.score_histogram(query), evidence.strip(pool.images[query.indices]))
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": plan.n_paid(number)}
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
     masks = Masks(pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy())
-    return Round(row, queries, confusion, run.environment, masks, weights)
+    return Round(row, queries, confusion, run.environment, shown, masks, weights)
 
 
 def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:

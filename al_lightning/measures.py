@@ -1,11 +1,8 @@
-"""What is measured in a round, and over the rounds of a run."""
+"""What is measured in a round."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_auroc,
@@ -16,9 +13,10 @@ from torchmetrics.functional.classification import (
 )
 
 MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
+N_BINS = 15  # of the confidence, as in Guo et al. 2017
 
 
-def measure(logits: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def measure(logits: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Measure predictions, on the device that they are on.
 
     Args:
@@ -29,7 +27,8 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         Scalars by name: `acc`; `balanced_acc`, mean recall of the classes that occur; `f1`, mean over the classes
         that occur or are predicted; `auroc`, one-vs-rest, mean over the classes that occur, nan for a single one;
         `nll`, mean negative log likelihood in nats; `ece`, expected calibration error with 15 equal bins, L1 (Guo et
-        al. 2017, eq. 3). And the confusion matrix `int64 [K, K]`, rows are true classes.
+        al. 2017, eq. 3). The confusion matrix `int64 [K, K]`, rows are true classes. And what a reliability diagram
+        shows, `float64 [15, 3]`: images, sum of their confidences, and correct ones in every bin of the confidence.
     """
     n_classes = logits.shape[1]
     # A confidence that rounds to 1 belongs into the last bin; torchmetrics would open another one for it.
@@ -43,28 +42,14 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         if occurs.sum() > 1
         else logits.new_tensor(float("nan")),
         "nll": cross_entropy(logits, labels),
-        "ece": multiclass_calibration_error(probabilities, labels, n_classes, n_bins=15, norm="l1"),
+        "ece": multiclass_calibration_error(probabilities, labels, n_classes, n_bins=N_BINS, norm="l1"),
     }
-    return scalars, multiclass_confusion_matrix(logits, labels, n_classes)
+    return scalars, multiclass_confusion_matrix(logits, labels, n_classes), _reliability(probabilities, labels)
 
 
-def aubc(n_labeled: Sequence[float], accuracy: Sequence[float]) -> float:
-    """Area under the budget curve: accuracy against labels by the trapezoid rule, divided by the range of labels.
-
-    Uneven steps are allowed; a single point is its own area. (Zhan et al. 2021, "A Comparative Survey of Deep Active
-    Learning".)
-    """
-    if len(n_labeled) == 1:
-        return float(accuracy[0])
-    return float(np.trapezoid(accuracy, n_labeled) / (n_labeled[-1] - n_labeled[0]))
-
-
-def labels_to(target: float, n_labeled: Sequence[float], accuracy: Sequence[float]) -> float | None:
-    """Labels at which the curve first reaches a target, interpolated linearly; None when it never does."""
-    for i, value in enumerate(accuracy):
-        if value >= target:
-            if i == 0:
-                return float(n_labeled[0])
-            rise = (target - accuracy[i - 1]) / (value - accuracy[i - 1])
-            return float(n_labeled[i - 1] + rise * (n_labeled[i] - n_labeled[i - 1]))
-    return None
+def _reliability(probabilities: Tensor, labels: Tensor) -> Tensor:
+    confidence, predicted = probabilities.max(1)
+    edges = torch.linspace(0, 1, N_BINS + 1, dtype=confidence.dtype, device=confidence.device)
+    member = one_hot(torch.bucketize(confidence, edges[1:-1], right=True), N_BINS).double()
+    each = torch.stack([torch.ones_like(confidence), confidence, (predicted == labels).to(confidence)], 1)
+    return member.T @ each.double()

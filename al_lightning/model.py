@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from al_lightning.backbones import Backbone
 from al_lightning.data.augment import augment
-from al_lightning.measures import measure
+from al_lightning.measures import N_BINS, measure
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
@@ -22,7 +22,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Classifier(LightningModule):
-    """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, dropout, one linear layer.
+    """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, perhaps a hidden layer, dropout, one linear layer.
 
     Args:
         backbone: from images to features.
@@ -38,6 +38,7 @@ class Classifier(LightningModule):
 
     Attributes:
         confusion: `int64 [K, K]` of the last evaluation, rows are true classes.
+        reliability: `float64 [15, 3]` of the last evaluation, see :func:`al_lightning.measures.measure`.
     """
 
     def __init__(
@@ -56,21 +57,33 @@ class Classifier(LightningModule):
     ) -> None:
         super().__init__()
         self.backbone = backbone.module
+        self.hidden, n_features = nn.Sequential(), backbone.n_features
+        if backbone.hidden:
+            hidden = backbone.hidden
+            self.hidden = nn.Sequential(nn.Dropout(hidden.dropout), nn.Linear(n_features, hidden.size), nn.ReLU())
+            n_features = hidden.size
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(backbone.n_features, n_classes)
+        self.head = nn.Linear(n_features, n_classes)
         self.mean, self.deviation = (nn.Buffer(255 * torch.tensor(values).view(1, -1, 1, 1)) for values in statistics)
         self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
         self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self.confusion = torch.zeros(n_classes, n_classes, dtype=torch.int64)
+        self.reliability = torch.zeros(N_BINS, 3, dtype=torch.float64)
+
+    @property
+    def dropped(self) -> list[tuple[float, nn.Linear]]:
+        """Every dropout with the linear layer that it comes before, first to last; a ReLU is between two of them."""
+        hidden = [(self.hidden[0].p, self.hidden[1])] if len(self.hidden) else []
+        return [*hidden, (self.dropout.p, self.head)]  # type: ignore[list-item]
 
     def features(self, images: Tensor) -> Tensor:
-        """Penultimate features, `[B, C, H, W] uint8 -> [B, D]`."""
+        """What the first dropout sees, `[B, C, H, W] uint8 -> [B, D]`."""
         return self.backbone((images - self.mean) / self.deviation)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, `[B, C, H, W] uint8 -> [B, K]`."""
-        return self.head(self.dropout(self.features(images)))
+        return self.head(self.dropout(self.hidden(self.features(images))))
 
     def on_fit_start(self) -> None:
         """Draw augmentations on the device, from a stream of their own."""
@@ -122,5 +135,5 @@ class Classifier(LightningModule):
     def _measure(self, part: str) -> None:
         logits, labels = (torch.cat(tensors) for tensors in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        scalars, self.confusion = measure(logits, labels)
+        scalars, self.confusion, self.reliability = measure(logits, labels)
         self.log_dict({f"{part}/{name}": value for name, value in scalars.items()})

@@ -16,6 +16,8 @@ class Plan:
         query_size: labeled after every round but the last.
         val_size: labeled and kept from training.
         rounds: number of queries; the run fits `rounds + 1` times.
+        initial_balanced: the initial set has as many images of every class, as far as that goes.
+        pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
     """
 
     pool_size: int
@@ -23,6 +25,8 @@ class Plan:
     query_size: int
     val_size: int
     rounds: int
+    initial_balanced: bool = False
+    pool_sample: int | None = None
 
     def n_labeled(self, round_: int) -> int:
         """Images that a round trains on."""
@@ -32,9 +36,10 @@ class Plan:
         """Labels paid for when a round trains, those for validation included."""
         return self.n_labeled(round_) + self.val_size
 
-    def n_unlabeled(self, round_: int) -> int:
+    def n_candidates(self, round_: int) -> int:
         """Images that a round's strategy chooses from."""
-        return self.pool_size - self.n_paid(round_)
+        unlabeled = self.pool_size - self.n_paid(round_)
+        return unlabeled if self.pool_sample is None else min(self.pool_sample, unlabeled)
 
 
 def to_images(size: int | float, pool_size: int) -> int:
@@ -58,6 +63,12 @@ def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
             f"al.initial_size={al.initial_size} al.val_size={al.val_size}: {initial + val} images, "
             f"but the pool has {pool_size}"
         )
+    sample = None if al.pool_sample is None else to_images(al.pool_sample, pool_size)
+    if sample is not None and sample < query:
+        raise ConfigError(
+            f"al.pool_sample={al.pool_sample}: {sample} images to choose {query} (al.query_size) from; "
+            f"at least {query} are needed"
+        )
     limits = [] if al.rounds is None else [al.rounds]
     if al.budget is not None:
         if al.budget < initial + val:
@@ -73,4 +84,4 @@ def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
             f"{initial + val + rounds * query} labels, but the pool has {pool_size}; "
             f"at most {(pool_size - initial - val) // query} rounds fit"
         )
-    return Plan(pool_size, initial, query, val, rounds)
+    return Plan(pool_size, initial, query, val, rounds, al.initial_balanced, sample)

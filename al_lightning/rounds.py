@@ -16,7 +16,8 @@ import numpy as np
 
 QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted")
 CHECKSUMS = "SHA256SUMS"
-FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz")
+FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "reliability.csv", "masks.npz")
+SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
 WEIGHTS = "model.safetensors"  # of the last round only
 
 
@@ -39,6 +40,21 @@ class Masks:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a report shows of a round; a run never reads it back.
+
+    Attributes:
+        reliability: `float64 [15, 3]`, see :func:`al_lightning.measures.measure`.
+        scores: `float64 [40, 4]`, see :func:`al_lightning.evidence.score_histogram`; None where there are none.
+        strip: PNG of the first queried images; None in the last round.
+    """
+
+    reliability: np.ndarray
+    scores: np.ndarray | None = None
+    strip: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Round:
     """One committed round.
 
@@ -47,6 +63,7 @@ class Round:
         queries: of `queries.csv`, by column; empty in the last round.
         confusion: `int64 [K, K]`, rows are true classes.
         environment: what the bits of a result depend on besides the settings: threads, device, versions, images.
+        evidence: until it is committed, like masks and weights.
         masks: until it is committed, see :class:`Masks`: after that they are on disk, and 150 rounds cost no memory.
         weights: tensors of the model by name, where they are to be kept; likewise.
     """
@@ -55,6 +72,7 @@ class Round:
     queries: list[dict[str, Any]]
     confusion: np.ndarray
     environment: dict[str, Any]
+    evidence: Evidence | None = None
     masks: Masks | None = None
     weights: Mapping[str, Any] | None = None
 
@@ -72,6 +90,8 @@ def to_files(done: Round) -> dict[str, bytes]:
         "queries.csv": to_csv(QUERY_COLUMNS, done.queries),
         "confusion.csv": to_csv(range(len(done.confusion)), [dict(enumerate(row)) for row in done.confusion.tolist()]),
     }
+    if done.evidence is not None:
+        files |= _evidence_files(done.evidence)
     if done.masks is not None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **vars(done.masks))
@@ -82,6 +102,21 @@ def to_files(done: Round) -> dict[str, bytes]:
         files[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in done.weights.items()})
     sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     return {**files, CHECKSUMS: sums.encode()}
+
+
+def _evidence_files(evidence: Evidence) -> dict[str, bytes]:
+    bins = [
+        {"bin": i, "n": int(n), "confidence": confidence / n if n else "", "accuracy": correct / n if n else ""}
+        for i, (n, confidence, correct) in enumerate(evidence.reliability.tolist())
+    ]
+    files = {"reliability.csv": to_csv(("bin", "n", "confidence", "accuracy"), bins)}
+    if evidence.scores is not None:
+        names = ("low", "high", "pool", "queried")
+        rows = [(low, high, int(pool), int(queried)) for low, high, pool, queried in evidence.scores.tolist()]
+        files[SCORES] = to_csv(names, [dict(zip(names, row, strict=True)) for row in rows])
+    if evidence.strip is not None:
+        files[STRIP] = evidence.strip
+    return files
 
 
 def folders(run: Path) -> list[Path]:

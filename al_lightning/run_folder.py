@@ -5,6 +5,7 @@ committed rounds, written anew after each.
 """
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from al_lightning import rounds
 from al_lightning.disk import sync
@@ -104,6 +107,13 @@ class RunFolder:
         """Write `duplicates.csv`: equal images that are in train and in test, or in more than one class."""
         self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
 
+    def write_pool(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write `pool.npz`: what a report shows of the pool, see :func:`al_lightning.evidence.pool_map`."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        with self._writing("pool.npz"):
+            self._replace("pool.npz", buffer.getvalue())
+
     def masks(self, number: int) -> Masks:
         """The masks of a committed round."""
         return rounds.read_masks(self.path / "rounds" / f"{number:03d}" / "masks.npz")
@@ -129,7 +139,7 @@ class RunFolder:
                 target.rename(old)
             part.rename(target)
             sync(target.parent)
-        self.rounds[done.number :] = [replace(done, masks=None, weights=None)]
+        self.rounds[done.number :] = [replace(done, evidence=None, masks=None, weights=None)]
         shutil.rmtree(old, ignore_errors=True)
         self.write_views()
 

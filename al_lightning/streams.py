@@ -15,6 +15,7 @@ class Stream(IntEnum):
     DROPOUT = 4
     AUGMENTATION = 5
     ACQUISITION = 6
+    CANDIDATES = 7
 
 
 def generator(seed: int, stream: Stream, round_: int = 0) -> np.random.Generator:

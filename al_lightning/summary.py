@@ -5,7 +5,8 @@ from typing import Any
 
 from al_lightning.clock import PHASES
 from al_lightning.config import ActiveLearning
-from al_lightning.measures import MEASURES, aubc, labels_to
+from al_lightning.learning_curve import aubc, labels_to
+from al_lightning.measures import MEASURES
 from al_lightning.plan import make_plan
 from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo

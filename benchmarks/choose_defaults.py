@@ -5,6 +5,7 @@ variant and seed a model is trained on random labels of the others with the comm
 
     python benchmarks/choose_defaults.py mnist --data data
     python benchmarks/choose_defaults.py digits
+    python benchmarks/choose_defaults.py mnist-cnn
 """
 
 import argparse
@@ -32,6 +33,13 @@ STUDIES = {
         (100, 1000),
         [f"{schedule} train.min_steps=150" for schedule in SCHEDULES]
         + [f"train.schedule=cosine {steps}" for steps in STEPS],
+    ),
+    "mnist-cnn": (  # of experiment=paper_small
+        2_000,
+        (180, 1020),
+        [f"model=cnn model.width=16 optimizer.lr={lr}" for lr in (0.0005, 0.001, 0.002, 0.005, 0.01)]
+        + [f"model=cnn model.width=16 optimizer.lr={lr} batch_size=32" for lr in (0.002, 0.005, 0.01)]
+        + ["model=cnn model.width=16 optimizer.lr=0.005 model.dropout=0.25"],
     ),
     "digits": (287, (50, 200, 500), ["model.stem=imagenet", "model.stem=small"]),
 }
@@ -65,7 +73,7 @@ def main() -> None:
         for seed in arguments.seeds:
             for variant in variants:
                 for labels in sizes:
-                    common = [f"dataset={arguments.study}", f"paths.data={arguments.data}", f"seed={seed}"]
+                    common = [f"dataset={arguments.study.partition('-')[0]}", f"paths.data={arguments.data}", f"seed={seed}"]
                     measures = train(config.resolved(compose("config", [*common, *variant.split()])), labels, held_out)
                     row = [arguments.study, variant, labels, seed]
                     row += [f"{measures[name]:.4f}" for name in ("test/acc", "test/nll")]

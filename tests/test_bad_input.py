@@ -23,17 +23,17 @@ SIZE = "must be a whole number of images, at least"
 REFUSED = [
     # what does not exist: what does
     ("dataset=mnits", "mnist, svhn"),
-    ("experiment=nope", "paper_baseline, quick"),
+    ("experiment=nope", "paper_baseline, paper_small"),
     ("hydra/launcher=slurmy", "basic, joblib"),
     ("trainr=cpu", "did you mean trainer?"),
     ("sead=1", "did you mean seed?", "study, batch_size"),
-    ("al.query_sise=10", "did you mean al.query_size?", "initial_size, query_size, rounds"),
+    ("al.query_sise=10", "did you mean al.query_size?", "initial_size, initial_balanced, query_size"),
     ("model.widht=4", "did you mean model.width?"),
     ("dataset.augment.crup=3", "dataset.augment has: crop, flip"),
     ("optimizer.learning_rate=1", "lr, weight_decay"),
     ("model.stem=small", "model has: name, _target_, width, dropout"),  # a key of the other model
     ("+unknown=1", "seed, study, batch_size"),
-    ("+al.unknown=1", "al has: initial_size, query_size"),
+    ("+al.unknown=1", "al has: initial_size, initial_balanced"),
     ("+strategy.unknown=1", "no such setting", "score"),
     ("+dataset.augment.crup=3", "crop, flip"),
     # of another type
@@ -68,6 +68,9 @@ REFUSED = [
     ("al.budget=0", "at least 1"),
     ("al.n_clusters=1", "at least 2"),
     ("al.mc_samples=0", "at least 1"),
+    ("al.pool_sample=0", SIZE),
+    ("al.pool_sample=19", "at least 20 are needed"),
+    ("al.initial_balanced=maybe", "bool"),
     ("al.pool_batch_size=0", "at least 1"),
     ("batch_size=1", "at least 2"),
     ("seed=-1", "from 0 to 4294967295"),
@@ -132,8 +135,10 @@ def test_a_setting_that_cannot_work_is_refused(command, argument: str, allowed: 
     ("arguments", "fragments"),
     [
         (["strategy=kmeans", "strategy.score.n_clusters=1"], ["strategy.score.n_clusters=1", "2"]),
+        (["model=gal2017", "model.hidden_dropout=1"], ["model.hidden_dropout=1", "less than 1"]),
         (["strategy=bald", "strategy.score.mc_samples=0"], ["strategy.score.mc_samples=0", "1"]),
         (["strategy=kmeans", "strategy.score.n_clusters=${al.nope}"], ["strategy.score.n_clusters", "'al.nope'"]),
+        (["strategy=kmeans", "al.n_clusters=30", "al.pool_sample=25"], ["al.n_clusters=30", "25 images"]),
         (["strategy=kmeans", "al.n_clusters=1400"], ["al.n_clusters=1400", "1397"]),  # unlabeled in the last query
         (["optimizer.lr=-1"], ["optimizer", "learning rate: -1"]),
         (["optimizer=sgd", "optimizer.momentum=-1"], ["optimizer", "momentum value: -1"]),

@@ -46,6 +46,12 @@ PAPER = {
     "al.val_size": 0,
     "al.mc_samples": 100,
 }
+ALL = ["random", "margin", "uncertainty", "entropy", "kmeans", "bald"]
+SEEDS = [0, 1, 2, 3, 4]
+SMALL = {
+    **{"model.name": "cnn", "model.width": 16, "model.dropout": 0.25, "optimizer.lr": 5e-3, "batch_size": 64},
+    **{"al.pool_sample": 10_000, "train.min_steps": 150, "train.schedule": "cosine"},
+}
 EXPECTED = {
     "paper": Protocol(
         {"mnist": (60, 60, 150, 9_000), "cifar10": (50, 50, 150, 7_500)},
@@ -64,6 +70,34 @@ EXPECTED = {
         {"mnist": (60, 60, 150, 9_000)},
         {**PAPER, "strategy.name": "kmeans", "study": "n_clusters"},
         {"al.n_clusters": [10, 12, 15, 20, 25]},
+    ),
+    "paper_study": Protocol(
+        {"mnist": (60, 60, 150, 9_000), "cifar10": (50, 50, 150, 7_500)},
+        {**PAPER, "al.n_clusters": 12, "study": "paper"},
+        {"dataset": ["mnist", "cifar10"], "strategy": ALL, "seed": SEEDS},
+    ),
+    "paper_small": Protocol(
+        {"mnist": (60, 120, 13, 1_500), "cifar10": (50, 100, 13, 1_250)},
+        {**SMALL, "study": "paper_small"},
+        {"strategy": ALL, "seed": SEEDS},
+    ),
+    "training_size_small": Protocol(
+        {"mnist": (60, 120, 1, 60)},
+        {**SMALL, "study": "training_size_small"},
+        {"strategy": ["random"], "al.initial_size": [100, *range(500, 5_501, 500)], "seed": SEEDS[:3]},
+    ),
+    "n_clusters_small": Protocol(
+        {"mnist": (60, 120, 13, 1_500)},
+        {**SMALL, "study": "n_clusters_small"},
+        {"strategy": ["kmeans"], "al.n_clusters": [10, 12, 15, 20, 25], "seed": SEEDS[:3]},
+    ),
+    "gal2017": Protocol(
+        {"mnist": (20, 10, 99, 1_000)},
+        {
+            **{"model.name": "gal2017", "model.dropout": 0.5, "model.hidden_dropout": 0.25, "optimizer.lr": 1e-3},
+            **{"al.initial_balanced": True, "al.pool_sample": 2_000, "al.mc_samples": 100, "study": "gal2017"},
+            **{"batch_size": 128, "trainer.max_epochs": 50, "train.schedule": "constant"},
+        },
     ),
     "quick": Protocol({"digits": (20, 20, 10, 200)}, {"model.name": "cnn", "train.min_steps": 100, "study": "quick"}),
 }
@@ -178,7 +212,8 @@ def test_an_experiment_sweeps_over_what_it_promises(experiment: str) -> None:
     assert (hydra.mode is not None and hydra.mode.name == "MULTIRUN") == bool(expected)
     for key, values in expected.items():
         for value in values:
-            al = config.typed(composed(f"experiment={experiment}", f"{key}={value}")).al
-            plan = make_plan(al, POOL["mnist"])
-            assert getattr(al, key.removeprefix("al.")) == value
-            assert plan.n_labeled(0) == to_images(al.initial_size, POOL["mnist"])
+            cfg = composed(f"experiment={experiment}", f"{key}={value}")
+            chosen = OmegaConf.select(cfg, key)
+            assert (chosen.name if isinstance(chosen, DictConfig) else chosen) == value
+            al = config.typed(cfg).al
+            assert make_plan(al, POOL["mnist"]).n_labeled(0) == to_images(al.initial_size, POOL["mnist"])

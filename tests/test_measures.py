@@ -9,7 +9,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from al_lightning import clock as clock_module
 from al_lightning.clock import PHASES, Clock
-from al_lightning.measures import MEASURES, aubc, labels_to, measure
+from al_lightning.learning_curve import aubc, labels_to
+from al_lightning.measures import MEASURES, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:No positive samples")
 K = 6
@@ -54,7 +55,7 @@ CASES = {"all classes": list(range(K)), "two absent": [0, 2, 3, 5], "two classes
 @pytest.mark.parametrize("occurring", CASES.values(), ids=list(CASES))
 def test_measure_equals_its_twin(name: str, occurring: list[int]) -> None:
     logits, labels = random_case(0, occurring)
-    scalars, _ = measure(logits, labels)
+    scalars, *_ = measure(logits, labels)
     assert tuple(scalars) == MEASURES
     assert scalars[name].item() == pytest.approx(twin(logits, labels)[name], abs=1e-5, nan_ok=True)
 
@@ -76,14 +77,25 @@ def test_ece_keeps_confidences_that_round_to_one_in_the_last_bin() -> None:
 
 def test_confusion_has_true_classes_in_rows() -> None:
     logits, labels = random_case(2, [0, 2, 3, 5])
-    _, confusion = measure(logits, labels)
+    _, confusion, _ = measure(logits, labels)
     assert confusion.dtype == torch.int64
     assert confusion.tolist() == confusion_matrix(labels, logits.argmax(1), labels=range(K)).tolist()
 
 
+def test_the_bins_of_the_reliability_diagram_are_those_of_the_ece() -> None:
+    logits, labels = random_case(3, list(range(K)))
+    scalars, _, reliability = measure(logits, labels)
+    n, confidence, correct = reliability.unbind(1)
+    assert n.sum() == len(labels)
+    assert correct.sum() / len(labels) == pytest.approx(scalars["acc"].item(), abs=1e-6)
+    assert (confidence - correct).abs().sum() / len(labels) == pytest.approx(scalars["ece"].item(), abs=1e-6)
+    edges = torch.arange(16, dtype=torch.float64) / 15
+    assert (confidence >= n * edges[:-1] - 1e-6).all() and (confidence <= n * edges[1:] + 1e-6).all()
+
+
 def test_extreme_logits_give_finite_measures() -> None:
     signs = torch.from_numpy(np.random.default_rng(0).choice([-1e4, 1e4], (50, K))).float()
-    scalars, _ = measure(signs, torch.arange(50) % K)
+    scalars, *_ = measure(signs, torch.arange(50) % K)
     assert all(math.isfinite(value) for value in scalars.values())
 
 

@@ -14,7 +14,7 @@ from torchvision.models import ResNet18_Weights
 from torchvision.models import resnet18 as torchvision_resnet18
 
 from al_lightning import build, config
-from al_lightning.backbones import cnn, resnet18
+from al_lightning.backbones import cnn, gal2017, resnet18
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.errors import ConfigError, DataError
@@ -58,6 +58,20 @@ def test_cnn_turns_images_into_four_times_width_features(channels: int, size: in
     backbone = cnn(channels, (size, size), width=width)
     assert backbone.n_features == 4 * width
     assert backbone.module.eval()(torch.rand(2, channels, size, size)).shape == (2, 4 * width)
+
+
+@pytest.mark.parametrize(("channels", "size", "features"), [(1, 28, 3872), (3, 32, 5408), (1, 8, 32)])
+def test_gal2017_is_the_network_of_its_paper(channels: int, size: int, features: int) -> None:
+    backbone = gal2017(channels, (size, size))
+    assert backbone.n_features == features
+    assert backbone.module(torch.rand(2, channels, size, size)).shape == (2, features)
+    model = build.make_classifier(settings_of("model=gal2017", "model.width=32"), make_data(channels, size), 0, 20)
+    assert [(p, layer.in_features, layer.out_features) for p, layer in model.dropped] == [
+        (0.25, features, 128),
+        (0.5, 128, len(make_data(channels, size).classes)),
+    ]
+    with pytest.raises(ConfigError, match="at least 8 x 8"):
+        gal2017(1, (7, 28))
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,34 @@ def test_other_seeds_draw_other_sets() -> None:
         assert len({tuple(sets[which].tolist()) for sets in drawn}) > 10
 
 
+@SEEDED
+@given(initial=st.integers(2, 9), val=st.integers(0, 3), seed=st.integers(0, 50))
+def test_a_balanced_start_takes_every_class_in_turn(initial: int, val: int, seed: int) -> None:
+    data = make_data()
+    plan = replace(PLAN, initial_size=initial, val_size=val, initial_balanced=True)
+    kept, drawn = PoolDataModule(data, 4, 4, seed).draw(plan)
+    assert len(drawn) == len(drawn.unique()) == initial and not torch.isin(drawn, kept).any()
+    left = torch.ones(N, dtype=torch.bool)
+    left[kept] = False
+    there = torch.bincount(data.pool.labels[left], minlength=3)
+    taken = torch.bincount(data.pool.labels[drawn], minlength=3)
+    # A class may have fewer than another only where it has no more images.
+    assert all(taken[a] >= taken.max() - 1 or taken[a] == there[a] for a in range(3))
+
+
+def test_candidates_are_a_new_draw_of_unlabeled_images_every_round() -> None:
+    data = make_data()
+    pool = PoolDataModule(data, 4, 4, seed=0, pool_sample=5)
+    pool.label(torch.tensor([1, 4]), data.pool.labels[[1, 4]], since=0)
+    drawn = []
+    for pool.round in range(10):
+        drawn.append(pool.candidates())
+        assert len(drawn[-1]) == 5 and (drawn[-1].diff() > 0).all() and pool.unlabeled_mask[drawn[-1]].all()
+    assert len({tuple(each.tolist()) for each in drawn}) > 5
+    everything = PoolDataModule(data, 4, 4, seed=0).candidates()
+    assert everything.tolist() == list(range(N))
+
+
 def epoch(batches: object) -> list[tuple[int, int]]:
     """(image, label) in the order of an epoch."""
     return [pair for x, y in batches for pair in zip(x[:, 0, 0, 0].tolist(), y.tolist(), strict=True)]  # type: ignore[attr-defined]
@@ -195,6 +223,8 @@ def section(initial: float, query: float, rounds: int | None, budget: int | None
         val_size=val,
         n_clusters=12,
         mc_samples=10,
+        initial_balanced=False,
+        pool_sample=None,
         pool_batch_size=64,
     )
 
@@ -239,8 +269,16 @@ def test_rounds_stay_within_pool_and_budget_or_the_key_is_named(
     assert plan.n_paid(plan.rounds) <= limit
     assert plan.rounds == rounds or plan.n_paid(plan.rounds) + step > limit, "stopped before any limit"
     for round_ in range(plan.rounds):
-        assert plan.n_unlabeled(round_) >= plan.query_size
-    assert plan.n_unlabeled(plan.rounds) == pool - plan.n_paid(plan.rounds)
+        assert plan.n_candidates(round_) >= plan.query_size
+    assert plan.n_candidates(plan.rounds) == pool - plan.n_paid(plan.rounds)
+
+
+def test_a_strategy_looks_at_a_sample_that_has_room_for_the_query() -> None:
+    plan = make_plan(replace(section(10, 20, 2, None), pool_sample=0.25), 100)
+    assert [plan.n_candidates(round_) for round_ in range(3)] == [25, 25, 25]
+    assert make_plan(replace(section(10, 20, 4, None), pool_sample=25), 100).n_candidates(4) == 10
+    with pytest.raises(ConfigError, match=r"^al\.pool_sample=0\.1: 10 images to choose 20"):
+        make_plan(replace(section(10, 20, 2, None), pool_sample=0.1), 100)
 
 
 @SEEDED

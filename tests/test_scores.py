@@ -18,7 +18,7 @@ from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
 from al_lightning.acquisition.select import Query, top, uniform
-from al_lightning.backbones import cnn
+from al_lightning.backbones import cnn, gal2017
 from al_lightning.clock import Clock
 from al_lightning.model import Classifier
 
@@ -61,7 +61,7 @@ def pool_of(logits: np.ndarray, dropout: float = 0.3) -> Pool:
     pool, model = make_pool(dropout=dropout, size=len(logits))
     model.head.weight.copy_(torch.eye(K))
     model.head.bias.zero_()
-    pool.features = torch.from_numpy(logits)
+    pool.inputs = torch.from_numpy(logits)
     return pool
 
 
@@ -112,6 +112,36 @@ def test_bald_equals_loops_over_the_same_masks(dropout: float, chunk: int, monke
     scores = bald(pool, mc_samples=samples).numpy()
     np.testing.assert_allclose(scores, twin, atol=2e-6)
     assert scores.max() > 0.05
+
+
+@pytest.mark.parametrize("chunk", [2**25, 40])
+def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "CHUNK", chunk)  # the small one takes an image and a sample at a time
+    model = Classifier(
+        gal2017(1, (9, 9), width=2, hidden_dropout=0.25),
+        K,
+        dropout=0.5,
+        statistics=([0.5], [0.3]),
+        optimizer=torch.optim.Adam,
+        schedule="constant",
+        total_steps=1,
+        crop=0,
+        flip=False,
+        augmentation_seed=0,
+    ).eval()
+    images = torch.randint(256, (7, 1, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pool = Pool(model.requires_grad_(False), images, torch.arange(7), 4, np.random.default_rng(3), Clock())
+    samples = torch.cat(list(pool.mc_log_probabilities(5)))
+    rng, hidden = np.random.default_rng(3), model.hidden[1]
+    outer = torch.from_numpy(rng.random((5, 2), dtype=np.float32) < 0.75) / 0.75
+    inner = torch.from_numpy(rng.random((5, 128), dtype=np.float32) < 0.5) / 0.5
+    for i, image in enumerate(images):
+        features = model.features(image[None])[0]
+        for t in range(5):
+            twin = model.head((hidden(features * outer[t])).relu() * inner[t]).log_softmax(0)
+            torch.testing.assert_close(samples[i, t], twin)
+    torch.testing.assert_close(pool.log_probabilities, model(images).log_softmax(1))
+    assert pool.features.shape == (7, 128) and samples.std(1).max() > 0.01
 
 
 def test_bald_is_exactly_zero_without_dropout() -> None:

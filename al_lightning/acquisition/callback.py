@@ -45,7 +45,7 @@ class AcquisitionCallback(pl.Callback):
             unlabeled = Pool(
                 pl_module,  # type: ignore[arg-type]
                 self.pool.images,
-                self.pool.unlabeled_mask.nonzero().squeeze(1),
+                self.pool.candidates(),
                 self.pool.eval_batch_size,
                 generator(self.pool.seed, Stream.ACQUISITION, self.pool.round),
                 self.clock,

@@ -68,14 +68,14 @@ class Pool:
 
     @property
     def dropout(self) -> float:
-        """Probability with which the head drops a feature."""
-        return self._model.dropout.p
+        """The highest probability with which the model drops a feature; 0: its predictions are all the same."""
+        return max(p for p, _ in self._model.dropped)
 
     @cached_property
-    def features(self) -> Tensor:
-        """Penultimate features, `float32 [M, D]`: the one pass."""
+    def inputs(self) -> Tensor:
+        """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
         with self._clock.phase("score"):
-            out = torch.empty(len(self), self._model.head.in_features, device=self.indices.device)
+            out = torch.empty(len(self), self._model.dropped[0][1].in_features, device=self.indices.device)
             for start in range(0, len(self), self._batch_size):
                 stop = min(start + self._batch_size, len(self))
                 size = min(self._batch_size, -(-(stop - start) // STEP) * STEP)
@@ -85,6 +85,11 @@ class Pool:
             return out
 
     @cached_property
+    def features(self) -> Tensor:
+        """Penultimate features without dropout, `float32 [M, D]`: of most models, the inputs themselves."""
+        return self._model.hidden(self.inputs)
+
+    @cached_property
     def log_probabilities(self) -> Tensor:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`."""
         return self._model.head(self.features).log_softmax(1)
@@ -92,8 +97,8 @@ class Pool:
     def mc_log_probabilities(self, samples: int) -> Iterator[Tensor]:
         """Logarithms of the class probabilities under T dropout masks that all images share.
 
-        A mask on the features is a mask on the columns of the last layer's weight: T masked copies of it are one
-        matrix product. Sharing them makes the samples joint over the pool, as BatchBALD needs too.
+        A mask on what a layer sees is a mask on the columns of its weight: for the first one, T masked copies of it are
+        one matrix product. Sharing them makes the samples joint over the pool, as BatchBALD needs too.
 
         Args:
             samples: T.
@@ -101,18 +106,28 @@ class Pool:
         Yields:
             Consecutive pieces of the pool, `float32 [m, T, K]`.
         """
-        head, keep = self._model.head, 1.0 - self.dropout
-        drawn = self.rng.random((samples, head.in_features), dtype=np.float32) < keep
-        masks = torch.from_numpy(drawn).to(head.weight) / max(keep, 1e-12)
-        weight = (masks[:, None, :] * head.weight).flatten(0, 1)  # [T * K, D]
-        bias = head.bias.repeat(samples)
-        for piece in self.features.split(max(1, CHUNK // len(bias))):
-            logits = torch.addmm(bias, piece, weight.T).view(len(piece), samples, -1)
-            yield logits.log_softmax(2)
+        layers = self._model.dropped
+        masks = [self._masks(samples, p, layer) for p, layer in layers]  # [T, D] of every layer
+        first = layers[0][1]
+        together = max(1, 4 * CHUNK // first.weight.numel())  # masked copies of a wide layer that fit into 512 MiB
+        for piece in self.inputs.split(max(1, CHUNK // (samples * first.out_features))):
+            parts = []
+            for block in zip(*(mask.split(together) for mask in masks), strict=True):
+                weight = (block[0][:, None, :] * first.weight).flatten(0, 1)  # [T * H, D]
+                outputs = torch.addmm(first.bias.repeat(len(block[0])), piece, weight.T)
+                outputs = outputs.view(len(piece), len(block[0]), -1)
+                for mask, (_, layer) in zip(block[1:], layers[1:], strict=True):
+                    outputs = layer(outputs.relu() * mask)
+                parts.append(outputs)
+            yield torch.cat(parts, 1).log_softmax(2)
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of some of the unlabeled images, `int64 [n]`, without a pass where there was none."""
         indices = indices.to(self.indices.device)
-        if "features" in self.__dict__:
+        if "inputs" in self.__dict__:
             return self.log_probabilities[torch.searchsorted(self.indices, indices)].argmax(1)
         return torch.cat([self._model(self._images[batch]).argmax(1) for batch in indices.split(self._batch_size)])
+
+    def _masks(self, samples: int, p: float, layer: torch.nn.Linear) -> Tensor:
+        drawn = self.rng.random((samples, layer.in_features), dtype=np.float32) < 1.0 - p
+        return torch.from_numpy(drawn).to(layer.weight) / max(1.0 - p, 1e-12)

@@ -16,10 +16,12 @@ class Query:
     Attributes:
         indices: `int64 [n]`, data set indices, the most wanted first.
         scores: `float [n]`, or None where the strategy has none.
+        pool_scores: `float [M]`, of all images that it chose from; likewise.
     """
 
     indices: Tensor
     scores: Tensor | None = None
+    pool_scores: Tensor | None = None
 
 
 def top(pool: Pool, n: int, *, score: Callable[[Pool], Tensor]) -> Query:
@@ -33,7 +35,7 @@ def top(pool: Pool, n: int, *, score: Callable[[Pool], Tensor]) -> Query:
         raise FloatingPointError(f"{int(scores.isnan().sum())} of {len(scores)} scores are not a number")
     order = torch.from_numpy(pool.rng.permutation(len(pool))).to(scores.device)
     best = order[scores[order].sort(descending=True, stable=True).indices[:n]]
-    return Query(pool.indices[best], scores[best])
+    return Query(pool.indices[best], scores[best], scores)
 
 
 def uniform(pool: Pool, n: int) -> Query:

@@ -24,11 +24,15 @@ class PoolDataModule(LightningDataModule):
         labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
         labels: `int64 [N]`, class indices, `UNKNOWN` where nobody was asked.
         round: the round whose batches are served.
+        pool_sample: most images that a round's strategy chooses from.
     """
 
-    def __init__(self, data: ImageData, batch_size: int, eval_batch_size: int, seed: int) -> None:
+    def __init__(
+        self, data: ImageData, batch_size: int, eval_batch_size: int, seed: int, pool_sample: int | None = None
+    ) -> None:
         super().__init__()
         self.data = data
+        self.pool_sample = len(data.pool) if pool_sample is None else pool_sample
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.images, self.test_images = data.pool.images, data.test.images
         self.labeled_since = torch.full((len(data.pool),), UNLABELED)
@@ -54,9 +58,25 @@ class PoolDataModule(LightningDataModule):
         """
         pool = np.arange(plan.pool_size)
         val = generator(self.seed, Stream.VALIDATION).choice(pool, plan.val_size, replace=False)
-        rest = np.setdiff1d(pool, val)
-        initial = generator(self.seed, Stream.INITIAL).choice(rest, plan.initial_size, replace=False)
+        rest, rng = np.setdiff1d(pool, val), generator(self.seed, Stream.INITIAL)
+        if plan.initial_balanced:
+            order = rng.permutation(rest)
+            classes = self.data.pool.labels.numpy()[order]
+            turn = np.empty(len(order), dtype=np.int64)  # how many images of its class come before an image
+            for each in np.unique(classes):
+                turn[classes == each] = np.arange((classes == each).sum())
+            initial = order[turn.argsort(kind="stable")[: plan.initial_size]]
+        else:
+            initial = rng.choice(rest, plan.initial_size, replace=False)
         return torch.from_numpy(np.sort(val)), torch.from_numpy(np.sort(initial))
+
+    def candidates(self) -> Tensor:
+        """Data set indices of the images that the round's strategy chooses from, ascending."""
+        unlabeled = self.unlabeled_mask.nonzero().squeeze(1)
+        if len(unlabeled) <= self.pool_sample:
+            return unlabeled
+        rng = generator(self.seed, Stream.CANDIDATES, self.round)
+        return unlabeled[np.sort(rng.choice(len(unlabeled), self.pool_sample, replace=False))]
 
     def label(self, indices: Tensor, labels: Tensor, since: int) -> None:
         """Add labels to train on.

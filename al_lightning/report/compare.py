@@ -1,15 +1,16 @@
 """What the runs of a setting say when held against each other, by rules that are printed with it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from al_lightning.report.pairs import pairs_table, penalty_matrix, verdicts_table
+from al_lightning.report.pairs import counted, pairs_table, penalty_matrix, verdicts_table
+from al_lightning.report.runs import RunCurve, curves_of
 from al_lightning.report.statistics import area, interval
-from al_lightning.report.targets import SAVED_COLUMNS, crossings, labels_table, saved_table
+from al_lightning.report.targets import crossings, labels_table, saved_table
 
 REFERENCE = "random"
 TARGETS = (0.90, 0.95, 0.97, 0.99)
@@ -105,15 +106,15 @@ def compare(
         One a setting, in order of their names. A setting that has only runs which trained once has no methods.
     """
     rounds = rounds.drop_duplicates(["folder", "round"]).sort_values(["folder", "round"])
-    active, single = rounds[~rounds["one_shot"]], rounds[rounds["one_shot"]]
+    active, single = rounds.loc[~rounds["one_shot"]], rounds.loc[rounds["one_shot"]]
     settings = set(active["setting"])
     # A run that never queries is the baseline of every initial and query size.
     alone = set(single["setting"]) - {_without_sizes(setting) for setting in settings}
     return [
         _compare(
             setting,
-            active[active["setting"] == setting],
-            single[single["setting"] == (setting if setting in alone else _without_sizes(setting))],
+            active.loc[active["setting"] == setting],
+            single.loc[single["setting"] == (setting if setting in alone else _without_sizes(setting))],
             tuple(targets),
             cost_per_label,
         )
@@ -128,30 +129,23 @@ def _compare(
     targets: tuple[float, ...],
     cost_per_label: float | None,
 ) -> Comparison:
-    rounds, notes = _once(rounds, ["method", "seed"])
-    one_shot, _ = _once(one_shot, ["n_labeled", "seed"])
-    reference = REFERENCE if (rounds["method"] == REFERENCE).any() else None
-    methods = tuple(sorted(rounds["method"].unique(), key=lambda name: (name != reference, _natural(name))))
-    runs = rounds.groupby(["method", "seed"], as_index=False).agg(
-        folder=("folder", "first"), state=("state", "first"), first=("n_labeled", "min"), last=("n_labeled", "max")
-    )
-    end = _end(runs)
-    part = runs[runs["last"] >= end]
-    start = float(part["first"].max()) if len(part) else np.nan
-    notes += _range_notes(runs, methods, start, end)
-    if start > end:
-        part = part.iloc[:0]
+    runs, notes = _once(curves_of(rounds), lambda run: (run.method, run.seed))
+    trained_once, _ = _once(curves_of(one_shot), lambda run: (run.n_labeled[0], run.seed))
+    names = {run.method for run in runs}
+    reference = REFERENCE if REFERENCE in names else None
+    methods = tuple(sorted(names, key=lambda name: (name != reference, _natural(name))))
+    start, end = _range(runs)
     early_end = start + (end - start) / 4
-    taking_part = rounds[rounds["folder"].isin(part["folder"])]
-    areas = _areas(taking_part, start, early_end, end)
+    part = [run for run in runs if run.n_labeled[-1] >= end >= start]
+    areas = _areas(part, start, early_end, end)
     pairs = pairs_table(areas, methods, reference)
-    penalty, budgets = penalty_matrix(taking_part[taking_part["n_labeled"].between(start, end)], methods)
-    notes += _seed_notes(part, methods, reference, budgets)
-    found = crossings(rounds, targets)
+    penalty, budgets = penalty_matrix(part, methods, start, end)
+    found = crossings(runs, targets)
+    notes += _range_notes(runs, methods, start, end) + _seed_notes(part, methods, reference, budgets)
     return Comparison(
         setting=setting,
-        rounds=rounds.reset_index(drop=True),
-        one_shot=one_shot.reset_index(drop=True),
+        rounds=rounds.loc[rounds["folder"].isin([run.folder for run in runs])].reset_index(drop=True),
+        one_shot=one_shot.loc[one_shot["folder"].isin([run.folder for run in trained_once])].reset_index(drop=True),
         methods=methods,
         reference=reference,
         start=start,
@@ -163,91 +157,85 @@ def _compare(
         areas=areas,
         aubc=_aubc(areas, methods),
         labels_to=labels_table(found, methods, targets),
-        saved=saved_table(found, methods, reference, targets, cost_per_label)
-        if reference
-        else pd.DataFrame(columns=pd.Index(SAVED_COLUMNS)),
+        saved=saved_table(found, methods, reference, targets, cost_per_label),
         pairs=pairs,
         penalty=penalty,
         verdicts=verdicts_table(pairs, reference, start, end),
     )
 
 
-def _once(rounds: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """The rows of one run a key: the one with most rounds; finished before others, then by path. And notes."""
-    runs = rounds.groupby("folder", as_index=False).agg(
-        method=("method", "first"),
-        seed=("seed", "first"),
-        n_labeled=("n_labeled", "first"),
-        rounds=("round", "size"),
-        unfinished=("state", lambda state: state.iloc[0] != "finished"),
-    )
-    runs = runs.sort_values(["rounds", "unfinished", "folder"], ascending=[False, True, True])
-    kept = runs.drop_duplicates(key)
-    notes = [
-        f"{row.method}, seed {row.seed}: {row.folder} does not count, another run of it has as many rounds or more."
-        for row in runs.drop(kept.index).itertuples()
+def _once(runs: list[RunCurve], key: Callable[[RunCurve], Hashable]) -> tuple[list[RunCurve], list[str]]:
+    """One run a key: the one with most rounds; finished before others, then by path. And what was left out."""
+    kept: dict[Hashable, RunCurve] = {}
+    notes = []
+    for run in sorted(runs, key=lambda run: (-len(run.n_labeled), run.state != "finished", run.folder)):
+        if (first := kept.setdefault(key(run), run)) is not run:
+            less, more = (counted(len(which.n_labeled), "round") for which in (run, first))
+            notes.append(
+                f"{run.method}, seed {run.seed}: {run.folder} ({less}) does not count, {first.folder} ({more}) does."
+            )
+    return sorted(kept.values(), key=lambda run: (run.method, run.seed)), notes
+
+
+def _range(runs: Sequence[RunCurve]) -> tuple[float, float]:
+    """Labels at which the areas begin and end; see :data:`RULES`."""
+    if not runs:
+        return np.nan, np.nan
+    most: dict[str, float] = {}
+    for run in [run for run in runs if run.state == "finished"] or runs:
+        most[run.method] = max(run.n_labeled[-1], most.get(run.method, 0))
+    end = min(most.values())
+    return max(run.n_labeled[0] for run in runs if run.n_labeled[-1] >= end), end
+
+
+def _areas(runs: Sequence[RunCurve], start: float, early_end: float, end: float) -> pd.DataFrame:
+    rows = [
+        (run.method, run.seed, *(area(run.n_labeled, run.accuracy, start, stop) for stop in (end, early_end)))
+        for run in runs
     ]
-    return rounds[rounds["folder"].isin(kept["folder"])], notes
-
-
-def _end(runs: pd.DataFrame) -> float:
-    finished = runs[runs["state"] == "finished"]
-    return float((finished if len(finished) else runs).groupby("method")["last"].max().min())
-
-
-def _areas(rounds: pd.DataFrame, start: float, early_end: float, end: float) -> pd.DataFrame:
-    rows = []
-    for (method, seed), run in rounds.groupby(["method", "seed"]):
-        labels, accuracy = run["n_labeled"].to_list(), run["test/acc"].to_list()
-        whole, early = (area(labels, accuracy, start, stop) for stop in (end, early_end))
-        rows.append({"method": method, "seed": seed, "whole": whole, "early": early})
     return pd.DataFrame(rows, columns=pd.Index(("method", "seed", "whole", "early")))
 
 
 def _aubc(areas: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     rows = []
     for method in methods:
-        of_method = areas[areas["method"] == method]
-        row: dict[str, object] = {"method": method, "seeds": len(of_method)}
-        for name in ("whole", "early"):
-            mean = interval(of_method[name])
-            row |= {name: mean.mean, f"{name}_half_width": mean.half_width}
-        rows.append(row)
+        of_method = areas.loc[areas["method"] == method]
+        whole, early = interval(of_method["whole"]), interval(of_method["early"])
+        rows.append((method, whole.n, whole.mean, whole.half_width, early.mean, early.half_width))
     columns = ("method", "seeds", "whole", "whole_half_width", "early", "early_half_width")
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
-def _range_notes(runs: pd.DataFrame, methods: Sequence[str], start: float, end: float) -> list[str]:
-    if runs.empty:
+def _range_notes(runs: Sequence[RunCurve], methods: Sequence[str], start: float, end: float) -> list[str]:
+    if not runs:
         return []
     if start > end:
-        first = runs.loc[runs["first"] == start, "method"].iloc[0]
-        return [f"{first} begins at {start:.0f} labels, where others have ended ({end:.0f}): nothing can be compared."]
-    notes = [f"AUBC from {start:.0f} to {end:.0f} labels; early: to {start + (end - start) / 4:.0f}."]
-    if runs["last"].max() > end:
-        finished = (runs["state"] == "finished").any()
+        late = next(run for run in runs if run.n_labeled[0] == start)
+        return [f"{late.method} begins at {start} labels, where others have ended ({end}): nothing can be compared."]
+    notes = [f"AUBC from {start} to {end} labels; early: to {start + (end - start) / 4:g}."]
+    if (most := max(run.n_labeled[-1] for run in runs)) > end:
+        reached = "finished" if any(run.state == "finished" for run in runs) else "reached so far"
         notes.append(
-            f"Some runs have up to {runs['last'].max():.0f} labels; what they did after {end:.0f}, the most that every "
-            f"method has {'finished' if finished else 'reached so far'}, is in the curves only."
+            f"Some runs have up to {most} labels; what they did after {end}, the most that every method has {reached}, "
+            "is in the curves only."
         )
-    short = runs[runs["last"] < end]
     for method in methods:
-        rows = short[short["method"] == method]
-        if len(rows):
-            which = ", ".join(f"seed {row.seed} ({row.state} at {row.last} labels)" for row in rows.itertuples())
-            notes.append(
-                f"{method}: left out of AUBC, pairs, verdicts and penalties, short of {end:.0f} labels: {which}."
-            )
+        short = [run for run in runs if run.method == method and run.n_labeled[-1] < end]
+        if short:
+            which = ", ".join(f"seed {run.seed} ({run.state} at {run.n_labeled[-1]})" for run in short)
+            notes.append(f"{method}: left out of AUBC, pairs, verdicts and penalties, short of {end} labels: {which}.")
     return notes
 
 
-def _seed_notes(part: pd.DataFrame, methods: Sequence[str], reference: str | None, budgets: list[int]) -> list[str]:
+def _seed_notes(
+    part: Sequence[RunCurve], methods: Sequence[str], reference: str | None, budgets: Sequence[int]
+) -> list[str]:
     notes = []
     if methods and reference is None:
         notes.append(f"There is no method {REFERENCE}, so no labels saved and no verdict against it.")
-    seeds = {method: set(part.loc[part["method"] == method, "seed"]) for method in methods}
-    everyone = set().union(*seeds.values())
-    for method, own in seeds.items():
+    everyone = {run.seed for run in part}
+    for method in methods:
+        own = {run.seed for run in part if run.method == method}
         if lacking := sorted(everyone - own):
             notes.append(f"{method}: no AUBC for {_seeds(lacking)}, which others have; pairs go by the seeds of both.")
         if len(own) == 1:

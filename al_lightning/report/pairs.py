@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from al_lightning.report.runs import RunCurve
 from al_lightning.report.statistics import ALPHA, Paired, detectable, holm, paired, paired_columns, seeds_needed
 
 PAIRS_COLUMNS = (
@@ -62,34 +63,47 @@ def pairs_table(areas: pd.DataFrame, methods: Sequence[str], reference: str | No
     return table
 
 
-def penalty_matrix(rounds: pd.DataFrame, methods: Sequence[str]) -> tuple[pd.DataFrame, list[int]]:
+def penalty_matrix(
+    runs: Sequence[RunCurve], methods: Sequence[str], start: float, end: float
+) -> tuple[pd.DataFrame, list[int]]:
     """Count the budgets at which one method beats another: paired t-test at 0.05, not corrected for their number.
 
     (The pairwise penalty matrix of Ash et al. 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower
     Bounds".)
 
     Args:
-        rounds: rows of the runs that take part, between the first and the last budget.
+        runs: that take part; no two share method and seed.
         methods: rows and columns, in order.
+        start: labels of the first budget that may count.
+        end: labels of the last.
 
     Returns:
         How often the row's method beats the column's; and for every pair with two common seeds the number of
         budgets, which are the label counts that all of its runs have.
     """
-    accuracy = {
-        str(method): rows.pivot(index="seed", columns="n_labeled", values="test/acc").dropna(axis="columns")
-        for method, rows in rounds.groupby("method")
+    points = {
+        method: {
+            run.seed: {x: y for x, y in zip(run.n_labeled, run.accuracy, strict=True) if start <= x <= end}
+            for run in runs
+            if run.method == method
+        }
+        for method in methods
+    }
+    shared = {
+        method: set.intersection(*(set(curve) for curve in curves.values())) if curves else set()
+        for method, curves in points.items()
     }
     wins = pd.DataFrame(0, index=pd.Index(methods), columns=pd.Index(methods))
     budgets = []
-    for a, b in combinations([method for method in methods if method in accuracy], 2):
-        ours, theirs = accuracy[a].align(accuracy[b], join="inner")
-        if len(ours) < 2:
+    for a, b in combinations(methods, 2):
+        seeds, labels = points[a].keys() & points[b].keys(), sorted(shared[a] & shared[b])
+        if len(seeds) < 2:
             continue
-        difference, p = paired_columns(ours.to_numpy() - theirs.to_numpy())
+        ours, theirs = (np.array([[points[m][s][x] for x in labels] for s in sorted(seeds)]) for m in (a, b))
+        difference, p = paired_columns(ours - theirs)
         wins.loc[a, b] = int(((p < ALPHA) & (difference > 0)).sum())
         wins.loc[b, a] = int(((p < ALPHA) & (difference < 0)).sum())
-        budgets.append(ours.shape[1])
+        budgets.append(len(labels))
     return wins, budgets
 
 
@@ -102,7 +116,7 @@ def verdicts_table(pairs: pd.DataFrame, reference: str | None, start: float, end
         start: labels at which the areas begin.
         end: labels at which they end.
     """
-    tested = int(pairs["p"].notna().sum())
+    tested = len(pairs.dropna(subset=["p"]))
     rows = [
         dict(zip(("method", "verdict", "sentence"), _verdict(row, tested, f"{start:.0f} to {end:.0f}"), strict=True))
         for row in pairs.to_dict("records")
@@ -119,17 +133,11 @@ def counted(number: int, noun: str) -> str:
 def _verdict(row: Mapping[Any, Any], tested: int, span: str) -> tuple[str, str, str]:
     method, reference, seeds = row["a"], row["b"], row["seeds"]
     if seeds == 0:
-        return (
-            method,
-            "unknown",
-            f"{method}: no seed whose runs cover {span} labels is also one of {reference}'s, so no verdict.",
-        )
+        why = f"no seed whose runs cover {span} labels is also one of {reference}'s, so no verdict."
+        return method, "unknown", f"{method}: {why}"
     if seeds == 1:
-        return (
-            method,
-            "unknown",
-            f"{method}: one seed, so no interval and no verdict: AUBC {row['difference']:+.4f} against {reference}.",
-        )
+        why = f"one seed, so no interval and no verdict: AUBC {row['difference']:+.4f} against {reference}."
+        return method, "unknown", f"{method}: {why}"
     figures = (
         f"AUBC {row['difference']:+.4f} (95% interval {row['low']:.4f} to {row['high']:.4f}; {_p(row['p_holm'])} "
         f"after Holm over {counted(tested, 'pair')}; {counted(seeds, 'seed')})."

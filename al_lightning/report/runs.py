@@ -4,11 +4,13 @@ import json
 import os
 import re
 import socket
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -41,6 +43,33 @@ class _Run:
 
     def __getitem__(self, key: str) -> Any:
         return self.settings.get(key)
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """Accuracy of one run against its labels, both by round."""
+
+    method: str
+    seed: int
+    folder: str
+    state: str
+    n_labeled: list[int]
+    accuracy: list[float]
+
+
+def curves_of(rounds: pd.DataFrame) -> list[RunCurve]:
+    """The curve of every run in a table as :func:`load` gives it, in order of their folders."""
+    return [
+        RunCurve(
+            method=rows["method"].iloc[0],
+            seed=rows["seed"].iloc[0],
+            folder=rows["folder"].iloc[0],
+            state=rows["state"].iloc[0],
+            n_labeled=rows["n_labeled"].to_list(),
+            accuracy=rows["test/acc"].to_list(),
+        )
+        for _, rows in rounds.sort_values("round").groupby("folder")
+    ]
 
 
 def find(folders: Iterable[str | Path]) -> Iterator[Path]:
@@ -102,10 +131,10 @@ def load(*folders: str | Path) -> pd.DataFrame:
     head = [
         {
             "folder": str(run.folder),
-            "study": str(run["study"]),
-            **{group: str(run[f"{group}.name"]) for group in ("dataset", "model", "strategy")},
-            "setting": setting,
-            "method": method,
+            "study": _printable(run["study"]),
+            **{group: _printable(run[f"{group}.name"]) for group in ("dataset", "model", "strategy")},
+            "setting": _printable(setting),
+            "method": _printable(method),
             "seed": int(run["seed"]),
             "state": run.state,
             "one_shot": run.one_shot,
@@ -115,11 +144,14 @@ def load(*folders: str | Path) -> pd.DataFrame:
     lengths = [len(run.rows) for run in runs]
     heads = pd.DataFrame(head).loc[[i for i, n in enumerate(lengths) for _ in range(n)]].reset_index(drop=True)
     table = pd.concat([heads, pd.concat([run.rows for run in runs], ignore_index=True)], axis=1)
-    table.attrs["notes"] = tuple(notes)
+    table.attrs["notes"] = tuple(map(_printable, notes))
     return table
 
 
 def _read(folder: Path, notes: list[str]) -> _Run:
+    for name in ("config.yaml", "rounds.csv", "summary.json", HOLDER):  # a link leads out, a pipe never ends
+        if os.path.lexists(folder / name) and not stat.S_ISREG((folder / name).lstat().st_mode):
+            raise ValueError(f"{name} is not a plain file")
     with (folder / "config.yaml").open(encoding="utf-8") as file:
         config = yaml.load(file, _YAML)
     settings = dict(_leaves(config))
@@ -130,9 +162,9 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     rows = pd.read_csv(folder / "rounds.csv")
     if missing := [column for column in _NEEDED if column not in rows]:
         raise ValueError(f"rounds.csv has no column {missing[0]}")
-    numbers = rows[list(_NEEDED)].apply(pd.to_numeric)
-    if rows.empty or numbers.isna().any(axis=None) or (numbers["n_labeled"].diff().iloc[1:] <= 0).any():
-        raise ValueError("rounds.csv does not hold one row a round with rising numbers of labels")
+    numbers = rows[list(_NEEDED)].to_numpy(dtype=float)
+    if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) <= 0).any():
+        raise ValueError("rounds.csv does not hold a row a round, with more labels in each")
     summary = read_json(folder / "summary.json")
     if summary is None:
         notes.append(f"{folder}: summary.json cannot be read; whether the run has finished is not known.")
@@ -239,6 +271,11 @@ def _text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 1 and 1.0 are one setting
     return value if isinstance(value, str) else re.sub(r",\s", ",", json.dumps(value, default=str))
+
+
+def _printable(value: object) -> str:
+    """Text without the signs that steer a terminal: a run folder may come from elsewhere."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(value))
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

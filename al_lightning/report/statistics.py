@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtr, stdtrit
+
+from al_lightning.learning_curve import aubc
 
 ALPHA = 0.05
 POWER = 0.80
@@ -95,10 +98,8 @@ def area(n_labeled: Sequence[float], accuracy: Sequence[float], low: float, high
     """Area under the budget curve from `low` to `high` labels, divided by their distance.
 
     The curve is straight between its points and cut at both ends; where they are one, it is the curve's height.
-    (Trapezoid rule as in :func:`al_lightning.measures.aubc`.)
+    (Trapezoid rule as in :func:`al_lightning.learning_curve.aubc`.)
     """
-    from al_lightning.measures import aubc
-
     between = [(x, y) for x, y in zip(n_labeled, accuracy, strict=True) if low < x < high]
     ends = [(x, float(np.interp(x, n_labeled, accuracy))) for x in (low, high)]
     points = ends[:1] if low == high else [ends[0], *between, ends[1]]
@@ -136,7 +137,7 @@ def detectable(n: int, alpha: float = ALPHA) -> float:
     """Smallest true difference found with 80% power by `n` pairs, in standard deviations of the differences."""
     # Never farther out than for one degree of freedom, where the normal quantile 1.2816 is the factor.
     most = (1.3 * _quantile(1 - alpha / 2, n - 1) + 1) / np.sqrt(n)
-    return float(brentq(lambda effect: power(effect, n, alpha) - POWER, 0, most))
+    return cast(float, brentq(lambda effect: power(effect, n, alpha) - POWER, 0, most))
 
 
 def seeds_needed(effect: float, alpha: float = ALPHA, most: int = 1000) -> int | None:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from al_lightning.measures import labels_to
+from al_lightning.learning_curve import labels_to
+from al_lightning.report.runs import RunCurve
 from al_lightning.report.statistics import interval
 
 # Of one run: the label count that reached the target, or None; and the last label count.
@@ -18,18 +19,13 @@ LABELS_COLUMNS = ("method", "target", "seeds", "reached", "mean", "half_width", 
 SAVED_COLUMNS = ("method", "target", "seeds", "saved", "half_width", "share", "bound", "cost", "text")
 
 
-def crossings(rounds: pd.DataFrame, targets: Sequence[float]) -> Crossings:
-    """When each run first reaches each target.
-
-    Args:
-        rounds: rows of runs of which no two share method and seed.
-        targets: accuracies.
-    """
+def crossings(runs: Sequence[RunCurve], targets: Sequence[float]) -> Crossings:
+    """When each run first reaches each target; no two runs share method and seed."""
     found: dict[tuple[str, float], dict[int, Crossing]] = {}
-    for (method, seed), run in rounds.sort_values("n_labeled").groupby(["method", "seed"], sort=False):
-        labels, accuracy = run["n_labeled"].to_list(), run["test/acc"].to_list()
+    for run in runs:
         for target in targets:
-            found.setdefault((method, target), {})[seed] = (labels_to(target, labels, accuracy), float(labels[-1]))
+            crossing = (labels_to(target, run.n_labeled, run.accuracy), float(run.n_labeled[-1]))
+            found.setdefault((run.method, target), {})[run.seed] = crossing
     return found
 
 
@@ -45,9 +41,15 @@ def labels_table(found: Crossings, methods: Sequence[str], targets: Sequence[flo
 
 
 def saved_table(
-    found: Crossings, methods: Sequence[str], reference: str, targets: Sequence[float], cost_per_label: float | None
+    found: Crossings,
+    methods: Sequence[str],
+    reference: str | None,
+    targets: Sequence[float],
+    cost_per_label: float | None,
 ) -> pd.DataFrame:
     """Labels saved against the reference by seed: a row a method (but not the reference) and target.
+
+    Without a reference there are no rows.
 
     Columns: `seeds` that both have; mean of labels `saved` and `half_width` of its 95% t interval; `share` of the
     labels of the reference; `bound`: empty, or `at least`, `at most`, `unknown` where a run did not reach the
@@ -56,7 +58,7 @@ def saved_table(
     rows = [
         {"method": m, "target": t, **_saved(found[m, t], found[reference, t], cost_per_label)}
         for m in methods
-        if m != reference
+        if reference is not None and m != reference
         for t in targets
     ]
     return pd.DataFrame(rows, columns=pd.Index(SAVED_COLUMNS))

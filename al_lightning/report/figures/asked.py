@@ -1,0 +1,149 @@
+"""What was asked: class balance, overlap of methods, scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.ticker import MaxNLocator
+
+from al_lightning.report.asked import Asked, class_balance, overlap
+from al_lightning.report.figures.predictions import NAMED_CLASSES
+from al_lightning.report.figures.style import (
+    SMALL,
+    TEXT,
+    WIDTH,
+    Drawing,
+    grid,
+    looks,
+    shortened,
+    text_width,
+    wrapped,
+)
+
+
+def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+    """Classes of the queried images against those of the pool, a row a method; None where no label is known."""
+    shares = class_balance(asked, methods)
+    if shares is None or set(shares.index) == {"pool"}:
+        return None
+    n_classes = shares.shape[1]
+    named = n_classes <= NAMED_CLASSES
+    even = shares.loc["pool"].to_numpy() if "pool" in shares.index else np.full(n_classes, 1 / n_classes)
+    against = "the pool" if "pool" in shares.index else "equal shares"
+    if not named:  # the row of the pool would say nothing without its figures
+        shares = shares.drop(index="pool", errors="ignore")
+    names = [wrapped(str(name)) for name in shares.index]
+    left = 0.2 + max(text_width(line, TEXT) for name in names for line in name.split("\n"))
+    below = 0.15 + max((text_width(shortened(name), SMALL) for name in asked.classes), default=0) if named else 0.4
+    row = max(0.28, 0.17 * max(name.count("\n") + 1 for name in names))
+    figure, (axes,) = grid(
+        1, 1, panel=(0, row * len(names)), width=WIDTH, left=left, right=0.1, top=0.1, bottom=below + 0.15
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log2(shares.to_numpy() / even).clip(-2, 2)
+    ratio = np.nan_to_num(ratio, nan=0)
+    axes.imshow(ratio, cmap="PuOr_r", norm=TwoSlopeNorm(0, -2, 2), aspect="auto", interpolation="nearest")
+    axes.set_yticks(range(len(names)), names, fontsize=TEXT)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if "pool" in shares.index:
+        axes.axhline(0.5, color="white", linewidth=4)
+    if named:
+        turn = 90 * any(len(name) > 5 for name in asked.classes)
+        axes.set_xticks(range(n_classes), [shortened(name) for name in asked.classes], rotation=turn)
+        for (i, j), share in np.ndenumerate(shares.to_numpy()):
+            color = "white" if abs(ratio[i, j]) > 1.4 else "black"
+            axes.text(j, i, f"{100 * share:.1f}", ha="center", va="center", color=color, fontsize=SMALL)
+    else:
+        axes.set_xlabel(f"{n_classes} classes, in the order of the data set")
+    caption = f"Percent of the queried images, mean over seeds. Orange: asked for more than in {against}; purple: less."
+    if not named:
+        caption = caption.replace("Percent", "Share")
+    alt = f"Share of each class among the images that {', '.join(n for n in shares.index if n != 'pool')} asked for."
+    return Drawing("class-balance", "Classes of the queried images", caption, alt, figure)
+
+
+def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+    """Overlap of the images that two methods asked for, as a matrix; None for fewer than two methods."""
+    found = overlap(asked, methods)
+    if found is None or found[0].isna().all(axis=None):
+        return None
+    seen, chance = found
+    names = [wrapped(str(name), 20) for name in seen.index]
+    side = 0.2 + max(text_width(line, SMALL) for name in names for line in name.split("\n"))
+    cell = 0.56
+    figure, (axes,) = grid(
+        1,
+        1,
+        panel=(cell * len(names), cell * len(names)),
+        width=side + cell * len(names) + 0.1,
+        left=side,
+        right=0.1,
+        top=0.1,
+        bottom=side,
+    )
+    values = seen.to_numpy()
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            color = "white" if value > 0.55 else "black"
+            axes.text(j, i - 0.12, f"{value:.2f}", ha="center", va="center", color=color, fontsize=TEXT)
+            if np.isfinite(chance.iloc[i, j]):
+                by_chance = f"({chance.iloc[i, j]:.2f})"
+                axes.text(j, i + 0.25, by_chance, ha="center", va="center", color=color, fontsize=6.5)
+    caption = (
+        "Jaccard index: images that both methods asked for, among those that either did, up to the last round that "
+        "both have, by seed, then the mean over seeds. In brackets: two random choices of as many images."
+    )
+    alt = f"Jaccard index of the images that {', '.join(map(str, seen.index))} asked for, pair by pair."
+    return Drawing("overlap", "Overlap of the queries", caption, alt, figure)
+
+
+def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+    """Histograms of the scores of the pool and of the query: a row a method, columns for first, middle and last."""
+    found = {method: asked.scores[method] for method in methods if asked.scores.get(method)}
+    if not found:
+        return None
+    looked = looks(methods)
+    names = {method: wrapped(method, 20) for method in found}
+    left = 0.3 + max(text_width(line, TEXT, "bold") for name in names.values() for line in name.split("\n"))
+    figure, panels = grid(
+        3 * len(found), 3, panel=(0, 0.9), left=left, right=0.15, top=0.3, bottom=0.35, across=0.3, down=0.5
+    )
+    for i, (method, tables) in enumerate(found.items()):
+        for axes in panels[3 * i + len(tables) : 3 * i + 3]:
+            axes.remove()
+        panels[3 * i].text(
+            -0.18 / panels[3 * i].get_position().width / WIDTH,
+            0.5,
+            names[method],
+            transform=panels[3 * i].transAxes,
+            ha="right",
+            va="center",
+            color=looked[method].color,
+            fontweight="bold",
+        )
+        for axes, (number, table) in zip(panels[3 * i :], tables, strict=False):
+            edges = [*table["low"], table["high"].iloc[-1]]
+            axes.stairs(table["pool"] / table["pool"].max(), edges, fill=True, color="#c4c4c4")
+            axes.stairs(
+                table["queried"] / max(table["queried"].max(), 1), edges, color=looked[method].color, linewidth=1.4
+            )
+            counts = f"{table['queried'].sum():,.0f} of {table['pool'].sum():,.0f}"
+            axes.set_title(f"round {number}: {counts}", fontsize=SMALL)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.set_yticks([])
+            axes.spines["left"].set_visible(False)
+            axes.set_ylim(0, None)
+            axes.margins(x=0.01)
+    seeds = ", ".join(sorted({str(asked.shown[method]) for method in found}))
+    caption = (
+        f"Scores of the pool (gray) and of the query (line), each scaled to its own highest bar; the images of "
+        f"highest score are asked for. Seed {seeds}; the first, the middle and the last query."
+    )
+    alt = f"Histograms of the scores of {', '.join(found)}, pool against query, in three rounds."
+    return Drawing("scores", "Scores of pool and query", caption, alt, figure)

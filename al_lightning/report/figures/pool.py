@@ -1,0 +1,87 @@
+"""A map of the pool with the queries of each method."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
+from matplotlib.ticker import MaxNLocator
+
+from al_lightning.report.asked import Asked
+from al_lightning.report.figures.style import SMALL, WIDTH, Drawing, grid, wrapped
+
+# Without the end that is as light as the page.
+_ROUNDS = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+SHOWN = 3000  # images of the pool: more are one gray cloud
+
+
+def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+    """Queries of one run a method in the plane of the pool's first two principal components, colored by round.
+
+    None where no run has the positions, or none has asked.
+    """
+    pool, queries = asked.pool, asked.queries
+    found = [method for method in methods if (queries["method"] == method).any()]
+    if pool is None or not found:
+        return None
+    n = len(pool.label)
+    columns, across = min(4, max(3, len(found))), 0.2
+    size = (WIDTH - 0.2 - across * (columns - 1)) / columns
+    lines = max(wrapped(method, 28).count("\n") for method in found)
+    bar = 0.75
+    figure, panels = grid(
+        len(found),
+        columns,
+        panel=(size, size),
+        width=0.2 + min(columns, len(found)) * (size + across) - across,
+        left=0.1,
+        right=0.1,
+        top=0.35 + 0.16 * lines,
+        bottom=bar,
+        across=across,
+        down=0.4 + 0.16 * lines,
+    )
+    spread = np.linspace(0, n - 1, min(SHOWN, n)).astype(int)
+    some = np.random.default_rng(0).permutation(n)[spread]  # a data set may be sorted by class
+    # A few far images would shrink the map.
+    low, high = np.percentile(pool.position, (0.2, 99.8), axis=0)
+    margin = 0.05 * (high - low) + 1e-9
+    last = int(queries["round"].max())
+    points = None
+    for axes, method in zip(panels, found, strict=True):
+        run = queries[(queries["method"] == method) & (queries["seed"] == asked.shown[method])]
+        run = run[run["index"].between(0, n - 1)].sort_values("round")
+        axes.scatter(*pool.position[some].T, s=3, color="#dcdcdc", linewidth=0, rasterized=True)
+        points = axes.scatter(
+            *pool.position[run["index"]].T,
+            c=run["round"],
+            cmap=_ROUNDS,
+            vmin=0,
+            vmax=max(last, 1),
+            s=9 if len(run) <= 1000 else 4,
+            linewidth=0,
+            rasterized=True,
+        )
+        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+        axes.set(xticks=(), yticks=())
+        axes.spines[["top", "right"]].set_visible(True)
+        for spine in axes.spines.values():
+            spine.set_color("#cccccc")
+        axes.set_title(wrapped(method, 28), fontweight="bold")
+    width, height = figure.get_size_inches()
+    place = figure.add_axes((0.1 / width, 0.45 / height, min(2.6, width - 0.2) / width, 0.11 / height))
+    if points is not None:
+        colorbar = figure.colorbar(points, cax=place, orientation="horizontal")
+        colorbar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        colorbar.set_label("round that asked", fontsize=SMALL)
+        colorbar.locator = MaxNLocator(5, integer=True)
+        colorbar.update_ticks()
+    share = 100 * pool.explained
+    seeds = ", ".join(sorted({str(asked.shown[method]) for method in found}))
+    caption = (
+        f"First two principal components of the pixels, {share[0]:.0f}% and {share[1]:.0f}% of the variance. Gray: "
+        f"{len(some):,} of {n:,} images of the pool; colored: queried. Seed {seeds}."
+    )
+    alt = f"Map of the pool with the images that {', '.join(found)} asked for, colored by round."
+    return Drawing("pool-map", "Where in the pool", caption, alt, figure)

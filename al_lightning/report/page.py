@@ -1,0 +1,154 @@
+"""The report as one page that needs nothing else: figures, tables and pictures are in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from al_lightning.report.asked import Asked, read
+from al_lightning.report.compare import RULES, Comparison
+from al_lightning.report.figures import FIGURES, Drawing
+from al_lightning.report.figures.style import data_uri, save, slug, styled, write
+from al_lightning.report.page_tables import Table, runs_table, tables
+
+# What is said in place of a figure whose data no run has.
+MISSING = {
+    "confusion": "No confusion matrix: no run folder has rounds/NNN/confusion.csv.",
+    "reliability": "No reliability diagram: no run folder has rounds/NNN/reliability.csv.",
+    "class-balance": "No classes of the queried images: no query, or no labels of classes that summary.json names.",
+    "overlap": "No overlap of the queries: it takes two methods that have asked, and a seed that both have.",
+    "scores": "No scores: no run folder has rounds/NNN/scores.csv; random has no scores.",
+    "pool-map": "No map of the pool: no query, or no run folder has pool.npz.",
+}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Queried images of one round, in a picture."""
+
+    round: int
+    source: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Queried images of the run that stands for a method."""
+
+    method: str
+    seed: int
+    strips: Sequence[Strip]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as the page holds it."""
+
+    title: str
+    caption: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Section:
+    """A setting on the page."""
+
+    anchor: str
+    comparison: Comparison
+    tables: Sequence[Table]
+    figures: dict[str, Shown]
+    missing: dict[str, str]
+    galleries: Sequence[Gallery]
+    ran: Table
+    notes: Sequence[str]
+
+
+def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Path) -> Path:
+    """Write `report.html`, and its figures to `figures/`.
+
+    Args:
+        comparisons: a section each.
+        notes: sentences on the reading of the runs.
+        out: folder of the report; it is made where it is missing.
+
+    Returns:
+        The page.
+    """
+    taken: set[str] = set()
+    sections = [_section(comparison, slug(comparison.setting, taken), out / "figures") for comparison in comparisons]
+    states = [run for section in sections for run in _states(section.comparison)]
+    environment = Environment(
+        loader=PackageLoader("al_lightning.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("page.html").render(
+        title=f"Active learning: {', '.join(_studies(comparisons))}",
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        states=[(state, states.count(state)) for state in ("finished", "running", "stopped", "failed")],
+        sections=sections,
+        notes=notes,
+        rules=RULES,
+    )
+    page = out / "report.html"
+    write(page, html.encode())
+    return page
+
+
+def _section(comparison: Comparison, anchor: str, folder: Path) -> Section:
+    asked = read(comparison)
+    figures, missing = {}, {}
+    with styled():
+        for name, draw in FIGURES.items():
+            drawing = draw(comparison, asked)
+            if drawing is not None:
+                figures[name] = _shown(drawing, folder, anchor)
+            elif comparison.methods and name in MISSING:
+                missing[name] = MISSING[name]
+    return Section(
+        anchor=anchor,
+        comparison=comparison,
+        tables=tables(comparison),
+        figures=figures,
+        missing=missing,
+        galleries=_galleries(asked),
+        ran=runs_table(comparison, asked.summaries),
+        notes=(*comparison.notes, *asked.notes),
+    )
+
+
+def _shown(drawing: Drawing, folder: Path, anchor: str) -> Shown:
+    # An SVG of matplotlib's: it escapes the names in it.
+    return Shown(drawing.title, drawing.caption, Markup(save(drawing, folder, anchor)))
+
+
+def _galleries(asked: Asked) -> list[Gallery]:
+    galleries = []
+    for method, strips in asked.strips.items():
+        rows = asked.queries[(asked.queries["method"] == method) & (asked.queries["seed"] == asked.shown[method])]
+        classes = rows.sort_values("rank").groupby("round")["label"].agg(list).to_dict()
+        shown = []
+        for number, png in strips:
+            known = [asked.classes[i] for i in classes.get(number, [])[:10] if 0 <= i < len(asked.classes)]
+            labels = f", labels: {', '.join(known)}" if known else ""
+            shown.append(Strip(number, data_uri(png), f"Images that {method} asked for in round {number}{labels}"))
+        if shown:
+            galleries.append(Gallery(method, asked.shown[method], shown))
+    return galleries
+
+
+def _states(comparison: Comparison) -> list[str]:
+    return [
+        str(state)
+        for table in (comparison.rounds, comparison.one_shot)
+        for state in table.drop_duplicates("folder")["state"]
+    ]
+
+
+def _studies(comparisons: Sequence[Comparison]) -> list[str]:
+    return sorted({str(study) for c in comparisons for table in (c.rounds, c.one_shot) for study in table["study"]})

@@ -1,0 +1,126 @@
+"""What run folders hold besides `rounds.csv`, as far as it is there: nothing here fails, and nothing is written.
+
+A file that is missing says nothing; one that cannot be read is named in the notes.
+"""
+
+import json
+import stat
+import zipfile
+from dataclasses import dataclass, field
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+QUERY_COLUMNS = ("round", "rank", "index", "label")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool as it lies in the plane of its first two principal components.
+
+    Attributes:
+        position: `float32 [N, 2]`.
+        explained: `float32 [2]`, shares of the variance.
+        label: `int64 [N]`, class indices, -1 where unknown.
+    """
+
+    position: np.ndarray
+    explained: np.ndarray
+    label: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads optional files of run folders.
+
+    Attributes:
+        notes: sentences on the files that are there and could not be read.
+    """
+
+    notes: list[str] = field(default_factory=list)
+
+    def bytes_of(self, file: Path) -> bytes | None:
+        """The file; None where there is none. A link is not followed: a run folder may come from elsewhere."""
+        try:
+            kind = file.lstat().st_mode
+            if not stat.S_ISREG(kind):
+                self.notes.append(f"{file}: left out: not a plain file.")
+                return None
+            return file.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self.notes.append(f"{file}: left out: {error.strerror}.")
+            return None
+
+    def json_of(self, file: Path) -> dict[str, Any]:
+        """A JSON object, empty where there is none."""
+        data = self.bytes_of(file)
+        if data is None:
+            return {}
+        try:
+            value = json.loads(data)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            self.notes.append(f"{file}: left out: not a JSON object.")
+            return {}
+        return value
+
+    def table(self, file: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
+        """These columns of a CSV file of numbers; other columns are not looked at."""
+        data = self.bytes_of(file)
+        if data is None:
+            return None
+        try:
+            return pd.read_csv(BytesIO(data), usecols=list(columns), dtype=float)
+        except (ValueError, UnicodeDecodeError) as error:
+            return self._damaged(file, error)
+
+    def confusion(self, file: Path) -> np.ndarray | None:
+        """A confusion matrix, `int64 [K, K]`, rows are true classes."""
+        data = self.bytes_of(file)
+        if data is None:
+            return None
+        try:
+            matrix = np.loadtxt(StringIO(data.decode()), dtype=np.int64, delimiter=",", skiprows=1, ndmin=2)
+            if matrix.shape[0] != matrix.shape[1]:
+                raise ValueError(f"{matrix.shape[0]} rows of {matrix.shape[1]}")
+        except ValueError as error:
+            return self._damaged(file, error)
+        return matrix
+
+    def pool(self, file: Path) -> Pool | None:
+        """The pool as `pool.npz` describes it."""
+        data = self.bytes_of(file)
+        if data is None:
+            return None
+        try:
+            with np.load(BytesIO(data), allow_pickle=False) as arrays:
+                pool = Pool(
+                    arrays["position"].astype(np.float32), arrays["explained"], arrays["label"].astype(np.int64)
+                )
+            if pool.position.shape != (len(pool.label), 2) or pool.explained.shape != (2,):
+                raise ValueError("the shapes of its arrays do not fit")
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return self._damaged(file, error)
+        return pool
+
+    def png(self, file: Path) -> bytes | None:
+        """A PNG."""
+        data = self.bytes_of(file)
+        if data is not None and not data.startswith(PNG):
+            return self._damaged(file, ValueError("not a PNG"))
+        return data
+
+    def _damaged(self, file: Path, error: Exception) -> None:
+        self.notes.append(f"{file}: left out: damaged: {' '.join(str(error).split())}.")
+
+
+def round_folder(run: str, number: int) -> Path:
+    """The folder of a round of a run."""
+    return Path(run) / "rounds" / f"{number:03d}"

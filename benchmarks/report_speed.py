@@ -1,0 +1,43 @@
+"""Time of the report over a large study: 300 runs of 150 rounds, written to a temporary folder.
+
+    python benchmarks/report_speed.py
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from studies import Run, study
+
+STRATEGIES = ("random", "margin", "uncertainty", "entropy", "kmeans", "bald")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=25, help="runs are 2 data sets x 6 strategies x so many")
+    parser.add_argument("--rounds", type=int, default=150)
+    parser.add_argument("--keep", type=Path, help="folder to write the study to, and to leave it in")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (arguments.keep or Path(temporary)) / "study"
+        if not folder.exists():
+            for dataset in ("mnist", "cifar10"):
+                run = Run(dataset=dataset, rounds=arguments.rounds, pool=60_000)
+                study(folder, STRATEGIES, range(arguments.seeds), run)
+        runs = 2 * len(STRATEGIES) * arguments.seeds
+        print(f"{runs} runs of {arguments.rounds} rounds", flush=True)
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "al_lightning.report", str(folder)], check=True, stdout=subprocess.DEVNULL
+        )
+        seconds = time.perf_counter() - start
+        size = (folder / "report" / "report.html").stat().st_size
+        print(f"report: {seconds:.1f} s; report.html {size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    main()
