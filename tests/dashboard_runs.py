@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,13 +119,11 @@ def panels(written: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {panel["config"]["metrics"][0]: panel["config"] | {"kind": panel["viewType"]} for panel in of_report}
 
 
-def verdict(written: dict[str, Any]) -> tuple[list[list[str]], str]:
-    """Cells of the verdict table and what is below it."""
-    [block] = blocks(written, "markdown-block")
-    table, _, below = block["content"].partition("\n\n")
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()]
-    assert len({len(row) for row in rows}) == 1
-    return rows, below
+def verdict(written: dict[str, Any]) -> tuple[list[list[str]], list[str]]:
+    """Cells of the verdict table without its rule, and the sentences below it."""
+    [block], [below] = blocks(written, "markdown-block"), blocks(written, "list")
+    head, _, *rows = (re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in block["content"].splitlines())
+    return [head, *rows], [item["children"][0]["children"][0]["text"] for item in below["children"]]
 
 
 class Api:

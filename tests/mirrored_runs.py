@@ -12,7 +12,7 @@ import torch
 
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.plan import Plan
-from al_lightning.rounds import Masks, Round
+from al_lightning.rounds import Evidence, Masks, Round
 from al_lightning.run_folder import RunFolder
 from al_lightning.tracking import RunInfo
 from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
@@ -53,7 +53,7 @@ def make_round(number: int) -> Round:
     for asked in range(number if last else number + 1):
         since[4 * asked : 4 * asked + 4] = asked + 1
     masks = Masks(since, np.isin(np.arange(20), (12, 13)))
-    return Round(row, queries, generator.integers(0, 9, (2, 2)), ENVIRONMENT, masks=masks)
+    return Round(row, queries, generator.integers(0, 9, (2, 2)), ENVIRONMENT, Evidence(np.zeros((15, 3))), masks)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_lightning.errors import UserError
+from al_lightning.report.__main__ import default_out
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,14 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help=f"send nothing, write {FILE}; needs no key")
     parser.add_argument("--out", type=Path, help=f"folder for {FILE}; default: report in the study")
     options = parser.parse_args(arguments)
+    out = options.out or default_out(Path(options.folders[0]))
+    if any((folder / "rounds.csv").exists() for folder in (out.resolve(), *out.resolve().parents)):
+        parser.error(f"--out {out}: in a run folder, which only its run writes to; name another folder")
     try:
-        return _run(options)
+        return _run(options, out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, out: Path) -> int:
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed: pip install 'al-lightning[dashboard]'")
     from al_lightning.dashboard import mirrored, specification
@@ -63,9 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     comparisons = compare(rounds, TARGETS)
     if options.dry_run:
         built = specification.build(comparisons, runs, project, entity, exists=False)
-        file = (options.out or _report_folder(Path(options.folders[0]))) / FILE
-        _write(file, built)
-        print(f"specification: {file}")
+        _write(out / FILE, built)
+        print(f"specification: {out / FILE}")
         return 0
     try:
         entity = entity or _default_entity()
@@ -94,10 +97,6 @@ def _one(key: str, wanted: str | None, runs: "Sequence[Mirrored]") -> str | None
     if wanted is None and len(found) > 1:
         raise UserError(f"the runs are of more than one {key} of W&B: {', '.join(found)}; choose with --{key}")
     return wanted or (found[0] if found else None)
-
-
-def _report_folder(folder: Path) -> Path:
-    return (folder.resolve().parent if (folder / "rounds.csv").exists() else folder) / "report"
 
 
 def _write(file: Path, built: "Specification") -> None:

@@ -10,8 +10,8 @@ import wandb_workspaces.reports.v2.interface as wr  # where its own types can be
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
-from al_lightning.dashboard import verdict
 from al_lightning.dashboard.mirrored import Mirrored
+from al_lightning.dashboard.verdict import verdict_table
 from al_lightning.report.compare import Comparison
 from al_lightning.tracking.wandb_mirror import CLASS_ENTROPY
 
@@ -59,7 +59,12 @@ def build(
         setting, condition = comparison.setting, run_filter(runs, _folders(comparison))
         panels = [panel for part in _panels(comparison).values() for panel in part]
         runset = wr.Runset(name=setting, filters=condition, **where)
-        blocks += [wr.H2(setting), wr.MarkdownBlock(verdict.markdown(comparison))]
+        if comparison.methods:
+            verdict = wr.MarkdownBlock(verdict_table(comparison))
+        else:
+            verdict = wr.P("These runs trained once and never queried: there are no strategies to compare.")
+        said = [*comparison.verdicts["sentence"], *comparison.notes]
+        blocks += [wr.H2(setting), verdict, *([wr.UnorderedList(said)] if said else [])]
         blocks.append(wr.PanelGrid(runsets=[runset], panels=panels))
         workspaces.append(
             ws.Workspace(
