@@ -19,7 +19,7 @@ TITLE_LENGTH = 128  # the library refuses longer ones of a report
 LEAST_SHOWN = 100  # runs a panel; W&B shows 10 unless told. More than there are leaves room for those that come later
 INTRODUCTION = (
     "Lines are means over seeds, bands and bars' whiskers the standard error; the tables have 95% t intervals. "
-    "The bars' AUBC is each run's over its own labels, once it has ended; the tables' is over the range that all share. "
+    "The bars' AUBC is each run's over its own labels, once it has ended; the tables' over the range that all share. "
     "Runs that train once and never query are left out of the curves."
 )
 
