@@ -8,16 +8,30 @@ UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/
 # What `make run` runs, e.g. make run RUN="study=demo dataset=mnist strategy=random,entropy seed=0,1".
 RUN    ?= experiment=quick study=demo strategy=random,margin
 
+# Two runs at a time, a thread each.
+SIDE_BY_SIDE := hydra/launcher=joblib hydra.launcher.n_jobs=2
+paper-small: export OMP_NUM_THREADS := 1
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench faults clean install lock wheel
+.PHONY: help run paper paper-small test lint types bench faults clean install lock wheel
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(STAMP) ## the main job on the embedded images: margin against random, as a table and a picture
 	$(PY) -m al_lightning --multirun $(RUN)
 	$(PY) -m al_lightning.report multirun_outputs/demo
+
+paper: $(STAMP) ## the paper's study, its one-shot baseline and the report: 60 runs of 150 fits, for a GPU
+	$(PY) -m al_lightning experiment=paper_study
+	$(PY) -m al_lightning --multirun experiment=paper_baseline dataset=mnist,cifar10 seed=0,1,2,3,4
+	$(PY) -m al_lightning.report multirun_outputs/paper
+
+paper-small: $(STAMP) ## the same for two CPU cores, on MNIST with the small network: about an hour
+	$(PY) -m al_lightning experiment=paper_small $(SIDE_BY_SIDE)
+	$(PY) -m al_lightning experiment=paper_small strategy=random al.initial_size=1500 al.rounds=0 $(SIDE_BY_SIDE)
+	$(PY) -m al_lightning.report multirun_outputs/paper_small
 
 test: $(STAMP) ## run the tests
 	$(PY) -m pytest

@@ -14,8 +14,12 @@ from unittest.mock import patch
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 
 from al_lightning.__main__ import main
+
+settings.register_profile("seeded", derandomize=True, deadline=None)  # the machines that run this are slow and noisy
+settings.load_profile("seeded")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

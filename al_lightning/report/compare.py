@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from al_lightning.report.pairs import counted, pairs_table, penalty_matrix, verdicts_table
-from al_lightning.report.runs import RunCurve, curves_of
+from al_lightning.report.run_curve import RunCurve, curves_of
+from al_lightning.report.runs import OF_QUERYING
 from al_lightning.report.statistics import area, interval
 from al_lightning.report.targets import crossings, labels_table, saved_table
 
@@ -17,7 +18,8 @@ TARGETS = (0.90, 0.95, 0.97, 0.99)
 
 RULES: tuple[str, ...] = (
     "Runs are compared within a setting: same data set, and same settings outside of the strategy. A method is a "
-    "strategy with those of its own settings that differ.",
+    "strategy with those of its own settings that differ. Runs that train once and never query are no method; they are "
+    "shown with every setting that differs from theirs only in how it queries.",
     "A run given twice counts once. Of two runs of one method and seed, the one with more rounds counts.",
     "AUBC is the area under the curve of test accuracy against labels (trapezoids) divided by its range of labels. The "
     "range begins at the largest first label count of the runs that take part and ends at the smallest, over methods, "
@@ -31,7 +33,7 @@ RULES: tuple[str, ...] = (
     "Labels to a target: the first crossing of each run's curve, straight between rounds; a run that starts above the "
     "target counts with its first label count. A run that never reached it is censored at its last label count: then "
     "there is no mean, and a median only where more than half of the seeds reached the target and no other seed ended "
-    "before the median.",
+    "before the median. Where there is no median, > or ≥ gives its lower bound.",
     "Labels saved: labels of the reference less those of the method, by seed. Where the reference did not reach the "
     "target its last label count stands for it and the figure is a lower bound (at least), where the method did not "
     "an upper one (at most); where both happened it is unknown. Bounds have no interval. The share is of the labels "
@@ -109,12 +111,12 @@ def compare(
     active, single = rounds.loc[~rounds["one_shot"]], rounds.loc[rounds["one_shot"]]
     settings = set(active["setting"])
     # A run that never queries is the baseline of every initial and query size.
-    alone = set(single["setting"]) - {_without_sizes(setting) for setting in settings}
+    alone = set(single["setting"]) - {_without_queries(setting) for setting in settings}
     return [
         _compare(
             setting,
             active.loc[active["setting"] == setting],
-            single.loc[single["setting"] == (setting if setting in alone else _without_sizes(setting))],
+            single.loc[single["setting"] == (setting if setting in alone else _without_queries(setting))],
             tuple(targets),
             cost_per_label,
         )
@@ -250,11 +252,11 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
 
 
-def _without_sizes(setting: str) -> str:
+def _without_queries(setting: str) -> str:
     parts = setting.split(", ")
-    return ", ".join(part for part in parts if not part.startswith(("al.initial_size=", "al.query_size=")))
+    return ", ".join(part for part in parts if part.partition("=")[0] not in OF_QUERYING)
 
 
-def _natural(text: str) -> list[str | float]:
+def _natural(text: str) -> tuple[list[str | float], str]:
     """Sorts `k=9` before `k=10`."""
-    return [float(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", text))]
+    return [float(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", text))], text

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from al_lightning.report.runs import RunCurve
+from al_lightning.report.run_curve import RunCurve
 from al_lightning.report.statistics import ALPHA, Paired, detectable, holm, paired, paired_columns, seeds_needed
 
 PAIRS_COLUMNS = (

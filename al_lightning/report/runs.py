@@ -6,6 +6,7 @@ import re
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ _NOT_COMPARED = {
     *("trainer.accelerator", "trainer.devices", "trainer.name"),
 }
 _SECTIONS_NOT_COMPARED = ("strategy.", "logger.", "paths.")
-# What a run that never queries does not depend on, or is the curve's own axis.
-_OF_QUERYING = ("al.initial_size", "al.query_size")
+# A run that never queries does not depend on them, or has them as the axis of its curve.
+OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _NEEDED = ("round", "n_labeled", "test/acc")
+_HEAD = ("folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot")
 
 
 @dataclass(frozen=True)
@@ -45,35 +47,8 @@ class _Run:
         return self.settings.get(key)
 
 
-@dataclass(frozen=True)
-class RunCurve:
-    """Accuracy of one run against its labels, both by round."""
-
-    method: str
-    seed: int
-    folder: str
-    state: str
-    n_labeled: list[int]
-    accuracy: list[float]
-
-
-def curves_of(rounds: pd.DataFrame) -> list[RunCurve]:
-    """The curve of every run in a table as :func:`load` gives it, in order of their folders."""
-    return [
-        RunCurve(
-            method=rows["method"].iloc[0],
-            seed=rows["seed"].iloc[0],
-            folder=rows["folder"].iloc[0],
-            state=rows["state"].iloc[0],
-            n_labeled=rows["n_labeled"].to_list(),
-            accuracy=rows["test/acc"].to_list(),
-        )
-        for _, rows in rounds.sort_values("round").groupby("folder")
-    ]
-
-
 def find(folders: Iterable[str | Path]) -> Iterator[Path]:
-    """Run folders with a committed round in some folders, at any depth, in order of their paths, each once.
+    """Run folders in some folders, at any depth, in order of their paths, each once.
 
     Those that were set aside are left out.
 
@@ -85,7 +60,7 @@ def find(folders: Iterable[str | Path]) -> Iterator[Path]:
         if not Path(folder).is_dir():
             raise DataError(f"{folder}: there is no such folder; give a run folder, a study, or a folder of studies")
         for parent, inside, files in os.walk(folder):
-            if "rounds.csv" in files:
+            if "rounds.csv" in files or {"config.yaml", "summary.json"} <= set(files):
                 inside.clear()  # a run of 150 rounds has 150 folders
                 if (real := os.path.realpath(parent)) not in seen:
                     seen.add(real)
@@ -120,8 +95,10 @@ def load(*folders: str | Path) -> pd.DataFrame:
     for folder in find(folders):
         try:
             runs.append(_read(folder, notes))
-        except FileNotFoundError as error:  # begun anew, or set aside, while this reads
-            notes.append(f"{folder}: left out: {Path(error.filename or '').name} is not there.")
+        except FileNotFoundError as error:  # or begun anew, or set aside, while this reads
+            name = Path(error.filename or "").name
+            what = "it has no committed round" if name == "rounds.csv" else f"{name} is not there"
+            notes.append(f"{folder}: left out: {what}.")
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             notes.append(f"{folder}: left out: damaged: {' '.join(str(error).split())}.")
     if not runs:
@@ -150,8 +127,9 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 def _read(folder: Path, notes: list[str]) -> _Run:
     for name in ("config.yaml", "rounds.csv", "summary.json", HOLDER):  # a link leads out, a pipe never ends
-        if os.path.lexists(folder / name) and not stat.S_ISREG((folder / name).lstat().st_mode):
-            raise ValueError(f"{name} is not a plain file")
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG((folder / name).lstat().st_mode):
+                raise ValueError(f"{name} is not a plain file")
     with (folder / "config.yaml").open(encoding="utf-8") as file:
         config = yaml.load(file, _YAML)
     settings = dict(_leaves(config))
@@ -159,10 +137,16 @@ def _read(folder: Path, notes: list[str]) -> _Run:
         if key not in settings:
             raise ValueError(f"config.yaml has no {key}")
     int(settings["seed"])
-    rows = pd.read_csv(folder / "rounds.csv")
+    try:
+        rows = pd.read_csv(folder / "rounds.csv")
+        values = rows.astype(float)
+    except ValueError as error:
+        raise ValueError(f"rounds.csv: {error}") from error
     if missing := [column for column in _NEEDED if column not in rows]:
         raise ValueError(f"rounds.csv has no column {missing[0]}")
-    numbers = rows[list(_NEEDED)].to_numpy(dtype=float)
+    if clash := [column for column in _HEAD if column in rows]:
+        raise ValueError(f"rounds.csv has a column {clash[0]}, which is not its own")
+    numbers = values[list(_NEEDED)].to_numpy()
     if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) <= 0).any():
         raise ValueError("rounds.csv does not hold a row a round, with more labels in each")
     summary = read_json(folder / "summary.json")
@@ -210,7 +194,7 @@ def _settings(runs: Sequence[_Run]) -> list[str]:
             # `model.name`, `optimizer.name`: a choice from a group is spelled as on the command line.
             shown = key.removesuffix(".name")
             for i in members:
-                if key in runs[i].settings and not (runs[i].one_shot and key in _OF_QUERYING):
+                if not _off(runs[i][key]) and not (runs[i].one_shot and key in OF_QUERYING):
                     names[i] += f", {shown}={_text(runs[i][key])}"
     for members in _groups(names):  # two folders of images may have one name
         if len({runs[i].images for i in members} - {""}) > 1:
@@ -231,7 +215,7 @@ def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
         for key, last in zip(keys, short, strict=True):
             shown = last if short.count(last) == 1 else key.removeprefix("strategy.")
             for i in members:
-                if key in runs[i].settings:
+                if not _off(runs[i][key]):
                     names[i] += f" {shown}={_text(runs[i][key])}"
     return names
 
@@ -247,15 +231,21 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
         values: dict[str, set[str]] = {}
         for run in runs:
             choice = "" if key == name or name in _NOT_COMPARED else _text(run[name])
-            if key not in _OF_QUERYING or not run.one_shot:
-                values.setdefault(choice, set()).add(_text(run[key]) if key in run.settings else "")
+            if key not in OF_QUERYING or not run.one_shot:
+                values.setdefault(choice, set()).add("" if _off(run[key]) else _text(run[key]))
         if any(len(distinct) > 1 for distinct in values.values()):
             found.append(key)
     return found
 
 
+def _off(value: object) -> bool:
+    """Whether a setting is switched off, as it is in a run that is older than the setting."""
+    return value is None or value is False
+
+
 def _keys(runs: Iterable[_Run]) -> list[str]:
-    return list(dict.fromkeys(key for run in runs for key in run.settings))
+    """All keys that occur, choices from a group first."""
+    return sorted({key for run in runs for key in run.settings}, key=lambda key: (not key.endswith(".name"), key))
 
 
 def _groups(keys: Sequence[object]) -> list[list[int]]:

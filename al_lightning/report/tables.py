@@ -10,7 +10,9 @@ import pandas as pd
 from al_lightning.report.compare import RULES, Comparison
 from al_lightning.report.statistics import curve
 
-_MARKDOWN = str.maketrans({"\\": r"\\", "|": r"\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"})
+_MARKDOWN = str.maketrans(
+    {**{sign: f"\\{sign}" for sign in "\\|`*_[]"}, "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
 
 
 def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:

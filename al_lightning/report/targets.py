@@ -1,13 +1,13 @@
 """Labels that a target accuracy takes, and labels saved against the reference; never reached is never a number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from al_lightning.learning_curve import labels_to
-from al_lightning.report.runs import RunCurve
+from al_lightning.report.run_curve import RunCurve
 from al_lightning.report.statistics import interval
 
 # Of one run: the label count that reached the target, or None; and the last label count.
@@ -34,7 +34,7 @@ def labels_table(found: Crossings, methods: Sequence[str], targets: Sequence[flo
 
     Columns: `seeds`, and how many of them `reached` it; `mean` and `half_width` of the 95% t interval where all did;
     `median` where more than half did and no other seed ended before it; `last`, the most labels of a seed that did
-    not; `text` says it in words.
+    not; `text` says it in words, or gives a lower bound of the median.
     """
     rows = [{"method": m, "target": t, **_labels(found[m, t].values())} for m in methods for t in targets]
     return pd.DataFrame(rows, columns=pd.Index(LABELS_COLUMNS))
@@ -64,14 +64,13 @@ def saved_table(
     return pd.DataFrame(rows, columns=pd.Index(SAVED_COLUMNS))
 
 
-def _labels(runs: Any) -> dict[str, Any]:
-    runs = list(runs)
+def _labels(runs: Collection[Crossing]) -> dict[str, Any]:
     reached = [labels for labels, _ in runs if labels is not None]
     ended = [last for labels, last in runs if labels is None]
     row = {"seeds": len(runs), "reached": len(reached), "mean": np.nan, "half_width": np.nan}
     # A seed that ended short of the median could still have been on either side of it.
     median = float(np.median([*reached, *[np.inf] * len(ended)]))
-    known = np.isfinite(median) and all(last >= median for last in ended)
+    known = bool(np.isfinite(median)) and all(last >= median for last in ended)
     row |= {"median": median if known else np.nan, "last": max(ended, default=np.nan)}
     count = f"{len(reached)} of {len(runs)} reached"
     if not ended:
@@ -79,7 +78,8 @@ def _labels(runs: Any) -> dict[str, Any]:
         return row | {"mean": mean.mean, "half_width": mean.half_width, "text": _plus_minus(mean.mean, mean.half_width)}
     if known:
         return row | {"text": f"median {median:.0f} ({count})"}
-    return row | {"text": f"> {max(ended):.0f} ({count})"}
+    bound = float(np.median([*reached, *ended]))
+    return row | {"text": f"{'≥' if any(labels >= bound for labels in reached) else '>'} {bound:.0f} ({count})"}
 
 
 def _saved(method: Mapping[int, Crossing], reference: Mapping[int, Crossing], price: float | None) -> dict[str, Any]:

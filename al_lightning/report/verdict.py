@@ -37,26 +37,31 @@ def _print(comparison: Comparison, console: Console) -> None:
     console.print(f"\n{comparison.setting}", style="bold")
     for note in comparison.notes:
         console.print(f"note: {note}")
+    tables: list[Table] = []
     if comparison.methods:
-        console.print(_aubc(comparison))
+        tables.append(_aubc(comparison))
         if comparison.targets:
-            console.print(_by_target(comparison.labels_to, "labels to test accuracy"))
+            tables.append(_by_target(comparison.labels_to, "labels to test accuracy"))
     if len(comparison.saved):
         title = f"labels saved against {comparison.reference} (share of its labels)"
         if comparison.cost_per_label is not None:
             title += f": money, at {comparison.cost_per_label:g} a label"
-        console.print(_by_target(comparison.saved, title))
+        tables.append(_by_target(comparison.saved, title))
     if len(comparison.pairs):
-        console.print(_pairs(comparison))
+        tables.append(_pairs(comparison))
     if len(comparison.one_shot):
-        console.print(_one_shot(comparison.one_shot))
+        tables.append(_one_shot(comparison.one_shot))
+    for table in tables:
+        title, table.title = table.title, None  # Rich would wrap it at the width of the table
+        console.print(f"\n{title}", style="italic")
+        console.print(table)
     console.print()
     for sentence in comparison.verdicts["sentence"]:
         console.print(sentence)
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", title_style="italic", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=title, box=None, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number < left else "right", overflow="fold")
     return table
