@@ -1,6 +1,6 @@
 """Time of the report over a large study: 300 runs of 150 rounds, written to a temporary folder.
 
-    python benchmarks/report_speed.py
+python benchmarks/report_speed.py
 """
 
 import argparse
