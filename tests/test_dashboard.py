@@ -91,7 +91,7 @@ def test_variants_of_a_strategy_are_curves_of_their_own(tmp_path: Path) -> None:
     written = specification(tmp_path / "study")
     assert {panel["groupBy"] for panel in panels(written).values()} == {"method.value"}
     rows, _ = verdict(written)
-    assert [row[0] for row in rows[1:]] == ["kmeans n_clusters=9", "kmeans n_clusters=10"]
+    assert [row[0] for row in rows[1:]] == [r"kmeans n\_clusters=9", r"kmeans n\_clusters=10"]  # in Markdown
 
 
 @needs_extra
