@@ -19,7 +19,7 @@ paper-small: export OMP_NUM_THREADS := 1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(STAMP) ## the main job on the embedded images: margin against random, as a table and a picture
+run: $(STAMP) ## the main job on the embedded images: margin against random, and the report on it
 	$(PY) -m al_lightning --multirun $(RUN)
 	$(PY) -m al_lightning.report multirun_outputs/demo
 

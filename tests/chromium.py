@@ -119,8 +119,16 @@ def browser() -> Iterator[Page]:
         os.close(end)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [sys.executable, "-c", START, str(theirs_in), str(theirs_out), PROGRAM, *OPTIONS]
-            + [f"--user-data-dir={profile}"],
+            [
+                sys.executable,
+                "-c",
+                START,
+                str(theirs_in),
+                str(theirs_out),
+                PROGRAM,
+                *OPTIONS,
+                f"--user-data-dir={profile}",
+            ],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -207,7 +207,10 @@ def _reliability() -> str:
 def _scores() -> str:
     edges = np.linspace(-1, 0, 41)
     pool = (900 * np.exp(3 * edges[:-1])).astype(int)
-    lines = [f"{low},{high},{n},{10 if i == 39 else 0}" for i, (low, high, n) in enumerate(zip(edges, edges[1:], pool))]
+    lines = [
+        f"{low},{high},{n},{10 if i == 39 else 0}"
+        for i, (low, high, n) in enumerate(zip(edges[:-1], edges[1:], pool, strict=True))
+    ]
     return "\n".join(["low,high,pool,queried", *lines]) + "\n"
 
 

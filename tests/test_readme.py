@@ -44,7 +44,7 @@ def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path:
     assert list(folder.glob("wandb/offline-run-*")), "what `wandb sync` is shown with"
     assert f"python -m al_lightning.report multirun_outputs/{folder.name}" in COMMANDS
     assert report([str(folder)]) == 0
-    assert (folder / "curves.png").stat().st_size > 10_000
+    assert (folder / "report" / "report.html").stat().st_size > 10_000
 
 
 def test_a_run_goes_on_as_the_readme_shows(command: Command) -> None:

@@ -18,6 +18,17 @@ SCORE_COLUMNS = ("low", "high", "pool", "queried")
 
 
 @dataclass(frozen=True)
+class Run:
+    """The round of a run that stands for its end."""
+
+    folder: str
+    method: str
+    seed: int
+    round: int
+    n_labeled: int
+
+
+@dataclass(frozen=True)
 class Asked:
     """What the runs of a comparison have left besides their rounds.
 
@@ -27,7 +38,7 @@ class Asked:
         pool_size: images in the whole pool; None where no run says it.
         pool: None where no run has it.
         queries: a row a queried image: `method, seed, round, rank, index, label`.
-        last: a row a run whose last round stands for its method: `folder, method, seed, round, n_labeled`.
+        last: the runs whose last rounds stand for their methods.
         confusion: by method, `int64 [K, K]`, summed over the runs of `last`.
         reliability: by method, `bin, n, confidence, accuracy`, pooled over the runs of `last`.
         shown: by method, the seed of the run that stands for it where one run is shown.
@@ -41,7 +52,7 @@ class Asked:
     pool_size: int | None
     pool: Pool | None
     queries: pd.DataFrame
-    last: pd.DataFrame
+    last: Sequence[Run]
     confusion: Mapping[str, np.ndarray]
     reliability: Mapping[str, pd.DataFrame]
     shown: Mapping[str, int]
@@ -49,55 +60,72 @@ class Asked:
     strips: Mapping[str, list[tuple[int, bytes]]]
     notes: tuple[str, ...]
 
+    def asking(self, methods: Sequence[str]) -> list[str]:
+        """Those of some methods that have queries."""
+        have = set(self.queries["method"])
+        return [method for method in methods if method in have]
+
+    def queries_of(self, method: str) -> pd.DataFrame:
+        """The queries of the run that stands for a method."""
+        return self.queries.loc[(self.queries["method"] == method) & (self.queries["seed"] == self.shown[method])]
+
 
 def read(comparison: Comparison) -> Asked:
     """Read what the runs of a comparison have left besides their rounds; what is missing is left out."""
     reader = Reader()
-    rounds = comparison.rounds
-    runs = rounds[["folder", "method", "seed"]].drop_duplicates("folder")
-    folders = [*runs["folder"], *comparison.one_shot["folder"].unique()]
+    runs = {
+        str(folder): (str(rows["method"].iloc[0]), int(rows["seed"].iloc[0]), sorted(rows["round"]))
+        for folder, rows in comparison.rounds.groupby("folder", sort=False)
+    }
+    folders = [*runs, *map(str, comparison.one_shot["folder"].unique())]
     summaries = {folder: reader.json_of(Path(folder) / "summary.json") for folder in folders}
     last = last_rounds(comparison)
-    shown = shown_seeds(runs)
-    one = {run.method: run.folder for run in runs.itertuples() if shown[run.method] == run.seed}
-    numbers = {method: sorted(rounds.loc[rounds["folder"] == folder, "round"]) for method, folder in one.items()}
+    shown = shown_seeds((method, seed) for method, seed, _ in runs.values())
+    one = {method: (folder, numbers) for folder, (method, seed, numbers) in runs.items() if shown[method] == seed}
     return Asked(
         summaries=summaries,
         classes=_classes(summaries.values()),
-        pool_size=next((int(s["pool_size"]) for s in summaries.values() if isinstance(s.get("pool_size"), int)), None),
+        pool_size=next((size for s in summaries.values() if isinstance(size := s.get("pool_size"), int)), None),
         pool=next((pool for folder in folders if (pool := reader.pool(Path(folder) / "pool.npz"))), None),
-        queries=_queries(reader, runs),
+        queries=_queries(reader, {folder: (method, seed) for folder, (method, seed, _) in runs.items()}),
         last=last,
         confusion=_confusion(reader, last),
         reliability=_reliability(reader, last),
         shown=shown,
-        scores={m: _scores(reader, one[m], numbers[m]) for m in comparison.methods if m in one},
-        strips={m: _strips(reader, one[m], numbers[m]) for m in comparison.methods if m in one},
+        scores={method: _scores(reader, *one[method]) for method in comparison.methods},
+        strips={method: _strips(reader, *one[method]) for method in comparison.methods},
         notes=tuple(reader.notes),
     )
 
 
-def last_rounds(comparison: Comparison) -> pd.DataFrame:
+def last_rounds(comparison: Comparison) -> list[Run]:
     """The round of each run that stands for its method in the end: the last at which all methods can be compared.
 
-    Runs that did not get there are left out, unless the method has no other.
-
-    Returns:
-        A row a run: `folder, method, seed, round, n_labeled`.
+    Runs that did not get there are left out, unless the method has no other; their own last round stands for them.
     """
-    rows = comparison.rounds[["folder", "method", "seed", "round", "n_labeled"]]
-    most = rows.groupby("folder")["n_labeled"].transform("max")
-    there = most >= comparison.end
-    has = there.groupby(rows["method"]).transform("any")
-    rows = rows[(there & (rows["n_labeled"] <= comparison.end)) | ~has]
-    return rows.loc[rows.groupby("folder", sort=False)["n_labeled"].idxmax()].reset_index(drop=True)
+    there: list[Run] = []
+    short: list[Run] = []
+    for folder, rows in comparison.rounds.groupby("folder", sort=False):
+        labels = rows["n_labeled"].to_numpy()
+        is_there = bool(labels.min() <= comparison.end <= labels.max())
+        last = rows.iloc[int(np.where(labels <= comparison.end, labels, 0).argmax() if is_there else labels.argmax())]
+        run = Run(str(folder), last["method"], int(last["seed"]), int(last["round"]), int(last["n_labeled"]))
+        (there if is_there else short).append(run)
+    have = {run.method for run in there}
+    return [*there, *(run for run in short if run.method not in have)]
 
 
-def shown_seeds(runs: pd.DataFrame) -> dict[str, int]:
-    """The seed of the run that is shown for each method: the lowest that all have, else its own lowest."""
-    seeds = {str(method): set(group) for method, group in runs.groupby("method")["seed"]}
+def shown_seeds(runs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The seed of the run that is shown for each method: the lowest that all have, else its own lowest.
+
+    Args:
+        runs: method and seed of each.
+    """
+    seeds: dict[str, set[int]] = {}
+    for method, seed in runs:
+        seeds.setdefault(method, set()).add(seed)
     common = set.intersection(*seeds.values()) if seeds else set()
-    return {method: int(min(common or own)) for method, own in seeds.items()}
+    return {method: min(common or own) for method, own in seeds.items()}
 
 
 def class_balance(asked: Asked, methods: Sequence[str]) -> pd.DataFrame | None:
@@ -109,16 +137,15 @@ def class_balance(asked: Asked, methods: Sequence[str]) -> pd.DataFrame | None:
     n_classes = len(asked.classes)
     if not n_classes or asked.queries.empty:
         return None
-    known = asked.queries[asked.queries["label"].between(0, n_classes - 1)]
     rows = {}
-    if asked.pool is not None and ((asked.pool.label >= 0) & (asked.pool.label < n_classes)).any():
-        label = asked.pool.label[(asked.pool.label >= 0) & (asked.pool.label < n_classes)]
+    if asked.pool is not None and len(label := _within(asked.pool.label, n_classes)):
         rows["pool"] = np.bincount(label, minlength=n_classes) / len(label)
-    counts = known.groupby(["method", "seed", "label"]).size().unstack(fill_value=0)
-    shares = counts.reindex(columns=range(n_classes), fill_value=0)
-    shares = shares.div(shares.sum(axis=1), axis=0).groupby("method").mean()
-    rows |= {method: shares.loc[method].to_numpy() for method in methods if method in shares.index}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=range(n_classes))
+    shares: dict[str, list[np.ndarray]] = {}
+    for (method, _), queries in _by_run(asked.queries).items():
+        if len(label := _within(queries["label"].to_numpy(), n_classes)):
+            shares.setdefault(method, []).append(np.bincount(label, minlength=n_classes) / len(label))
+    rows |= {method: np.mean(shares[method], axis=0) for method in methods if method in shares}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
@@ -132,16 +159,12 @@ def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.Data
         expect of two random choices of as many images from the whole pool, nan where its size is not known. None for
         fewer than two methods with queries.
     """
-    queries = asked.queries
-    names = [method for method in methods if (queries["method"] == method).any()]
+    names = asked.asking(methods)
     if len(names) < 2:
         return None
     seen, chance = (pd.DataFrame(np.nan, index=names, columns=names) for _ in range(2))
-    by_run = {
-        key: (group["round"].to_numpy(), group["index"].to_numpy())
-        for key, group in queries.groupby(["method", "seed"], sort=False)
-    }
-    seeds = {method: {int(seed) for name, seed in by_run if name == method} for method in names}
+    by_run = {run: (rows["round"].to_numpy(), rows["index"].to_numpy()) for run, rows in _by_run(asked.queries).items()}
+    seeds = {method: {seed for name, seed in by_run if name == method} for method in names}
     for a, b in combinations(names, 2):
         values, expected = [], []
         for seed in seeds[a] & seeds[b]:
@@ -161,46 +184,58 @@ def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.Data
 def _classes(summaries: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     for summary in summaries:
         if isinstance(names := summary.get("classes"), list):
-            return tuple(map(str, names))
+            # A name may be that of a folder, which may hold anything.
+            return tuple("".join(sign if sign.isprintable() else "?" for sign in str(name)) for name in names)
     return ()
 
 
-def _queries(reader: Reader, runs: pd.DataFrame) -> pd.DataFrame:
+def _by_run(queries: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
+    """The queries of each run, by method and seed."""
+    groups = queries.groupby(["method", "seed"], sort=False)
+    return {(rows["method"].iloc[0], int(rows["seed"].iloc[0])): rows for _, rows in groups}
+
+
+def _within(label: np.ndarray, n_classes: int) -> np.ndarray:
+    return label[(label >= 0) & (label < n_classes)]
+
+
+def _queries(reader: Reader, runs: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
     tables = []
-    for run in runs.itertuples():
-        table = reader.table(Path(str(run.folder)) / "queries.csv", QUERY_COLUMNS)
+    for folder, (method, seed) in runs.items():
+        table = reader.table(Path(folder) / "queries.csv", QUERY_COLUMNS)
         if table is not None and len(table):
             table = table.dropna(subset=["round", "index"]).fillna(-1).astype(np.int64)
-            tables.append(table.assign(method=run.method, seed=run.seed))
+            tables.append(table.assign(method=method, seed=seed))
     if not tables:
-        return pd.DataFrame(columns=["method", "seed", *QUERY_COLUMNS])
+        return pd.DataFrame(columns=pd.Index(("method", "seed", *QUERY_COLUMNS)))
     return pd.concat(tables, ignore_index=True)
 
 
-def _confusion(reader: Reader, last: pd.DataFrame) -> dict[str, np.ndarray]:
+def _confusion(reader: Reader, last: Sequence[Run]) -> dict[str, np.ndarray]:
     sums: dict[str, np.ndarray] = {}
-    for run in last.itertuples():
-        matrix = reader.confusion(round_folder(str(run.folder), int(run.round)) / "confusion.csv")  # pyright: ignore
+    for run in last:
+        matrix = reader.confusion(round_folder(run.folder, run.round) / "confusion.csv")
         if matrix is not None and (run.method not in sums or sums[run.method].shape == matrix.shape):
             sums[run.method] = sums.get(run.method, 0) + matrix
     return sums
 
 
-def _reliability(reader: Reader, last: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _reliability(reader: Reader, last: Sequence[Run]) -> dict[str, pd.DataFrame]:
     """The bins of all runs of a method as one: images are counted together."""
     tables: dict[str, list[pd.DataFrame]] = {}
-    for run in last.itertuples():
-        table = reader.table(round_folder(str(run.folder), int(run.round)) / "reliability.csv", RELIABILITY_COLUMNS)
+    for run in last:
+        table = reader.table(round_folder(run.folder, run.round) / "reliability.csv", RELIABILITY_COLUMNS)
         if table is not None:
-            tables.setdefault(str(run.method), []).append(table)
+            tables.setdefault(run.method, []).append(table)
     return {method: pooled_bins(pd.concat(parts)) for method, parts in tables.items()}
 
 
 def pooled_bins(bins: pd.DataFrame) -> pd.DataFrame:
     """Bins of several test runs as one: `bin, n, confidence, accuracy`, means weighted by n, filled bins only."""
-    filled = bins[bins["n"] > 0]
-    weighted = filled.assign(confidence=filled["confidence"] * filled["n"], accuracy=filled["accuracy"] * filled["n"])
-    sums = weighted.groupby("bin", as_index=False)[["n", "confidence", "accuracy"]].sum()
+    filled = bins.loc[bins["n"] > 0].copy()
+    for name in ("confidence", "accuracy"):
+        filled[name] *= filled["n"]
+    sums = filled.groupby("bin", as_index=False).agg("sum")
     return sums.assign(confidence=sums["confidence"] / sums["n"], accuracy=sums["accuracy"] / sums["n"])
 
 
@@ -209,8 +244,8 @@ def _scores(reader: Reader, folder: str, numbers: Sequence[int]) -> list[tuple[i
     found = []
     for number in sorted({asking[i] for i in (0, len(asking) // 2, -1)}) if asking else []:
         table = reader.table(round_folder(folder, number) / "scores.csv", SCORE_COLUMNS)
-        if table is not None and len(table) and table["pool"].sum() > 0:
-            found.append((number, table))
+        if table is not None and len(whole := table.dropna()) and whole["pool"].to_numpy().sum() > 0:
+            found.append((number, whole))
     return found
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from al_lightning.report.asked import Asked, read
 from al_lightning.report.compare import RULES, Comparison
 from al_lightning.report.figures import FIGURES, Drawing
-from al_lightning.report.figures.style import data_uri, save, slug, styled, write
+from al_lightning.report.figures.files import data_uri, save, slug, write
+from al_lightning.report.figures.style import styled
 from al_lightning.report.page_tables import Table, runs_table, tables
 
 # What is said in place of a figure whose data no run has.
@@ -49,7 +49,7 @@ class Shown:
 
     title: str
     caption: str
-    svg: Markup
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Pat
         rules=RULES,
     )
     page = out / "report.html"
-    write(page, html.encode())
+    write(page, html.encode(errors="replace"))  # a file name need not be text
     return page
 
 
@@ -123,15 +123,14 @@ def _section(comparison: Comparison, anchor: str, folder: Path) -> Section:
 
 
 def _shown(drawing: Drawing, folder: Path, anchor: str) -> Shown:
-    # An SVG of matplotlib's: it escapes the names in it.
-    return Shown(drawing.title, drawing.caption, Markup(save(drawing, folder, anchor)))
+    return Shown(drawing.title, drawing.caption, save(drawing, folder, anchor))
 
 
 def _galleries(asked: Asked) -> list[Gallery]:
     galleries = []
     for method, strips in asked.strips.items():
-        rows = asked.queries[(asked.queries["method"] == method) & (asked.queries["seed"] == asked.shown[method])]
-        classes = rows.sort_values("rank").groupby("round")["label"].agg(list).to_dict()
+        queries = asked.queries_of(method).sort_values(by="rank")
+        classes = {number: rows["label"].tolist() for number, rows in queries.groupby("round")}
         shown = []
         for number, png in strips:
             known = [asked.classes[i] for i in classes.get(number, [])[:10] if 0 <= i < len(asked.classes)]

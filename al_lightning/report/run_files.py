@@ -72,12 +72,12 @@ class Reader:
         return value
 
     def table(self, file: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
-        """These columns of a CSV file of numbers; other columns are not looked at."""
+        """These columns of a CSV file of numbers, nan where one is missing or not finite."""
         data = self.bytes_of(file)
         if data is None:
             return None
         try:
-            return pd.read_csv(BytesIO(data), usecols=list(columns), dtype=float)
+            return pd.read_csv(BytesIO(data), usecols=list(columns), dtype=float).replace([np.inf, -np.inf], np.nan)
         except (ValueError, UnicodeDecodeError) as error:
             return self._damaged(file, error)
 
@@ -106,6 +106,8 @@ class Reader:
                 )
             if pool.position.shape != (len(pool.label), 2) or pool.explained.shape != (2,):
                 raise ValueError("the shapes of its arrays do not fit")
+            if not (np.isfinite(pool.position).all() and np.isfinite(pool.explained).all()):
+                raise ValueError("it holds numbers that are not finite")
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             return self._damaged(file, error)
         return pool

@@ -8,7 +8,7 @@ from al_lightning.report.figures import asked as queries
 from al_lightning.report.figures import curves, pool, predictions, seconds
 from al_lightning.report.figures.style import Drawing
 
-__all__ = ["Drawing", "FIGURES"]
+__all__ = ["FIGURES", "Drawing"]
 
 # In the order of the page; each is None where its data is missing.
 FIGURES: dict[str, Callable[[Comparison, Asked], Drawing | None]] = {

@@ -7,18 +7,9 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked, class_balance, overlap
+from al_lightning.report.figures.labels import shortened, text_width, wrapped
 from al_lightning.report.figures.predictions import NAMED_CLASSES
-from al_lightning.report.figures.style import (
-    SMALL,
-    TEXT,
-    WIDTH,
-    Drawing,
-    grid,
-    looks,
-    shortened,
-    text_width,
-    wrapped,
-)
+from al_lightning.report.figures.style import SMALL, TEXT, WIDTH, Drawing, grid, looks
 
 
 def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
@@ -66,7 +57,7 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
 def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     """Overlap of the images that two methods asked for, as a matrix; None for fewer than two methods."""
     found = overlap(asked, methods)
-    if found is None or found[0].isna().all(axis=None):
+    if found is None or np.isnan(found[0].to_numpy()).all():
         return None
     seen, chance = found
     names = [wrapped(str(name), 20) for name in seen.index]

@@ -1,7 +1,7 @@
 """Measures against labels: learning curves, small multiples, and accuracy against k."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from al_lightning.report.compare import Comparison
-from al_lightning.report.figures.style import (
-    GRAY,
-    SMALL,
-    Drawing,
-    End,
-    Look,
-    end_labels,
-    grid,
-    labels_width,
-    looks,
-    wrapped,
-)
+from al_lightning.report.figures.labels import End, end_labels, labels_width, wrapped
+from al_lightning.report.figures.style import GRAY, SMALL, Drawing, Look, grid, looks
 from al_lightning.report.statistics import curve, interval
 
 MEASURES = {
@@ -51,11 +41,19 @@ def learning_curves(comparison: Comparison, pool_size: int | None) -> Drawing:
     zoomed = _is_flat_later(comparison)
     high = max(3.4, 0.2 * sum(wrapped(name).count("\n") + 1 for name in names))
     figure, panels = grid(
-        1 + zoomed, 1 + zoomed, panel=(0, high), left=0.6, right=right, top=0.35, bottom=0.5, across=right + 0.55
+        1 + zoomed,
+        1 + zoomed,
+        panel=(0, high),
+        left=0.75,
+        right=right,
+        top=0.35 if zoomed else 0.15,
+        bottom=0.5,
+        across=right + 0.55,
     )
     curves = {method: curve(_of(comparison, method)) for method in comparison.methods}
-    looked = looks(comparison.methods)
+    looked, cut = looks(comparison.methods), False
     for axes, late in zip(panels, (False, True), strict=False):
+        axes.margins(x=0.02)
         ends = [end for method in curves if (end := _line(axes, curves[method], method, looked[method]))]
         ends += _one_shot(axes, comparison, pool_size)
         axes.set(xlabel="labeled images", ylabel="test accuracy")
@@ -63,13 +61,17 @@ def learning_curves(comparison: Comparison, pool_size: int | None) -> Drawing:
             axes.set_xlim(comparison.early_end, axes.get_xlim()[1])
         if zoomed:
             axes.set_title("later part, enlarged" if late else "whole range")
-        _limit(axes, curves.values(), ends, comparison.early_end if late else 0)
+        shown = [*curves.values(), *([curve(comparison.one_shot)] if len(comparison.one_shot) else [])]
+        cut |= _limit(axes, shown, ends, comparison.early_end if late else 0)
         _finish(axes)
         end_labels(axes, ends)
-    seeds = comparison.rounds["seed"].nunique()
-    spread = ", with the 95% t interval over seeds" if seeds > 1 else "; one seed gives no interval"
-    caption = f"Mean accuracy on the test part{spread}."
-    if any(_is_partial(points) for points in curves.values()):
+    spread = (
+        ", with the 95% t interval over seeds"
+        if len(set(comparison.rounds["seed"])) > 1
+        else "; one seed gives no interval"
+    )
+    caption = f"Mean accuracy on the test part{spread}.{' Intervals that leave a panel are cut off.' if cut else ''}"
+    if any(np.ptp(points["n"].to_numpy()) > 0 for points in curves.values() if len(points)):
         caption += " Dashed: not every seed of the method has got so far."
     if len(comparison.one_shot):
         caption += " Gray: single training runs, without active learning."
@@ -79,7 +81,9 @@ def learning_curves(comparison: Comparison, pool_size: int | None) -> Drawing:
 
 def measures(comparison: Comparison) -> Drawing | None:
     """Every measure of the test part against labels, a panel each; None without methods."""
-    present = [name for name in MEASURES if name in comparison.rounds and comparison.rounds[name].notna().any()]
+    present = [
+        name for name in MEASURES if name in comparison.rounds and comparison.rounds[name].notna().to_numpy().any()
+    ]
     if not comparison.methods or not present:
         return None
     names, looked = comparison.methods, looks(comparison.methods)
@@ -98,18 +102,20 @@ def measures(comparison: Comparison) -> Drawing | None:
         down=0.55,
     )
     for i, (axes, measure) in enumerate(zip(panels, present, strict=True)):
+        axes.margins(x=0.02)
         curves = {method: curve(_of(comparison, method), measure) for method in names}
         ends = [end for method in names if (end := _line(axes, curves[method], method, looked[method]))]
         axes.set_title(f"{MEASURES[measure]} {'↓' if measure in LOWER_IS_BETTER else '↑'}")
-        _limit(axes, curves.values(), ends, 0, 1 if measure in IN_UNIT else np.inf)
+        _limit(axes, list(curves.values()), ends, most=1 if measure in IN_UNIT else np.inf)
         if i >= len(present) - columns:
             axes.set_xlabel("labeled images")
         _finish(axes, ticks=4)
         end_labels(axes, ends, SMALL)
     alt = f"Small multiples: {', '.join(MEASURES[name] for name in present)} against labels for {', '.join(names)}."
     caption = (
-        "Means over seeds on the test part, with 95% t intervals where there is more than one seed. ↑ higher is better, "
-        "↓ lower is better. NLL: mean negative log likelihood in nats. ECE: expected calibration error, 15 bins."
+        "Means over seeds on the test part, with 95% t intervals where there is more than one seed, cut off where they "
+        "leave a panel. ↑ higher is better, ↓ lower is better. NLL: mean negative log likelihood in nats. ECE: "
+        "expected calibration error, 15 bins."
     )
     return Drawing("measures", "All measures against labels", caption, alt, figure)
 
@@ -144,37 +150,33 @@ def clusters(comparison: Comparison) -> Drawing | None:
                 look = looked[family]
                 axes.errorbar(ks, means, halves, color=look.color, marker=look.marker, markersize=4, capsize=3)
                 ends.append(End(ks[-1], means[-1], family, look))
-        if reference in values:
+        if reference and reference in values:
             axes.axhline(values[reference][0], color=looked[reference].color, linewidth=1)
             ends.append(End(np.inf, values[reference][0], reference, Look(looked[reference].color, "-", "")))
         axes.set(xlabel="k, clusters", title=title)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
         axes.grid()
         end_labels(axes, ends)
-    spread = " with 95% t intervals over seeds" if comparison.rounds["seed"].nunique() > 1 else ", one seed"
+    spread = " with 95% t intervals over seeds" if len(set(comparison.rounds["seed"])) > 1 else ", one seed"
     caption = f"Means{spread}; line across: {reference}." if reference else f"Means{spread}."
     alt = f"Accuracy and AUBC against the number of clusters for {', '.join(families)}."
     return Drawing("clusters", "Accuracy against k", caption, alt, figure)
 
 
 def _of(comparison: Comparison, method: str) -> pd.DataFrame:
-    return comparison.rounds[comparison.rounds["method"] == method]
+    return comparison.rounds.loc[comparison.rounds["method"] == method]
 
 
 def _at(rows: pd.DataFrame, labels: float) -> list[float]:
-    runs = [run.sort_values("n_labeled") for _, run in rows.groupby("folder")]
-    return [
-        float(np.interp(labels, run["n_labeled"], run["test/acc"])) for run in runs if run["n_labeled"].max() >= labels
-    ]
-
-
-def _is_partial(points: pd.DataFrame) -> bool:
-    return len(points) > 0 and bool((points["n"] < points["n"].max()).any())
+    runs = [run[["n_labeled", "test/acc"]].to_numpy(float).T for _, run in rows.groupby("folder")]
+    return [float(np.interp(labels, x, y)) for x, y in runs if x[0] <= labels <= x[-1]]
 
 
 def _line(axes: Axes, points: pd.DataFrame, method: str, look: Look) -> End | None:
     """Draw a curve with its band, dashed where seeds are missing; returns its end."""
-    points = points[points["mean"].notna()]
+    points = points.dropna(subset=["mean"])
     if points.empty:
         return None
     x, y, half, n = (points[column].to_numpy(float) for column in ("n_labeled", "mean", "half_width", "n"))
@@ -197,13 +199,12 @@ def _one_shot_parts(comparison: Comparison, pool_size: int | None) -> list[tuple
     if comparison.one_shot.empty:
         return []
     points = curve(comparison.one_shot)
-    whole = points["n_labeled"] == pool_size
+    whole, some = (points.loc[(points["n_labeled"] == pool_size) == is_whole] for is_whole in (True, False))
     parts = []
-    if whole.any():
-        parts.append((f"all {pool_size:,} labels: {points.loc[whole, 'mean'].iloc[0]:.4f}", points[whole]))
-    some = points[~whole]
+    if len(whole):
+        parts.append((f"all {pool_size:,} labels: {whole['mean'].iloc[0]:.4f}", whole))
     if len(some) == 1:
-        labels, mean = some[["n_labeled", "mean"]].iloc[0]
+        labels, mean = some["n_labeled"].iloc[0], some["mean"].iloc[0]
         parts.append((f"baseline, {labels:,.0f} random labels: {mean:.4f}", some))
     elif len(some):
         parts.append(("one training run each, random labels", some))
@@ -230,33 +231,36 @@ def _is_flat_later(comparison: Comparison) -> bool:
     """Whether the later part of the curves is too flat to be read on the scale of the whole."""
     if not comparison.methods:
         return False
-    rows = comparison.rounds
-    later = rows.loc[rows["n_labeled"] >= comparison.early_end, "test/acc"]
-    whole = rows["test/acc"].max() - rows["test/acc"].min()
-    return len(later) > 2 and rows["n_labeled"].nunique() > 6 and later.max() - later.min() < 0.4 * whole
+    labels, accuracy = (comparison.rounds[name].to_numpy(float) for name in ("n_labeled", "test/acc"))
+    later = accuracy[labels >= comparison.early_end]
+    return len(np.unique(labels)) > 6 and len(later) > 2 and bool(np.ptp(later) < 0.4 * np.ptp(accuracy))
 
 
-def _limit(axes: Axes, curves: Iterable[pd.DataFrame], ends: Sequence[End], first: float, most: float = 1) -> None:
-    """Let the means of a panel, from so many labels on, fill its height: the interval of two seeds can be anything.
+def _limit(
+    axes: Axes, curves: Collection[pd.DataFrame], ends: Sequence[End], first: float = 0, most: float = 1
+) -> bool:
+    """Let the means of a panel fill its height: the interval of two seeds can be anything.
 
     Args:
         axes: the panel.
         curves: in it.
-        ends: of the lines in it; those across the whole panel are kept in it.
-        first: label count.
+        ends: of the lines in it.
+        first: label count that the panel begins with.
         most: that the measure can be.
+
+    Returns:
+        Whether an interval is cut off.
     """
-    points = pd.concat([points[points["n_labeled"] >= first] for points in curves]) if curves else None
-    means = [*([] if points is None else points["mean"].dropna()), *(end.y for end in ends)]
-    if not means:
-        return
-    low, high = min(means), max(means)
+    columns = [points.loc[points["n_labeled"] >= first, ["mean", "half_width"]].to_numpy(float) for points in curves]
+    means, halves = np.concatenate([*columns, [(end.y, 0.0) for end in ends]]).T
+    halves = np.nan_to_num(halves)
+    low, high = np.nanmin(means), np.nanmax(means)
     beyond = 0.25 * (high - low) or 0.01
-    half = 0 if points is None else points["half_width"].fillna(0)
-    lowest, highest = (low, high) if points is None else ((points["mean"] - half).min(), (points["mean"] + half).max())
-    low = max(low - beyond, min(low, lowest) - 0.2 * beyond, -0.1 * beyond)
-    high = min(high + beyond, max(high, highest) + 0.2 * beyond, most + 0.1 * beyond)
-    axes.set_ylim(low, high)
+    lowest, highest = np.nanmin(means - halves), np.nanmax(means + halves)
+    bottom = max(low - beyond, lowest - 0.2 * beyond, -0.1 * beyond)
+    top = min(high + beyond, highest + 0.2 * beyond, most + 0.1 * beyond)
+    axes.set_ylim(bottom, top)
+    return bool(lowest < bottom or highest > top)
 
 
 def _finish(axes: Axes, ticks: int = 6) -> None:

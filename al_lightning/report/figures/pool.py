@@ -8,7 +8,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked
-from al_lightning.report.figures.style import SMALL, WIDTH, Drawing, grid, wrapped
+from al_lightning.report.figures.labels import wrapped
+from al_lightning.report.figures.style import SMALL, WIDTH, Drawing, columns_of, grid
 
 # Without the end that is as light as the page.
 _ROUNDS = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
@@ -21,19 +22,19 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     None where no run has the positions, or none has asked.
     """
     pool, queries = asked.pool, asked.queries
-    found = [method for method in methods if (queries["method"] == method).any()]
+    found = asked.asking(methods)
     if pool is None or not found:
         return None
     n = len(pool.label)
-    columns, across = min(4, max(3, len(found))), 0.2
-    size = (WIDTH - 0.2 - across * (columns - 1)) / columns
+    columns, across = columns_of(len(found), 4), 0.2
+    size = (WIDTH - 0.2 - across * 3) / 4
     lines = max(wrapped(method, 28).count("\n") for method in found)
     bar = 0.75
     figure, panels = grid(
         len(found),
         columns,
         panel=(size, size),
-        width=0.2 + min(columns, len(found)) * (size + across) - across,
+        width=0.2 + columns * (size + across) - across,
         left=0.1,
         right=0.1,
         top=0.35 + 0.16 * lines,
@@ -46,11 +47,11 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     # A few far images would shrink the map.
     low, high = np.percentile(pool.position, (0.2, 99.8), axis=0)
     margin = 0.05 * (high - low) + 1e-9
-    last = int(queries["round"].max())
+    last = int(queries["round"].to_numpy().max())
     points = None
     for axes, method in zip(panels, found, strict=True):
-        run = queries[(queries["method"] == method) & (queries["seed"] == asked.shown[method])]
-        run = run[run["index"].between(0, n - 1)].sort_values("round")
+        run = asked.queries_of(method)
+        run = run.loc[run["index"].between(0, n - 1)].sort_values(by="round")
         axes.scatter(*pool.position[some].T, s=3, color="#dcdcdc", linewidth=0, rasterized=True)
         points = axes.scatter(
             *pool.position[run["index"]].T,

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.colors import PowerNorm
 
 from al_lightning.report.asked import Asked
-from al_lightning.report.figures.style import GRAY, SMALL, WIDTH, Drawing, grid, looks, shortened, text_width, wrapped
+from al_lightning.report.figures.labels import in_full, shortened, text_width, wrapped
+from al_lightning.report.figures.style import GRAY, SMALL, WIDTH, Drawing, columns_of, grid, looks
 
 NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
 NUMBERED_CLASSES = 12  # nor do more numbers in its cells
@@ -22,16 +23,17 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     named = n_classes <= NAMED_CLASSES and len(asked.classes) == n_classes
     names = [shortened(name) for name in asked.classes] if named else []
     side = 0.25 + max((text_width(name, SMALL) for name in names), default=0.1)
-    columns = 4 if n_classes <= 10 or not named else 3
+    most = 4 if n_classes <= 10 or not named else 3
+    columns = columns_of(len(found), most)
     across = 0.3
-    size = (WIDTH - side - 0.25 - across * (columns - 1)) / columns
+    size = (WIDTH - side - 0.25 - across * (most - 1)) / most
     titles = _titles(asked, found)
     lines = max(title.count("\n") for title in titles)
     figure, panels = grid(
         len(found),
         columns,
         panel=(size, size),
-        width=side + 0.25 + min(columns, len(found)) * (size + across) - across,
+        width=side + 0.25 + columns * (size + across) - across,
         left=side + 0.15,
         right=0.1,
         top=0.25 + 0.16 * lines,
@@ -47,7 +49,7 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         below, first = i + columns >= len(found), i % columns == 0
-        axes.set_xticks(range(len(names)), names if below else [], rotation=90)
+        axes.set_xticks(range(len(names)), names if below else [], rotation=90 * any(len(name) > 2 for name in names))
         axes.set_yticks(range(len(names)), names if first else [])
         if below:
             axes.set_xlabel("predicted")
@@ -60,6 +62,8 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
                     axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=6.5)
     caption = "Rows are true classes; percent of a row, summed over seeds"
     caption += "." if n_classes <= NUMBERED_CLASSES else "; darker is more."
+    if named:
+        caption += in_full(asked.classes)
     if not named:
         caption += f" {n_classes} classes, in the order of the data set: too many to name."
     alt = f"Confusion matrices of {', '.join(found)} on the test part."
@@ -72,14 +76,14 @@ def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     if not found:
         return None
     looked = looks(methods)
-    columns, across = 4, 0.35
-    size = (WIDTH - 0.6 - 0.1 - across * (columns - 1)) / columns
+    columns, across = columns_of(len(found), 4), 0.35
+    size = (WIDTH - 0.6 - 0.1 - across * 3) / 4
     lines = max(wrapped(method, 28).count("\n") for method in found)
     figure, panels = grid(
         len(found),
         columns,
         panel=(size, size),
-        width=0.7 + min(columns, len(found)) * (size + across) - across,
+        width=0.7 + columns * (size + across) - across,
         left=0.6,
         right=0.1,
         top=0.3 + 0.16 * lines,
@@ -113,15 +117,16 @@ def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
 
 def gap(bins: pd.DataFrame) -> float:
     """Expected calibration error of the bins: |accuracy - confidence|, weighted by n (Guo et al. 2017, eq. 3)."""
-    return float(((bins["accuracy"] - bins["confidence"]).abs() * bins["n"]).sum() / bins["n"].sum())
+    n, confidence, accuracy = (bins[name].to_numpy(float) for name in ("n", "confidence", "accuracy"))
+    return float(np.average(np.abs(accuracy - confidence), weights=n))
 
 
 def _titles(asked: Asked, found: Mapping[str, np.ndarray]) -> list[str]:
     """Each method with its seeds and labels, because runs in progress differ in both."""
     titles = []
     for method in found:
-        runs = asked.last[asked.last["method"] == method]
-        low, high = runs["n_labeled"].min(), runs["n_labeled"].max()
+        runs = [run for run in asked.last if run.method == method]
+        low, high = min(run.n_labeled for run in runs), max(run.n_labeled for run in runs)
         labels = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         titles.append(f"{wrapped(method)}\n{labels} labels, {len(runs)} seed{'s' if len(runs) > 1 else ''}")
     return titles

@@ -1,0 +1,256 @@
+"""The command, its files, and the page in a browser."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from hashlib import sha256
+from html.parser import HTMLParser
+from pathlib import Path
+
+import chromium
+import pytest
+from studies import Run, study, write
+
+from al_lightning.report import load
+from al_lightning.report.__main__ import main
+
+HOSTILE = ("<script>alert(1)</script>", """a & "b" & 'c'""", "$x_1$", "]]>", "漢", "line\n\x1b[31m\udcff", *"6789")
+FIGURES = (
+    *("learning-curves", "measures", "confusion", "reliability", "class-balance"),
+    *("overlap", "scores", "pool-map", "seconds"),
+)
+needs_chromium = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
+
+
+class Outline(HTMLParser):
+    """What an HTML page is made of: tags, attributes and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with what a report can meet, reported: hostile names, runs in progress, one-shot runs, k-means."""
+    folder = tmp_path_factory.mktemp("demo") / "a <b>study & more"
+    study(folder, ("random", "margin", "<i>own</i>"), range(3), Run(classes=HOSTILE))
+    write(folder, Run("bald", rounds=3, planned=6, state="running", classes=HOSTILE))
+    for k in (10, 15):
+        study(folder, ["kmeans"], range(2), Run(clusters=k, classes=HOSTILE))
+    for size in (70, 1000):
+        write(folder, Run(rounds=1, initial=size, classes=HOSTILE))
+    for size in (100, 500, 1500):
+        study(folder, ["random"], range(2), Run(dataset="mnist", rounds=1, initial=size, pool=5000))
+    close = [f"a strategy of a name as long as they come, number {i}" for i in range(10)]
+    study(folder, close, range(2), Run(dataset="cifar100", sided=False), gains=[0.0001 * i for i in range(10)])
+    assert main([str(folder), "--cost-per-label", "0.05"]) == 0
+    return folder / "report"
+
+
+def test_the_files_are_where_the_command_says(demo: Path) -> None:
+    made = {file.name for file in (demo / "figures").iterdir()}
+    for suffix in ("svg", "png"):
+        assert {f"digits-{name}.{suffix}" for name in (*FIGURES, "clusters")} <= made
+        assert {f"cifar100-{name}.{suffix}" for name in ("learning-curves", "measures", "confusion")} <= made
+        assert f"cifar100-scores.{suffix}" not in made, "no run has them"
+        assert f"mnist-learning-curves.{suffix}" in made, "one-shot runs alone are a curve"
+    assert all((demo / "figures" / name).stat().st_size > 2000 for name in made)
+    assert {"aubc.csv", "aubc.md", "pairs.csv", "verdicts.md"} <= {file.name for file in (demo / "tables").iterdir()}
+    assert (demo / "report.html").stat().st_size < 10e6
+
+
+def test_the_page_needs_nothing_and_runs_nothing(demo: Path) -> None:
+    html = (demo / "report.html").read_text()
+    page = Outline(html)
+    assert {"script", "iframe", "object", "embed", "base", "form"}.isdisjoint(tag for tag, _ in page.tags)
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in ("src", "href", "xlink:href", "srcset", "action"):
+                assert (value or "").startswith(("data:", "#")), (tag, name, value)
+    assert set(re.findall(r"https?://[^\s\"'<)]+", html)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert not re.search(r"url\((?!#)", html), "a style that loads something"
+
+
+def test_names_are_shown_as_text(demo: Path) -> None:
+    page = Outline((demo / "report.html").read_text())
+    text = "".join(page.text)
+    assert not {"b", "i", "script"} & {tag for tag, _ in page.tags}
+    for name in (*HOSTILE[:3], "<i>own</i>", "a <b>study & more"):
+        assert name in text, name
+
+
+def test_identifiers_are_unique_and_every_picture_says_what_it_shows(demo: Path) -> None:
+    page = Outline((demo / "report.html").read_text())
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    used = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", (demo / "report.html").read_text()))
+    assert used <= set(identifiers)
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg")
+
+
+def test_the_same_runs_give_the_same_figures(tmp_path: Path) -> None:
+    study(tmp_path / "study", ("random", "margin"), range(2), Run(rounds=3))
+    for out in ("once", "again"):
+        assert main([str(tmp_path / "study"), "--out", str(tmp_path / out)]) == 0
+    for file in (tmp_path / "once" / "figures").iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / "figures" / file.name).read_bytes(), file.name
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 1000])
+def test_a_browser_shows_the_page_without_error_or_request(demo: Path, width: int) -> None:
+    address = (demo / "report.html").as_uri()
+    with chromium.browser() as page:
+        page.open(address, width)
+        assert page.requests == [address]
+        assert page.errors == []
+        assert HOSTILE[0] in page.evaluate("document.body.innerText")
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width, "the page scrolls sideways"
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        assert page.evaluate(CLIPPED) == []
+        assert page.evaluate(OVERLAPPING) == []
+        assert page.evaluate(SMALLEST) >= 6, "CSS pixels of the smallest text in a figure"
+
+
+# Texts of figures that leave their figure.
+CLIPPED = """[...document.querySelectorAll('figure > svg')].flatMap(svg => {
+  const all = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text')].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.left < all.left - 1 || box.right > all.right + 1 || box.top < all.top - 1 || box.bottom > all.bottom + 1;
+  }).map(text => text.textContent);
+})"""
+# Pairs of bold texts, the names at the ends of lines, that cover each other by more than a hair.
+OVERLAPPING = """[...document.querySelectorAll('figure > svg')].flatMap(svg => {
+  const boxes = [...svg.querySelectorAll('text')].filter(text => /bold|700/.test(text.getAttribute('style')))
+    .map(text => [text.textContent, text.getBoundingClientRect()]);
+  return boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([b, q]) =>
+    Math.min(p.right, q.right) - Math.max(p.left, q.left) > 2 &&
+    Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 0.35 * Math.min(p.height, q.height)).map(([b]) => [a, b]));
+})"""
+SMALLEST = """Math.min(...[...document.querySelectorAll('figure > svg text')].map(text =>
+  parseFloat(getComputedStyle(text).fontSize) * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b)))"""
+
+
+@needs_chromium
+def test_the_browser_would_have_told(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text("<img src=missing.png><script>console.error('told')</script><script>throw 1</script>")
+    with chromium.browser() as page:
+        page.open(file.as_uri(), 1000)
+        assert page.requests[1:] == [(tmp_path / "missing.png").as_uri()]
+        assert len(page.errors) >= 3
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """All files and folders with their times of change and contents, the report's aside."""
+    found = {}
+    for path in [folder, *folder.rglob("*")]:
+        name = path.relative_to(folder)
+        if name.parts[:1] != ("report",) and path != folder:
+            about = path.stat()
+            data = path.read_bytes() if path.is_file() else b""
+            found[str(name)] = (about.st_mtime_ns, about.st_ino, sha256(data).hexdigest())
+    return found
+
+
+def test_a_live_study_is_reported_and_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "live"
+    study(folder, ("random", "margin"), range(2), Run())
+    write(folder, Run("entropy", rounds=2, planned=6, state="failed"))
+    (folder / "digits-cnn-bald-s0-empty").mkdir()
+    begun = folder / "digits-cnn-bald-s1-begun"  # killed before its first round
+    (begun / "rounds" / ".000").mkdir(parents=True)
+    (begun / "config.yaml").write_text("seed: 1\n")
+    damaged = write(folder, Run("margin", seed=2))
+    for name in ("summary.json", "pool.npz", "queries.csv", "rounds/005/confusion.csv", "rounds/005/reliability.csv"):
+        (damaged / name).write_bytes(b"\xff\x00 half")
+    (damaged / "rounds" / "000" / "scores.csv").write_bytes(b"low,high\n1")
+    (damaged / "rounds" / "000" / "queries.png").unlink()
+    (damaged / "rounds" / "000" / "queries.png").symlink_to("/etc/hostname")
+    held = write(folder, Run("kmeans", rounds=3, planned=6, state="running"))
+    (held / "rounds" / ".003").mkdir()
+    (held / ".lock").touch()
+    (held / ".holder").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    lock = (
+        "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", lock, held / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        before = fingerprint(folder)
+        assert main([str(folder)]) == 0
+        assert fingerprint(folder) == before
+        assert main([str(held), "--out", str(tmp_path / "alone")]) == 0, "a single run, held by its process"
+        assert fingerprint(folder) == before
+    finally:
+        process.communicate()
+    html = (folder / "report" / "report.html").read_text()
+    for state in ("finished", "running", "failed"):
+        assert f"<td>{state}</td>" in html
+    for name in ("summary.json", "queries.csv", "confusion.csv", "reliability.csv"):
+        assert re.search(rf"<li>[^<]*{name}[^<]*(left out|cannot be read)", html), (
+            f"the page says that {name} is damaged"
+        )
+    capsys.readouterr()
+
+
+def test_the_report_of_a_run_folder_lies_in_its_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write(tmp_path / "study", Run())
+    assert main([str(run)]) == 0
+    assert (tmp_path / "study" / "report" / "report.html").exists()
+    (tmp_path / "study" / "report" / "report.html").unlink()
+    monkeypatch.chdir(run)
+    assert main(["."]) == 0
+    assert (tmp_path / "study" / "report" / "report.html").exists()
+    assert set(load(tmp_path / "study")["folder"]) == {str(tmp_path / "study" / run.name)}, "the report is not a run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "95"], "an accuracy is above 0 and at most 1"),
+        (["--target", "nan"], "an accuracy is above 0 and at most 1"),
+        (["--target", "high"], "high: not a number"),
+        (["--cost-per-label", "-1"], "money is 0 or more"),
+        (["--out", "{run}/report"], "in a run folder"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    tmp_path: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write(tmp_path / "study", Run())
+    with pytest.raises(SystemExit) as refused:
+        main([str(run), *(argument.format(run=run) for argument in arguments)])
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(run.glob("report*"))
+
+
+def test_no_runs_and_no_place_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 1
+    assert "no run with a committed round" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+    write(tmp_path / "study", Run())
+    (tmp_path / "file").touch()
+    assert main([str(tmp_path / "study"), "--out", str(tmp_path / "file")]) == 1
+    assert "name another folder with --out" in capsys.readouterr().err
