@@ -139,7 +139,9 @@ def gal2017(
     )
     height, width_ = ((side - 6) // 2 for side in image_size)
     if min(height, width_) < 1:
-        raise ConfigError(f"model=gal2017: needs images of at least 8 x 8 pixels, not {image_size[0]} x {image_size[1]}")
+        raise ConfigError(
+            f"model=gal2017: needs images of at least 8 x 8 pixels, not {image_size[0]} x {image_size[1]}"
+        )
     return Backbone(module, width * height * width_, hidden=Hidden(128, hidden_dropout))
 
 

@@ -145,7 +145,9 @@ def _try_strategy(settings: Settings, model: Classifier, data: ImageData, plan: 
     choose = make_strategy(settings)
     smallest, n_clusters = plan.n_candidates(plan.rounds - 1), _n_clusters(settings["strategy"])
     if n_clusters > smallest:
-        raise ConfigError(f"al.n_clusters={n_clusters}: a strategy chooses from {smallest} images before the last query")
+        raise ConfigError(
+            f"al.n_clusters={n_clusters}: a strategy chooses from {smallest} images before the last query"
+        )
     if 0 < n_clusters < len(data.classes):
         print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
     size = min(smallest, max(64, 2 * n_clusters))

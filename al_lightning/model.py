@@ -22,7 +22,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Classifier(LightningModule):
-    """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, perhaps a hidden layer, dropout, one linear layer.
+    """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, dropout, linear; one more such pair in some.
 
     Args:
         backbone: from images to features.

@@ -16,7 +16,7 @@ import numpy as np
 
 QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted")
 CHECKSUMS = "SHA256SUMS"
-FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "reliability.csv", "masks.npz")
+FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz")
 SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
 WEIGHTS = "model.safetensors"  # of the last round only
 

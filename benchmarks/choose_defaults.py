@@ -73,7 +73,11 @@ def main() -> None:
         for seed in arguments.seeds:
             for variant in variants:
                 for labels in sizes:
-                    common = [f"dataset={arguments.study.partition('-')[0]}", f"paths.data={arguments.data}", f"seed={seed}"]
+                    common = [
+                        f"dataset={arguments.study.partition('-')[0]}",
+                        f"paths.data={arguments.data}",
+                        f"seed={seed}",
+                    ]
                     measures = train(config.resolved(compose("config", [*common, *variant.split()])), labels, held_out)
                     row = [arguments.study, variant, labels, seed]
                     row += [f"{measures[name]:.4f}" for name in ("test/acc", "test/nll")]

@@ -2,19 +2,24 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 
 from al_lightning.__main__ import main
+
+settings.register_profile("seeded", derandomize=True, deadline=None)  # the machines that run this are slow and noisy
+settings.load_profile("seeded")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -106,6 +111,19 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, no_account: None) -> None:
+    """No key, and no way to reach anybody outside of this machine."""
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX:  # W&B's own process
+            raise AssertionError(f"a request to {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 @pytest.fixture(scope="session")

@@ -49,8 +49,14 @@ PAPER = {
 ALL = ["random", "margin", "uncertainty", "entropy", "kmeans", "bald"]
 SEEDS = [0, 1, 2, 3, 4]
 SMALL = {
-    **{"model.name": "cnn", "model.width": 16, "model.dropout": 0.25, "optimizer.lr": 5e-3, "batch_size": 64},
-    **{"al.pool_sample": 10_000, "train.min_steps": 150, "train.schedule": "cosine"},
+    "model.name": "cnn",
+    "model.width": 16,
+    "model.dropout": 0.25,
+    "optimizer.lr": 5e-3,
+    "batch_size": 64,
+    "al.pool_sample": 10_000,
+    "train.min_steps": 150,
+    "train.schedule": "cosine",
 }
 EXPECTED = {
     "paper": Protocol(
@@ -94,9 +100,17 @@ EXPECTED = {
     "gal2017": Protocol(
         {"mnist": (20, 10, 99, 1_000)},
         {
-            **{"model.name": "gal2017", "model.dropout": 0.5, "model.hidden_dropout": 0.25, "optimizer.lr": 1e-3},
-            **{"al.initial_balanced": True, "al.pool_sample": 2_000, "al.mc_samples": 100, "study": "gal2017"},
-            **{"batch_size": 128, "trainer.max_epochs": 50, "train.schedule": "constant"},
+            "model.name": "gal2017",
+            "model.dropout": 0.5,
+            "model.hidden_dropout": 0.25,
+            "optimizer.lr": 1e-3,
+            "al.initial_balanced": True,
+            "al.pool_sample": 2_000,
+            "al.mc_samples": 100,
+            "study": "gal2017",
+            "batch_size": 128,
+            "trainer.max_epochs": 50,
+            "train.schedule": "constant",
         },
     ),
     "quick": Protocol({"digits": (20, 20, 10, 200)}, {"model.name": "cnn", "train.min_steps": 100, "study": "quick"}),

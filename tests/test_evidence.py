@@ -30,7 +30,8 @@ def test_the_map_is_the_pca_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("shape", [(5, 3, 1, 40), (2, 1, 17, 3)])
 def test_there_is_a_map_of_images_of_any_size_even_of_equal_ones(shape: tuple[int, int, int, int]) -> None:
-    images = ImageSet(torch.full(shape, 7, dtype=torch.uint8), torch.zeros(shape[0], dtype=torch.int64), ["a"] * shape[0])
+    n = shape[0]
+    images = ImageSet(torch.full(shape, 7, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64), ["a"] * n)
     arrays = pool_map(ImageData(images, images, ("a",)))
     assert arrays["position"].shape == (shape[0], 2)
     assert np.isfinite(arrays["position"]).all() and np.isfinite(arrays["explained"]).all()
@@ -43,7 +44,8 @@ def test_the_histogram_counts_every_image_once_and_the_query_within_the_pool() -
     assert table is not None and table.shape == (40, 4)
     low, high, pool, queried = table.T
     assert (pool.sum(), queried.sum()) == (1000, 30)
-    assert (low[1:] == high[:-1]).all() and (low[0], high[-1]) == pytest.approx((scores.min().item(), scores.max().item()), abs=1e-6)
+    assert (low[1:] == high[:-1]).all()
+    assert (low[0], high[-1]) == pytest.approx((scores.min().item(), scores.max().item()), abs=1e-6)
     assert (queried <= pool).all()
     assert queried[(low > scores[best].min().item())].sum() == pool[low > scores[best].min().item()].sum()
     assert score_histogram(Query(best)) is None

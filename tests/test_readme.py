@@ -13,11 +13,14 @@ from run_folders import only_run
 
 import al_lightning
 from al_lightning.config import conf_dir
+from al_lightning.dashboard.__main__ import main as dashboard
+from al_lightning.report import load
 from al_lightning.report.__main__ import main as report
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+INLINE = re.findall(r"`(python -m al_lightning [^`]*)`", README)
 RUNS = [command for command in COMMANDS if command.startswith("python -m al_lightning ")]
 
 
@@ -57,7 +60,32 @@ def test_a_run_goes_on_as_the_readme_shows(command: Command) -> None:
     assert len((run / "rounds.csv").read_text().splitlines()) == 1 + 21
 
 
-@pytest.mark.parametrize("line", [line for line in RUNS if "experiment=" in line])
+def test_a_study_is_compared_as_the_readme_shows(command: Command, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("wandb_workspaces", reason="the extra `dashboard` is not installed")
+    assert (
+        command("--multirun", "study=digits", "strategy=random,margin", "logger=wandb", "logger.mode=offline").code == 0
+    )
+    shown = [shlex.split(line)[2:] for line in COMMANDS if re.search(r"\.(report|dashboard) .*digits", line)]
+    assert len(shown) == 4
+    for module, *arguments in shown:
+        if module == "al_lightning.report":
+            assert report(arguments) == 0
+            assert ("a label" in capfd.readouterr().out) == ("--cost-per-label" in arguments)
+        else:
+            assert dashboard(arguments) == (0 if "--dry-run" in arguments else 1), "there is no key"
+    assert (Path.cwd() / "multirun_outputs/digits/report/dashboard.json").exists()
+    (snippet,) = [text for kind, text in BLOCKS if kind == "python" and "al_lightning.report" in text]
+    exec(snippet)
+    assert "margin" in capfd.readouterr().out
+
+
+def test_every_column_of_the_table_is_in_the_readme(command: Command) -> None:
+    assert command("al.rounds=0").code == 0
+    ours = [column for column in load(Path.cwd()).columns if "/" not in column]
+    assert [column for column in ours if f"`{column}`" not in README] == ["round", "n_paid"]
+
+
+@pytest.mark.parametrize("line", [line for line in INLINE if "experiment=" in line])
 def test_an_experiment_that_the_readme_shows_composes(line: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, *shlex.split(line)[1:], "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True
@@ -71,6 +99,7 @@ def test_every_command_of_the_readme_is_known() -> None:
         "source ",
         "python -m al_lightning ",
         "python -m al_lightning.report ",
+        "python -m al_lightning.dashboard ",
         "wandb leet ",
         "wandb sync ",
     )

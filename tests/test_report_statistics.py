@@ -132,7 +132,8 @@ def test_power_against_published_sample_sizes() -> None:
 @given(st.integers(2, 1000), st.floats(0.05, 3), st.floats(1e-4, 0.5))
 def test_power_is_that_of_the_square_of_t(n: int, effect: float, alpha: float) -> None:
     expected = 1 - ncfdtr(1, n - 1, n * effect**2, t.ppf(1 - alpha / 2, n - 1) ** 2)  # noncentral F
-    assert power(effect, n, alpha) == pytest.approx(expected, abs=1e-4)
+    # scipy's is nan far out, where no test misses.
+    assert power(effect, n, alpha) == pytest.approx(1 if np.isnan(expected) else expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(("n", "pairs"), [(2, 1), (3, 15), (5, 1), (5, 15)])

@@ -1,94 +1,20 @@
 import csv
-import json
-import math
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 import wandb
+from mirrored_runs import N_ROUNDS, SORTED_BY, SUMMARY, make_info, make_mirror, make_round, mirrored_run, records
 
-from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.plan import Plan
-from al_lightning.rounds import Masks, Round
 from al_lightning.run_folder import RunFolder, committed
 from al_lightning.tracking import RunInfo, wandb_mirror
-from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
+from al_lightning.tracking.wandb_mirror import run_id
 
 pytestmark = pytest.mark.usefixtures("no_account")
-N_ROUNDS = 4
-MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
-GROUPS = {"dataset": {"name": "tiny", "root": "data"}, "model": {"name": "cnn"}}
-STRATEGY = {"name": "margin", "score": {"n_clusters": 12}}
-SETTINGS = {"seed": 3, "al": {"query_size": 4, "budget": None}, "strategy": STRATEGY} | GROUPS
-SORTED_BY = {"n_labeled": 17, "aubc": 2 / 3, "labels_to_90": 11.5, "labels_to_95": None}
-SUMMARY = SORTED_BY | {"state": "finished", "final": {"acc": 0.75, "nll": 0.5}, "versions": {"torch": "2"}}
-
-
-ENVIRONMENT = {"device": "cpu", "threads": 1}
-
-
-def make_round(number: int) -> Round:
-    generator = np.random.default_rng(number)
-    row = {"round": number, "n_labeled": 5 + 4 * number, "n_paid": 7 + 4 * number}
-    row |= {f"test/{name}": float(generator.random()) for name in MEASURES}
-    row |= {"val/acc": 1 / 3, "seconds/fit": 1.25 + number, "seconds/other": 0.0}
-    if number == 0:
-        row["test/auroc"] = math.nan
-    last = number == N_ROUNDS - 1
-    queries = [
-        {
-            "round": number,
-            "rank": i,
-            "index": 4 * number + i,
-            "id": f"i{i}",
-            "score": 0.5,
-            "label": i % 2,
-            "predicted": 1,
-        }
-        for i in range(0 if last else 4)
-    ]
-    confusion = generator.integers(0, 9, (2, 2))
-    return Round(row, queries, confusion, ENVIRONMENT, Masks(np.zeros(20, np.int64), np.zeros(20, bool)))
-
-
-def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
-    part = ImageSet(torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte(), torch.arange(20) % 2, ["i"] * 20)
-    plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
-    data = ImageData(part, part, ("cat", "dog"))
-    return RunInfo(path, path.parent.name, SETTINGS, plan, data, ENVIRONMENT, rounds)
-
-
-def make_mirror(mode: Literal["online", "offline", "disabled"] | None = "offline", images: int = 2) -> WandbMirror:
-    return WandbMirror(project="test", entity=None, mode=mode, tags=["mine", "x" * 80], images=images)
-
-
-def mirrored_run(path: Path, mirror: WandbMirror, upto: int = N_ROUNDS) -> RunInfo:
-    """Go on with a run up to some number of rounds, committed and mirrored; `finish` is left to the caller."""
-    with RunFolder(path) as folder:
-        info = make_info(path, tuple(folder.rounds))
-        mirror.start(info)
-        for number in range(len(folder.rounds), upto):
-            folder.commit(make_round(number))
-            mirror.round(folder.rounds[-1])
-    return info
-
-
-def records(info: RunInfo) -> dict[str, list[dict]]:
-    """Records by type of the one log of a run that has not been set aside."""
-    [log] = (info.folder.parent / "wandb").glob(f"*run-*-{run_id(info)}/run-{run_id(info)}.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
-    by_type: dict[str, list[dict]] = {}
-    for record in map(json.loads, subprocess.check_output(command, text=True).splitlines()):
-        by_type.setdefault(record["type"], []).append(record[record["type"]])
-    return by_type
 
 
 def assert_history_is_rounds_csv(info: RunInfo, history: list[dict]) -> None:
@@ -97,7 +23,9 @@ def assert_history_is_rounds_csv(info: RunInfo, history: list[dict]) -> None:
     assert [entry["step"]["num"] for entry in history] == [int(row["round"]) for row in rows]
     for row, entry in zip(rows, history, strict=True):
         logged = {
-            key: value for key, value in entry["item"].items() if not key.startswith(("_", "confusion.", "queries."))
+            key: value
+            for key, value in entry["item"].items()
+            if not key.startswith(("_", "confusion.", "queries.", "queried/"))
         }
         assert set(logged) == set(row)
         np.testing.assert_array_equal(
@@ -131,8 +59,9 @@ def test_offline_log_holds_the_run(tmp_path, capfd):
     assert (config["dataset"], config["model"], config["strategy"], config["seed"]) == ("tiny", "cnn", "margin", 3)
     assert config["dataset.name"] == "tiny" and config["al.query_size"] == 4
     assert config["strategy.score.n_clusters"] == 12 and config["al.budget"] is None
+    assert config["method"] == "margin n_clusters=12"
 
-    columns = [column for column in make_round(0).row if "/" in column]
+    columns = [column for column in make_round(0).row if "/" in column] + ["queried/class_entropy"]
     axes = {metric["name"]: metric["step_metric"] for metric in log["metric"] if "name" in metric}
     assert axes == dict.fromkeys(columns, "n_labeled")
 
@@ -154,7 +83,7 @@ def test_failed_before_the_first_round(tmp_path):
     mirror.finish("failed", {"state": "failed"})
     log = records(info)
     assert log["exit"] == [{"exit_code": 1}]
-    assert summary_of(log)["state"] == "failed" and "history" not in log
+    assert summary_of(log)["state"] == "failed" and not {"history", "artifact"} & log.keys()
 
 
 def killed(path: Path) -> None:
@@ -201,7 +130,7 @@ class Server:
 
     def __init__(self, starting_step: int = 0, fails: bool = False) -> None:
         self.starting_step, self.fails = starting_step, fails
-        self.logged, self.exits, self.summary = [], [], {}
+        self.logged, self.exits, self.artifacts, self.summary = [], [], [], {}
         self.dir = "study/wandb/offline-run-1-x/files"
 
     def init(self, **arguments) -> "Server":
@@ -215,14 +144,19 @@ class Server:
     def log(self, contents: dict, step: int, commit: bool) -> None:
         self.logged.append((step, contents["round"]))
 
+    def log_artifact(self, artifact: wandb.Artifact) -> None:
+        self.artifacts.append(artifact.name)
+
     def finish(self, exit_code: int) -> None:
         self.exits.append(exit_code)
 
 
 def replayed(tmp_path, monkeypatch, server: Server, has_key: bool = True) -> None:
-    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
+    monkeypatch.setattr(wandb_mirror, "logged_in", lambda: has_key)
     monkeypatch.setattr(wandb, "init", server.init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    Path(server.dir).mkdir(parents=True)
     path = tmp_path / "study" / "run"
     mirrored_run(path, make_mirror("disabled"), upto=3)
     mirror = make_mirror("online")
@@ -234,7 +168,7 @@ def test_online_sends_what_the_server_lacks(tmp_path, monkeypatch):
     server = Server(starting_step=2)
     replayed(tmp_path, monkeypatch, server)
     assert server.arguments["mode"] == "online" and server.arguments["resume"] == "allow"
-    assert server.logged == [(2, 2), (3, 3)]
+    assert server.logged == [(2, 2), (3, 3)] and len(server.artifacts) == 1
     assert server.exits == [1]
 
 

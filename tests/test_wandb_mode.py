@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_account")
 def test_mode(monkeypatch, env, configured, has_key, mode):
     if env is not None:
         monkeypatch.setenv("WANDB_MODE", env)
-    monkeypatch.setattr(wandb_mirror, "_logged_in", lambda: has_key)
+    monkeypatch.setattr(wandb_mirror, "logged_in", lambda: has_key)
     assert resolve_mode(configured) == mode
 
 

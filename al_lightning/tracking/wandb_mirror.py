@@ -15,7 +15,7 @@ from pydantic import Field
 
 from al_lightning.rounds import Round
 from al_lightning.run_folder import SET_ASIDE
-from al_lightning.tracking import RunInfo
+from al_lightning.tracking import RunInfo, label_set
 from al_lightning.tracking.pictures import draw_confusion, draw_image
 
 # wandb and matplotlib are imported where they are used: they take seconds, and training need not wait for them.
@@ -26,10 +26,14 @@ MODES = ("online", "offline", "disabled")
 TAG_LENGTH = 64  # a longer tag makes W&B refuse the run
 INIT_SECONDS = 30  # without an answer from the server, the mirror goes on offline
 FINISH_SECONDS = 300  # what has not been uploaded by then stays on disk, for `wandb sync`
+# One number a round: a share a class would be 100 charts for CIFAR-100, and no panel draws them by strategy.
+CLASS_ENTROPY = "queried/class_entropy"
 
 
 class WandbMirror:
     """An observer that shows a run in W&B: a row a round over `n_labeled`, confusion matrices, queried images.
+
+    At its end, the labeled images are logged as an artifact.
 
     W&B starts with the first committed round, and is sent all rounds that it lacks. No method raises an error of W&B:
     the first one is printed to stderr and ends the mirror.
@@ -63,11 +67,13 @@ class WandbMirror:
         """Take note of the run; W&B is left alone until there is something to show."""
         self._info = run
         self._pending = {done.number: done for done in run.rounds}
+        self._last = max(self._pending, default=None)
 
     def round(self, done: Round) -> None:
         """Show a committed round, and before it those that W&B lacks."""
         if not self._closed:
             self._pending[done.number] = done
+            self._last = done.number
             with self._harmless():
                 self._send()
 
@@ -80,8 +86,17 @@ class WandbMirror:
             if self._run is not None:
                 run, self._run = self._run, None
                 run.summary.update(_summary(summary) | {"state": state})
+                self._log_labels(run)
                 run.finish(exit_code=0 if state == "finished" else 1)
         self._closed = True
+
+    def _log_labels(self, run: "wandb.Run") -> None:
+        if self._last is None:
+            return
+        try:
+            label_set.log(run, self._info, run_id(self._info), self._last)
+        except Exception as error:  # the curves are worth more than this: the run is closed all the same
+            print(f"W&B: the label set was not logged: {_line(error)}", file=sys.stderr)
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
@@ -121,7 +136,7 @@ class WandbMirror:
         # Rounds are sent anew, so an unsynced folder of an earlier process would only double them.
         set_aside(self._info, keep=earlier)
         try:
-            if mode == "online" and not _logged_in():
+            if mode == "online" and not logged_in():
                 raise wandb.Error("no API key: use `wandb login`")
             self._run = self._init(mode)
         except wandb.Error as error:
@@ -162,9 +177,10 @@ class WandbMirror:
                 finish_timeout_raises=True,
             ),
         )
-        for column in next(iter(self._pending.values())).row if self._pending else ():
-            if "/" in column:  # by exact name: W&B's glob `*` fights with other definitions
-                run.define_metric(column, step_metric="n_labeled")
+        row = next(iter(self._pending.values())).row if self._pending else {}
+        for metric in (*(column for column in row if "/" in column), CLASS_ENTROPY):
+            # By exact name: W&B's glob `*` fights with other definitions.
+            run.define_metric(metric, step_metric="n_labeled")
         return run
 
     def _contents(self, done: Round) -> dict[str, Any]:
@@ -182,7 +198,9 @@ class WandbMirror:
             )
             for query in done.queries[: self.images]
         ]
-        return contents | ({"queries": queried} if queried else {})
+        contents |= {"queries": queried} if queried else {}
+        evenness = label_set.class_entropy([int(query["label"]) for query in done.queries], len(data.classes))
+        return contents | ({CLASS_ENTROPY: evenness} if evenness is not None else {})
 
 
 def resolve_mode(configured: str | None) -> str:
@@ -202,7 +220,7 @@ def resolve_mode(configured: str | None) -> str:
         import wandb
 
         try:
-            return "online" if _logged_in() else "offline"
+            return "online" if logged_in() else "offline"
         except wandb.Error:
             return "online"  # there is a key, but a malformed one: going online will say so
     mode = {"run": "online", "dryrun": "offline"}.get(mode, mode)  # W&B's older names
@@ -213,20 +231,24 @@ def resolve_mode(configured: str | None) -> str:
 
 def run_id(run: RunInfo) -> str:
     """The id of a run in W&B, 16 hex digits: the same whenever the run goes on, another one after `overwrite=true`."""
-    return _ids(run)[-1]
+    return run_ids(run.folder, run.study)[-1]
 
 
-def _ids(run: RunInfo) -> list[str]:
-    """The ids of a run and, before it, of those that were set aside for it."""
-    set_aside = (run.folder.parent / SET_ASIDE).glob(f"{run.folder.name}.*")
-    name = f"{run.study}/{run.folder.name}"
+def run_ids(folder: Path, study: str) -> list[str]:
+    """The ids of a run in W&B, by its folder, and before it those of the runs that were set aside for it."""
+    set_aside = (folder.parent / SET_ASIDE).glob(f"{folder.name}.*")
+    name = f"{study}/{folder.name}"
     names = [name, *(f"{name}/{number}" for number, _ in enumerate(set_aside, 1))]
     return [sha256(each.encode()).hexdigest()[:16] for each in names]
 
 
 def local_folders(run: RunInfo) -> set[Path]:
     """W&B's folders of a run on this disk, and of those that were set aside for it."""
-    return {folder for id_ in _ids(run) for folder in (run.folder.parent / "wandb").glob(f"*run-*-{id_}")}
+    return {
+        folder
+        for id_ in run_ids(run.folder, run.study)
+        for folder in (run.folder.parent / "wandb").glob(f"*run-*-{id_}")
+    }
 
 
 def set_aside(run: RunInfo, keep: Set[Path]) -> None:
@@ -238,16 +260,22 @@ def set_aside(run: RunInfo, keep: Set[Path]) -> None:
 
 
 def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted key, and under `dataset`, `model` and `strategy` their plain names."""
+    """Settings by dotted key, under `dataset`, `model` and `strategy` their plain names, and `method`.
+
+    `method` is the strategy with its own settings, `kmeans n_clusters=12`: W&B groups curves by one key, and does not
+    find keys with a dot reliably.
+    """
     names = {group: settings[group]["name"] for group in ("dataset", "model", "strategy")}
-    return _flatten(settings) | names
+    own = [(key.rpartition(".")[2], value) for key, value in _flatten(settings["strategy"]).items()]
+    words = [f"{key}={value}" for key, value in own if key != "name" and not key.startswith("_")]
+    return _flatten(settings) | names | {"method": " ".join([names["strategy"], *words])}
 
 
 def _line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _logged_in() -> bool:
+def logged_in() -> bool:
     """Whether W&B knows a key; it is neither asked for nor checked."""
     import wandb
 

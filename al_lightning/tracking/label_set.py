@@ -1,0 +1,81 @@
+"""What a run asked labels for: the labeled images as a W&B artifact, and how even the classes of a query are."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from al_lightning.data.datamodule import UNLABELED
+from al_lightning.rounds import read_masks, to_csv
+from al_lightning.tracking import RunInfo
+
+if TYPE_CHECKING:
+    import wandb
+
+
+def class_entropy(labels: Sequence[int], n_classes: int) -> float | None:
+    """How evenly the classes occur in a query: 0 for one class only, 1 for as even as a query of its size can be.
+
+    Args:
+        labels: class indices of the query, n of them.
+        n_classes: K.
+
+    Returns:
+        Shannon's entropy of the shares of the classes over its maximum, log min(n, K); None where that is 0.
+    """
+    if min(len(labels), n_classes) < 2:
+        return None
+    shares = [count / len(labels) for count in Counter(labels).values()]
+    return sum(share * math.log(1 / share) for share in shares) / math.log(min(len(labels), n_classes))
+
+
+def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
+    """Log the label set of a run as an artifact: `labeled_since.csv`, `validation.csv` and `classes.csv`.
+
+    Args:
+        run: in W&B.
+        info: of the run folder.
+        run_id: of the run in W&B: folders of several studies can share a name.
+        last: the last committed round; its masks hold all labels, the answers to its own query included.
+    """
+    import wandb
+
+    masks = read_masks(info.folder / "rounds" / f"{last:03d}" / "masks.npz")
+    labeled, validation = np.flatnonzero(masks.labeled_since != UNLABELED), np.flatnonzero(masks.val_mask)
+    classes, of_image = info.data.classes, info.data.pool.labels.cpu().numpy()
+    # An unlabeled image may have no class yet: -1.
+    pool, bought = (np.bincount(part[part >= 0], minlength=len(classes)) for part in (of_image, of_image[labeled]))
+    since = masks.labeled_since
+    files = {
+        "labeled_since.csv": to_csv(("index", "since"), [{"index": i, "since": since[i]} for i in labeled.tolist()]),
+        "validation.csv": to_csv(("index",), [{"index": i} for i in validation.tolist()]),
+        "classes.csv": to_csv(
+            ("class", "pool", "labeled"),
+            [
+                {"class": name, "pool": n, "labeled": m}
+                for name, n, m in zip(classes, pool.tolist(), bought.tolist(), strict=True)
+            ],
+        ),
+    }
+    metadata = {
+        "dataset": info.settings["dataset"]["name"],
+        "data_fingerprint": info.environment["data_fingerprint"],
+        "pool_size": len(since),
+        "n_labels": len(labeled),
+        "n_validation": len(validation),
+        "rounds": last + 1,
+    }
+    # Artifacts have ASCII names of at most 128 characters, folders may have others.
+    name = re.sub("[^a-zA-Z0-9_.-]", "-", info.folder.name)[:100]
+    artifact = wandb.Artifact(f"{name}-{run_id}", "label-set", metadata=metadata)
+    place = Path(run.dir).parent / "label-set"
+    place.mkdir()
+    for name, data in files.items():
+        (place / name).write_bytes(data)
+        # In place: by default W&B uploads a copy in the user's home, which nobody else who has the study can reach.
+        artifact.add_file(str(place / name), policy="immutable", skip_cache=True)
+    run.log_artifact(artifact)

@@ -1,0 +1,143 @@
+"""Run folders without training, and what the dashboard's specification says of them."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from al_lightning.dashboard.__main__ import main
+from al_lightning.tracking.wandb_mirror import run_ids
+
+needs_extra = pytest.mark.skipif(
+    importlib.util.find_spec("wandb_workspaces") is None,
+    reason="needs wandb-workspaces: pip install 'al-lightning[dashboard]'",
+)
+WANDB = {"name": "wandb", "project": "lab", "entity": None}
+
+
+def write_run(
+    study: Path,
+    strategy: str,
+    seed: int,
+    accuracy: list[float],
+    dataset: str = "digits",
+    logger: dict[str, Any] = WANDB,
+    state: str = "finished",
+    first: int = 20,
+    **own: object,
+) -> Path:
+    variant = "-".join(map(str, own.values()))
+    folder = study / f"{dataset}-cnn-{strategy}-s{seed}-{first:04x}{variant}"
+    folder.mkdir(parents=True)
+    config = {"study": study.name, "seed": seed, "dataset": {"name": dataset}, "model": {"name": "cnn"}}
+    config |= {"strategy": {"name": strategy} | own, "logger": logger}
+    config |= {"al": {"rounds": len(accuracy) - 1, "initial_size": first, "query_size": 20}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    rows = [{"round": i, "n_labeled": first + 20 * i, "test/acc": value} for i, value in enumerate(accuracy)]
+    pd.DataFrame(rows).to_csv(folder / "rounds.csv", index=False)
+    (folder / "summary.json").write_text(
+        json.dumps({"state": state, "rounds_planned": len(rows) + (state != "finished")})
+    )
+    return folder
+
+
+def write_study(study: Path, **own: Any) -> list[Path]:
+    curves = {"random": [0.5, 0.7, 0.8], "margin": [0.5, 0.8, 0.9]}
+    return [
+        write_run(study, name, seed, [value + seed / 100 for value in curve], **own)
+        for name, curve in curves.items()
+        for seed in (0, 1, 2)
+    ]
+
+
+def specification(*arguments: object) -> dict[str, Any]:
+    """What a dry run writes."""
+    first = Path(str(arguments[0]))
+    assert main([*map(str, arguments), "--dry-run", "--out", str(first.parent / "out")]) == 0
+    return json.loads((first.parent / "out" / "dashboard.json").read_text())
+
+
+def blocks(written: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [block for block in written["report"]["spec"]["blocks"] if block["type"] == kind]
+
+
+def filters(written: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The filters of the sections of the report; those of the views are the same."""
+    of_report = [grid["metadata"]["runSets"][0]["filters"] for grid in blocks(written, "panel-grid")]
+    assert of_report == [view["spec"]["section"]["runSets"][0]["filters"] for view in written["workspaces"]]
+    assert all(each["filterFormat"] == "filterV2" for each in of_report)
+    return [each["filters"] for each in of_report]
+
+
+def shown(conditions: list[dict[str, Any]], runs: dict[str, dict[str, str]]) -> set[str]:
+    """Ids of the runs that pass, by the meaning that W&B gives to a filter."""
+    assert all(condition.get("connector", "AND") == "AND" for condition in conditions)
+    operations = {
+        "IN": lambda value, wanted: value in wanted,
+        "NIN": lambda value, wanted: value not in wanted,
+        "=": lambda value, wanted: value == wanted,
+    }
+    return {
+        run_id
+        for run_id, run in runs.items()
+        if all(
+            operations[condition["op"]](
+                (run | {"run:name": run_id})[f"{condition['key']['section']}:{condition['key']['name']}"],
+                condition["value"],
+            )
+            for condition in conditions
+        )
+    }
+
+
+def uploaded(*folders: Path) -> dict[str, dict[str, str]]:
+    """What W&B has of some runs, by id, those included that were replaced."""
+    runs = {}
+    for folder in folders:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        for run_id in run_ids(folder, config["study"]):
+            runs[run_id] = {"run:group": config["study"], "config:dataset": config["dataset"]["name"]}
+    return runs
+
+
+def ids(*folders: Path) -> set[str]:
+    return {run_ids(folder, yaml.safe_load((folder / "config.yaml").read_text())["study"])[-1] for folder in folders}
+
+
+def panels(written: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Configurations of the panels of the only section, by metric; those of the view are the same."""
+    [grid], [view] = blocks(written, "panel-grid"), written["workspaces"]
+    of_view = [panel for part in view["spec"]["section"]["panelBankConfig"]["sections"] for panel in part["panels"]]
+    of_report = grid["metadata"]["panelBankSectionConfig"]["panels"]
+    assert [panel["config"] for panel in of_report] == [panel["config"] for panel in of_view]
+    return {panel["config"]["metrics"][0]: panel["config"] | {"kind": panel["viewType"]} for panel in of_report}
+
+
+def verdict(written: dict[str, Any]) -> tuple[list[list[str]], list[str]]:
+    """Cells of the verdict table without its rule, and the sentences below it."""
+    [block], [below] = blocks(written, "markdown-block"), blocks(written, "list")
+    head, _, *rows = (re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in block["content"].splitlines())
+    return [head, *rows], [item["children"][0]["children"][0]["text"] for item in below["children"]]
+
+
+class Api:
+    """The part of `wandb.Api` that the library uses."""
+
+    default_entity = "me"
+    client = SimpleNamespace(app_url="https://wandb.test")
+
+    def projects(self, entity: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="lab")]
+
+
+def without_ids(node: Any) -> Any:
+    """A specification without what is drawn at random, and without the project that only the server can name."""
+    if isinstance(node, dict):
+        return {key: without_ids(value) for key, value in node.items() if key not in ("id", "__id__", "project")}
+    return [without_ids(each) for each in node] if isinstance(node, list) else node

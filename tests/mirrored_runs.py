@@ -1,0 +1,88 @@
+"""Small runs whose rounds are committed and mirrored offline, and what W&B has written of them."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.plan import Plan
+from al_lightning.rounds import Evidence, Masks, Round
+from al_lightning.run_folder import RunFolder
+from al_lightning.tracking import RunInfo
+from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
+
+N_ROUNDS = 4
+MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
+GROUPS = {"dataset": {"name": "tiny", "root": "data"}, "model": {"name": "cnn"}}
+STRATEGY = {"name": "margin", "score": {"n_clusters": 12}}
+SETTINGS = {"seed": 3, "al": {"query_size": 4, "budget": None}, "strategy": STRATEGY} | GROUPS
+SORTED_BY = {"n_labeled": 17, "aubc": 2 / 3, "labels_to_90": 11.5, "labels_to_95": None}
+SUMMARY = SORTED_BY | {"state": "finished", "final": {"acc": 0.75, "nll": 0.5}, "versions": {"torch": "2"}}
+ENVIRONMENT = {"device": "cpu", "threads": 1, "data_fingerprint": "0123456789abcdef"}
+
+
+def make_round(number: int) -> Round:
+    generator = np.random.default_rng(number)
+    row = {"round": number, "n_labeled": 5 + 4 * number, "n_paid": 7 + 4 * number}
+    row |= {f"test/{name}": float(generator.random()) for name in MEASURES}
+    row |= {"val/acc": 1 / 3, "seconds/fit": 1.25 + number, "seconds/other": 0.0}
+    if number == 0:
+        row["test/auroc"] = math.nan
+    last = number == N_ROUNDS - 1
+    queries = [
+        {
+            "round": number,
+            "rank": i,
+            "index": 4 * number + i,
+            "id": f"i{i}",
+            "score": 0.5,
+            "label": i % 2,
+            "predicted": 1,
+        }
+        for i in range(0 if last else 4)
+    ]
+    # Initially 15 to 19, validated on 12 and 13, and round r asks for the next four, whose labels round r + 1 has.
+    since = np.full(20, -1)
+    since[15:] = 0
+    for asked in range(number if last else number + 1):
+        since[4 * asked : 4 * asked + 4] = asked + 1
+    masks = Masks(since, np.isin(np.arange(20), (12, 13)))
+    return Round(row, queries, generator.integers(0, 9, (2, 2)), ENVIRONMENT, Evidence(np.zeros((15, 3))), masks)
+
+
+def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
+    part = ImageSet(torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte(), torch.arange(20) % 2, ["i"] * 20)
+    plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
+    data = ImageData(part, part, ("cat", "dog"))
+    return RunInfo(path, path.parent.name, SETTINGS, plan, data, ENVIRONMENT, rounds)
+
+
+def make_mirror(mode: Literal["online", "offline", "disabled"] | None = "offline", images: int = 2) -> WandbMirror:
+    return WandbMirror(project="test", entity=None, mode=mode, tags=["mine", "x" * 80], images=images)
+
+
+def mirrored_run(path: Path, mirror: WandbMirror, upto: int = N_ROUNDS) -> RunInfo:
+    """Go on with a run up to some number of rounds, committed and mirrored; `finish` is left to the caller."""
+    with RunFolder(path) as folder:
+        info = make_info(path, tuple(folder.rounds))
+        mirror.start(info)
+        for number in range(len(folder.rounds), upto):
+            folder.commit(make_round(number))
+            mirror.round(folder.rounds[-1])
+    return info
+
+
+def records(info: RunInfo) -> dict[str, list[dict]]:
+    """Records by type of the one log of a run that has not been set aside."""
+    [log] = (info.folder.parent / "wandb").glob(f"*run-*-{run_id(info)}/run-{run_id(info)}.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+    by_type: dict[str, list[dict]] = {}
+    for record in map(json.loads, subprocess.check_output(command, text=True).splitlines()):
+        by_type.setdefault(record["type"], []).append(record[record["type"]])
+    return by_type
