@@ -1,6 +1,5 @@
 """Headless Chromium, told what to do over its own DevTools protocol: no driver is needed, only the browser."""
 
-import base64
 import fcntl
 import json
 import os
@@ -58,18 +57,6 @@ class Page:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
-
-    def screenshot(self, file: Path, top: float = 0, height: float | None = None) -> None:
-        """Save a picture of the page, or of a part of it."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": top, "width": size["width"], "height": height or size["height"] - top, "scale": 1}
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        file.write_bytes(base64.b64decode(answer["data"]))
-
-    def pdf(self, file: Path) -> None:
-        """Print the page."""
-        answer = self.call("Page.printToPDF", printBackground=True)
-        file.write_bytes(base64.b64decode(answer["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
