@@ -45,7 +45,7 @@ def pool_map(data: ImageData) -> dict[str, np.ndarray]:
 
 def _pixels(images: Tensor) -> Iterator[Tensor]:
     """Rows of pixels from 0 to 1, `float64 [m, D]`, a chunk of the images at a time."""
-    size = [min(SIDE, side) for side in images.shape[2:]]
+    size = min(SIDE, images.shape[2]), min(SIDE, images.shape[3])
     for chunk in images.split(CHUNK):
         yield adaptive_avg_pool2d(chunk.float() / 255, size).flatten(1).double()
 
@@ -74,9 +74,8 @@ def strip(images: Tensor) -> bytes:
     """
     shown = images[:TILES].cpu()
     if max(shown.shape[2:]) > TILE:
-        scale = TILE / max(shown.shape[2:])
-        size = [max(1, round(scale * side)) for side in shown.shape[2:]]
-        shown = adaptive_avg_pool2d(shown.float(), size).round().to(torch.uint8)
+        height, width = (max(1, round(side * TILE / max(shown.shape[2:]))) for side in shown.shape[2:])
+        shown = adaptive_avg_pool2d(shown.float(), (height, width)).round().to(torch.uint8)
     row = torch.cat(list(shown), dim=2).permute(1, 2, 0).numpy()
     file = io.BytesIO()
     PIL.Image.fromarray(row[..., 0] if row.shape[2] == 1 else np.ascontiguousarray(row)).save(file, "PNG")
