@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from results import machine, write_section
 from studies import Run, study
 
 STRATEGIES = ("random", "margin", "uncertainty", "entropy", "kmeans", "bald")
@@ -30,7 +31,6 @@ def main() -> None:
                 run = Run(dataset=dataset, rounds=arguments.rounds, pool=60_000)
                 study(folder, STRATEGIES, range(arguments.seeds), run)
         runs = 2 * len(STRATEGIES) * arguments.seeds
-        print(f"{runs} runs of {arguments.rounds} rounds", flush=True)
         start = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "al_lightning.report", str(folder)], check=True, stdout=subprocess.DEVNULL
@@ -38,7 +38,13 @@ def main() -> None:
         seconds = time.perf_counter() - start
         used = resource.getrusage(resource.RUSAGE_CHILDREN)  # the report is the only child
         size = (folder / "report" / "report.html").stat().st_size
-        print(f"report: {seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of a core; {size / 2**20:.1f} MiB")
+        write_section(
+            "The report over a large study",
+            f"By `python benchmarks/report_speed.py` on {machine()}.",
+            "",
+            f"{runs} runs of {arguments.rounds} rounds, 2 data sets and 6 strategies: {seconds:.1f} s, of which "
+            f"{used.ru_utime + used.ru_stime:.1f} s of a core; the page has {size / 2**20:.1f} MiB.",
+        )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
 """Time from the command to the first optimizer step, against importing what it is made of; and a run's peak memory.
 
-Fresh processes, in turn. Rewrites benchmarks/RESULTS.md.
+Fresh processes, in turn. Rewrites its section of benchmarks/RESULTS.md.
 
     python benchmarks/startup.py --data data
 """
 
 import argparse
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from results import machine, write_section
 
 IMPORTS = "import torch, torchvision, pytorch_lightning"
 # The command, ended at its first step from inside of Lightning's own loop.
@@ -29,7 +28,6 @@ import resource, al_lightning.__main__ as command
 assert command.main() == 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def seconds(code: str, *arguments: str) -> float:
@@ -73,15 +71,15 @@ def main() -> None:
         for strategy in ("margin", "bald", "kmeans"):
             peak = peak_gib(*mnist, f"strategy={strategy}")
             rows.append(f"| peak memory, MNIST, 5 rounds, `strategy={strategy}` | {peak:.2f} GiB | |")
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "pytorch-lightning"))
-    RESULTS.write_text(
-        "# Measured\n\n"
-        f"By `make bench` on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"{packages}.\nMedians of {arguments.repeats} fresh processes, taken in turn; "
-        "a ratio is the median of the pairs' ratios.\n\n"
-        "| what | figure | ratio |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    write_section(
+        "Start and memory",
+        f"By `make bench` on {machine()}.",
+        f"Medians of {arguments.repeats} fresh processes, taken in turn; a ratio is the median of the pairs' ratios.",
+        "",
+        "| what | figure | ratio |",
+        "|---|---|---|",
+        *rows,
     )
-    print(RESULTS.read_text())
 
 
 if __name__ == "__main__":

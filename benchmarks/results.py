@@ -1,0 +1,24 @@
+"""`benchmarks/RESULTS.md`, a section a benchmark: each rewrites its own."""
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def write_section(title: str, *lines: str) -> None:
+    """Put lines under a heading of RESULTS.md, in place of those that are there, and print them."""
+    text = "\n".join(lines).strip() + "\n"
+    sections = re.split(r"^## ", RESULTS.read_text() if RESULTS.exists() else "# Measured\n", flags=re.MULTILINE)
+    kept = [section.rstrip() + "\n" for section in sections[1:] if not section.startswith(f"{title}\n")]
+    RESULTS.write_text("\n## ".join(["# Measured\n", *sorted([*kept, f"{title}\n\n{text}"])]))
+    print(text)
+
+
+def machine() -> str:
+    """What a figure was measured on."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "pytorch-lightning"))
+    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {packages}"
