@@ -69,7 +69,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_every_module_and_config(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "al_lightning").rglob("*.py")}
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for kind in ("py", "html")
+        for path in (ROOT / "al_lightning").rglob(f"*.{kind}")
+    }
     configs = {f"al_lightning/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert configs
     assert modules | configs <= held, f"not in the wheel: {sorted((modules | configs) - held)}"
