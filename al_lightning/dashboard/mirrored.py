@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from al_lightning.report.runs import read_config
 from al_lightning.tracking.wandb_mirror import run_ids
-
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,5 @@ def to_upload(runs: Iterable[Mirrored]) -> list[Path]:
 
 
 def _logger(folder: Path) -> dict[str, Any]:
-    with (folder / "config.yaml").open(encoding="utf-8") as file:
-        logger = yaml.load(file, _YAML).get("logger")
+    logger = read_config(folder).get("logger")
     return logger if isinstance(logger, dict) else {}

@@ -130,9 +130,7 @@ def _read(folder: Path, notes: list[str]) -> _Run:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG((folder / name).lstat().st_mode):
                 raise ValueError(f"{name} is not a plain file")
-    with (folder / "config.yaml").open(encoding="utf-8") as file:
-        config = yaml.load(file, _YAML)
-    settings = dict(_leaves(config))
+    settings = dict(_leaves(read_config(folder)))
     for key in ("study", "seed", "dataset.name", "model.name", "strategy.name"):
         if key not in settings:
             raise ValueError(f"config.yaml has no {key}")
@@ -157,6 +155,12 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     one_shot = len(rows) == 1 and (planned == 1 if planned is not None else settings.get("al.rounds") == 0)
     images = str(summary.get("data_fingerprint") or "")
     return _Run(folder, rows, settings, _state(folder, summary.get("state")), one_shot, images)
+
+
+def read_config(folder: Path) -> Any:
+    """What `config.yaml` of a run folder holds."""
+    with (folder / "config.yaml").open(encoding="utf-8") as file:
+        return yaml.load(file, _YAML)
 
 
 def _state(folder: Path, said: object) -> str:
