@@ -111,7 +111,8 @@ def _bases() -> list[tuple[dict[str, str], list[Key]]]:
         if "root: ???" in text:
             base |= {"dataset.root": "../photos", "al.initial_size": "4", "al.query_size": "2"}
         if group == "experiment":
-            base |= {"model": "resnet18", "al.initial_size": "20", "al.query_size": "20", "hydra.mode": "RUN"}
+            model = "cnn" if option.endswith("_small") else "resnet18"  # those have the width of the small network
+            base |= {"model": model, "al.initial_size": "20", "al.query_size": "20", "hydra.mode": "RUN"}
         if base["model"] != "cnn":
             del base["model.width"]
             base |= {"dry_run": "true", "al.pool_batch_size": "32"}  # a ResNet takes seconds for what a small CNN does
