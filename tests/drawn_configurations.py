@@ -111,7 +111,8 @@ def _bases() -> list[tuple[dict[str, str], list[Key]]]:
         if "root: ???" in text:
             base |= {"dataset.root": "../photos", "al.initial_size": "4", "al.query_size": "2"}
         if group == "experiment":
-            model = "cnn" if option.endswith("_small") else "resnet18"  # those have the width of the small network
+            # These have the width of the small network.
+            model = "cnn" if option.endswith("_small") and "gal" not in option else "resnet18"
             base |= {"model": model, "al.initial_size": "20", "al.query_size": "20", "hydra.mode": "RUN"}
         if base["model"] != "cnn":
             del base["model.width"]
