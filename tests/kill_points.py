@@ -170,6 +170,7 @@ def killed(point: Point, cwd: Path, arguments: tuple[str, ...]) -> None:
         return result
 
     _wrap(owner, name, count)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
     whole(None, cwd, arguments)
 
 

@@ -116,8 +116,13 @@ EXPECTED = {
     "gal2017_small": Protocol(
         {"mnist": (20, 40, 25, 980)},
         {
-            **{"model.name": "gal2017", "al.pool_sample": 2_000, "al.mc_samples": 20, "study": "gal2017_small"},
-            **{"trainer.max_epochs": 10, "train.min_steps": 100, "al.initial_balanced": True},
+            "model.name": "gal2017",
+            "al.pool_sample": 2_000,
+            "al.mc_samples": 20,
+            "study": "gal2017_small",
+            "trainer.max_epochs": 10,
+            "train.min_steps": 100,
+            "al.initial_balanced": True,
         },
     ),
     "quick": Protocol({"digits": (20, 20, 10, 200)}, {"model.name": "cnn", "train.min_steps": 100, "study": "quick"}),

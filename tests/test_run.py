@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
 from conftest import Command
@@ -67,8 +68,11 @@ def rounds(folder: Path) -> pd.DataFrame:
 
 def test_the_files_are_those_of_the_contract(two: Path) -> None:
     of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
-    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", ".lock", "rounds/002/model.safetensors"}
+    of_a_round |= {"reliability.csv"}
+    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", "pool.npz", ".lock"}
+    expected |= {"rounds/002/model.safetensors"}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
+    expected |= {f"rounds/{number:03d}/{name}" for number in range(2) for name in ("scores.csv", "queries.png")}
     assert set(contents(two)) == expected  # no pickle, nothing of Hydra or Lightning
     cwd = two.parents[2]
     assert [path.name for path in cwd.iterdir()] == ["multirun_outputs"]
@@ -86,6 +90,26 @@ def test_rounds_csv_has_a_row_a_round_and_the_labels_that_were_paid(two: Path) -
     assert table["n_labeled"].tolist() == table["n_paid"].tolist() == [20, 40, 60]
     assert table.notna().all(axis=None)
     assert (table.filter(like="seconds/") >= 0).all(axis=None)
+
+
+def test_what_a_report_shows_agrees_with_the_rounds(two: Path) -> None:
+    table, queries = rounds(two), pd.read_csv(two / "queries.csv")
+    for number in range(3):
+        bins = pd.read_csv(two / f"rounds/{number:03d}/reliability.csv")
+        assert bins["n"].sum() == len(digits().test)
+        assert (bins["n"] * bins["accuracy"]).sum() / 360 == pytest.approx(table["test/acc"][number], abs=1e-6)
+        gap = (bins["n"] * (bins["accuracy"] - bins["confidence"]).abs()).sum() / 360
+        assert gap == pytest.approx(table["test/ece"][number], abs=1e-6)
+    for number in range(2):
+        scores = pd.read_csv(two / f"rounds/{number:03d}/scores.csv")
+        assert scores[["pool", "queried"]].sum().tolist() == [1437 - 20 * (number + 1), 20]
+        asked = queries.loc[queries["round"] == number, "score"]
+        assert scores["low"].iloc[0] <= asked.min() and asked.max() == pytest.approx(scores["high"].iloc[-1])
+        with PIL.Image.open(two / f"rounds/{number:03d}/queries.png") as strip:
+            first = digits().pool.images[queries.loc[queries["round"] == number, "index"].iloc[0], 0]
+            assert np.array_equal(np.asarray(strip)[:, :8], first.numpy())
+    with np.load(two / "pool.npz", allow_pickle=False) as pool:
+        assert pool["position"].shape == (1437, 2) and pool["label"].tolist() == digits().pool.labels.tolist()
 
 
 def test_queries_are_of_unlabeled_images_each_once_and_agree_with_masks_and_data(two: Path) -> None:
