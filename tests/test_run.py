@@ -95,16 +95,17 @@ def test_rounds_csv_has_a_row_a_round_and_the_labels_that_were_paid(two: Path) -
 def test_what_a_report_shows_agrees_with_the_rounds(two: Path) -> None:
     table, queries = rounds(two), pd.read_csv(two / "queries.csv")
     for number in range(3):
-        bins = pd.read_csv(two / f"rounds/{number:03d}/reliability.csv")
-        assert bins["n"].sum() == len(digits().test)
-        assert (bins["n"] * bins["accuracy"]).sum() / 360 == pytest.approx(table["test/acc"][number], abs=1e-6)
-        gap = (bins["n"] * (bins["accuracy"] - bins["confidence"]).abs()).sum() / 360
-        assert gap == pytest.approx(table["test/ece"][number], abs=1e-6)
+        bins = pd.read_csv(two / f"rounds/{number:03d}/reliability.csv").fillna(0)
+        n, confidence, accuracy = (bins[name].to_numpy() for name in ("n", "confidence", "accuracy"))
+        assert n.sum() == len(digits().test)
+        assert n @ accuracy / 360 == pytest.approx(table["test/acc"].to_list()[number], abs=1e-6)
+        assert n @ np.abs(accuracy - confidence) / 360 == pytest.approx(table["test/ece"].to_list()[number], abs=1e-6)
     for number in range(2):
         scores = pd.read_csv(two / f"rounds/{number:03d}/scores.csv")
-        assert scores[["pool", "queried"]].sum().tolist() == [1437 - 20 * (number + 1), 20]
-        asked = queries.loc[queries["round"] == number, "score"]
-        assert scores["low"].iloc[0] <= asked.min() and asked.max() == pytest.approx(scores["high"].iloc[-1])
+        assert [int(scores[name].to_numpy().sum()) for name in ("pool", "queried")] == [1437 - 20 * (number + 1), 20]
+        asked = queries.loc[queries["round"] == number, "score"].to_numpy()
+        assert scores["low"].to_list()[0] <= asked.min()
+        assert asked.max() == pytest.approx(scores["high"].to_list()[-1])
         with PIL.Image.open(two / f"rounds/{number:03d}/queries.png") as strip:
             first = digits().pool.images[queries.loc[queries["round"] == number, "index"].iloc[0], 0]
             assert np.array_equal(np.asarray(strip)[:, :8], first.numpy())
