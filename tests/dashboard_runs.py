@@ -16,7 +16,7 @@ from al_lightning.tracking.wandb_mirror import run_ids
 
 needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("wandb_workspaces") is None,
-    reason="needs wandb-workspaces: pip install 'al-lightning[dashboard]'",
+    reason="needs wandb-workspaces: pip install '.[dashboard]'",
 )
 WANDB = {"name": "wandb", "project": "lab", "entity": None}
 

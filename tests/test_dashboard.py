@@ -242,7 +242,7 @@ def error(arguments: list[object], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_without_the_extra_it_says_how_to_install_it(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "pip install 'al-lightning[dashboard]'" in error([tmp_path, "--dry-run"], capsys)
+    assert "pip install '.[dashboard]'" in error([tmp_path, "--dry-run"], capsys)
 
 
 @needs_extra

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, out: Path) -> int:
     if importlib.util.find_spec("wandb_workspaces") is None:
-        raise UserError("wandb-workspaces is not installed: pip install 'al-lightning[dashboard]'")
+        raise UserError("wandb-workspaces is not installed; in the checkout: pip install '.[dashboard]'")
     from al_lightning.dashboard import mirrored, specification
     from al_lightning.report import load
     from al_lightning.report.compare import compare
