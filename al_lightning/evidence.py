@@ -1,7 +1,6 @@
 """What a report shows of a run besides its measures: a map of the pool, scores, queried images."""
 
 import io
-from collections.abc import Iterator
 
 import numpy as np
 import PIL.Image
@@ -12,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from al_lightning.acquisition.select import Query
 from al_lightning.data.images import ImageData
 
-SIDE = 16  # pixels of an image on the map; larger ones are averaged down to them
+SIDE = 16  # pixels of an image that the map is made from; of larger ones, averages
 CHUNK = 4096  # images at a time
 N_SCORE_BINS = 40
 TILES, TILE = 10, 64  # queried images kept a round, and their longest side in pixels
@@ -22,32 +21,34 @@ def pool_map(data: ImageData) -> dict[str, np.ndarray]:
     """A map of the pool: the first two principal components of its pixels (Pearson 1901), the same for every run.
 
     Args:
-        data: whose pool has N images; those of more than 16 x 16 pixels are averaged down to that.
+        data: whose pool has N images; they are taken as gray ones of at most 16 x 16 pixels.
 
     Returns:
         `position` float16 `[N, 2]`; `explained` float32 `[2]`, shares of the variance; `label` int16 `[N]`, classes.
     """
-    n, total, product = len(data.pool), 0.0, 0.0
-    for pixels in _pixels(data.pool.images):
-        total, product = total + pixels.sum(0), product + pixels.T @ pixels
-    mean = torch.as_tensor(total / n)
-    variances, axes = torch.linalg.eigh(product / n - mean[:, None] * mean)
-    axes = axes[:, [-1, -2]]
+    pixels = _pixels(data.pool.images)
+    pixels -= pixels.mean(0)
+    # Summed up in double precision, a part at a time: a whole copy of it would take as much memory as the images.
+    covariance = sum((part.T @ part for part in map(Tensor.double, pixels.split(CHUNK))), torch.zeros(())) / len(pixels)
+    variances, axes = torch.linalg.eigh(covariance)
+    axes = axes[:, [-1, -2]].float()
     axes *= axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()  # an axis has no direction: fix one
-    position = torch.cat([(pixels - mean) @ axes for pixels in _pixels(data.pool.images)])
     explained = variances[[-1, -2]] / variances.sum().clamp(min=1e-12)
     return {
-        "position": position.numpy().astype(np.float16),
+        "position": (pixels @ axes).numpy().astype(np.float16),
         "explained": explained.numpy().astype(np.float32),
         "label": data.pool.labels.numpy().astype(np.int16),
     }
 
 
-def _pixels(images: Tensor) -> Iterator[Tensor]:
-    """Rows of pixels from 0 to 1, `float64 [m, D]`, a chunk of the images at a time."""
-    size = min(SIDE, images.shape[2]), min(SIDE, images.shape[3])
-    for chunk in images.split(CHUNK):
-        yield adaptive_avg_pool2d(chunk.float() / 255, size).flatten(1).double()
+def _pixels(images: Tensor) -> Tensor:
+    """Gray pixels from 0 to 1, `float32 [N, D]`, D at most 256."""
+    height, width = images.shape[2:]
+    # Every second, third, ... pixel is enough to average over, and large images would take minutes otherwise.
+    thinned = images[:, :, :: max(1, height // (2 * SIDE)), :: max(1, width // (2 * SIDE))]
+    size = min(SIDE, height), min(SIDE, width)
+    parts = (part.float().mean(1, keepdim=True) / 255 for part in thinned.split(CHUNK))
+    return torch.cat([adaptive_avg_pool2d(part, size).flatten(1) for part in parts])
 
 
 def score_histogram(query: Query) -> np.ndarray | None:

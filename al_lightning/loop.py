@@ -164,7 +164,9 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
     queries = [] if is_last else _answer(number, pool, choosing)
     shown = Evidence(reliability)
     if query := choosing.query:
-        shown = Evidence(reliability, evidence.score_histogram(query), evidence.strip(pool.images[query.indices]))
+        shown = Evidence(
+            reliability, evidence.score_histogram(query), evidence.strip(pool.images[query.indices[: evidence.TILES]])
+        )
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": plan.n_paid(number)}
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}

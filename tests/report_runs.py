@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from al_lightning.report.compare import Comparison, compare
+
 
 def write_run(study: Path, name: str, accuracy: Sequence[float], /, *, size: int = 20, **settings: Any) -> Path:
     """Write a run folder with what `load` reads: settings by dotted key with `__` for the dot, others for a default.
@@ -80,3 +82,8 @@ def table(curves: Curves, states: Mapping[tuple[str, int], str] | None = None, *
             for number, (labels, accuracy) in enumerate(points.items())
         ]
     )
+
+
+def one(rounds: pd.DataFrame, targets: tuple[float, ...] = (), cost_per_label: float | None = None) -> Comparison:
+    (comparison,) = compare(rounds, targets, cost_per_label)
+    return comparison

@@ -18,7 +18,7 @@ from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
 from al_lightning.acquisition.select import Query, top, uniform
-from al_lightning.backbones import cnn, gal2017
+from al_lightning.backbones import Backbone, cnn, gal2017
 from al_lightning.clock import Clock
 from al_lightning.model import Classifier
 
@@ -35,22 +35,26 @@ SCORES: dict[str, Callable[[Pool], Tensor]] = {
 BOUNDS = {"margin": (-1, 0), "uncertainty": (0, 1 - 1 / K), "entropy": (0, LOG_K), "bald": (0, LOG_K)}
 
 
+def make_model(backbone: Backbone, dropout: float) -> Classifier:
+    return Classifier(
+        backbone,
+        K,
+        dropout=dropout,
+        statistics=([0.5], [0.3]),
+        optimizer=torch.optim.Adam,
+        schedule="constant",
+        total_steps=1,
+        crop=0,
+        flip=False,
+        augmentation_seed=0,
+    )
+
+
 def make_pool(*, dropout: float = 0.3, scale: float = 40.0, seed: int = 0, size: int = M) -> tuple[Pool, Classifier]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         images = torch.randint(256, (2 * size, 1, 8, 8), dtype=torch.uint8)
-        model = Classifier(
-            cnn(1, (8, 8), width=2),
-            K,
-            dropout=dropout,
-            statistics=([0.5], [0.3]),
-            optimizer=torch.optim.Adam,
-            schedule="constant",
-            total_steps=1,
-            crop=0,
-            flip=False,
-            augmentation_seed=0,
-        )
+        model = make_model(cnn(1, (8, 8), width=2), dropout)
     model.eval().requires_grad_(False)
     model.head.weight *= scale
     return Pool(model, images, torch.arange(0, 2 * size, 2), 16, np.random.default_rng(seed), Clock()), model
@@ -117,18 +121,7 @@ def test_bald_equals_loops_over_the_same_masks(dropout: float, chunk: int, monke
 @pytest.mark.parametrize("chunk", [2**25, 40])
 def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "CHUNK", chunk)  # the small one takes an image and a sample at a time
-    model = Classifier(
-        gal2017(1, (9, 9), width=2, hidden_dropout=0.25),
-        K,
-        dropout=0.5,
-        statistics=([0.5], [0.3]),
-        optimizer=torch.optim.Adam,
-        schedule="constant",
-        total_steps=1,
-        crop=0,
-        flip=False,
-        augmentation_seed=0,
-    ).eval()
+    model = make_model(gal2017(1, (9, 9), width=2, hidden_dropout=0.25), dropout=0.5).eval()
     images = torch.randint(256, (7, 1, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     pool = Pool(model.requires_grad_(False), images, torch.arange(7), 4, np.random.default_rng(3), Clock())
     samples = torch.cat(list(pool.mc_log_probabilities(5)))
