@@ -47,8 +47,8 @@ def _pixels(images: Tensor) -> Tensor:
     # Every second, third, ... pixel is enough to average over, and large images would take minutes otherwise.
     thinned = images[:, :, :: max(1, height // (2 * SIDE)), :: max(1, width // (2 * SIDE))]
     size = min(SIDE, height), min(SIDE, width)
-    parts = (part.float().mean(1, keepdim=True) / 255 for part in thinned.split(CHUNK))
-    return torch.cat([adaptive_avg_pool2d(part, size).flatten(1) for part in parts])
+    parts = (adaptive_avg_pool2d(part.float(), size).mean(1) for part in thinned.split(CHUNK))
+    return torch.cat([part.flatten(1) / 255 for part in parts])
 
 
 def score_histogram(query: Query) -> np.ndarray | None:
