@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+# Baal, to measure against, in an environment of its own: see benchmarks/peer/requirements.txt.
+PEER   := benchmarks/peer/.venv
 # The uv on PATH when it works (a pyenv shim may not), else the one that the rule of $(PY) puts into the venv.
 UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/bin/uv)
 # What `make run` runs, e.g. make run RUN="study=demo dataset=mnist strategy=random,entropy seed=0,1".
@@ -51,7 +53,7 @@ faults: $(STAMP) ## kill runs, feed odd images and drawn configurations, run lon
 
 clean: ## remove caches, build and dist; keep .venv and multirun_outputs
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find . \( -path ./.git -o -path ./$(VENV) -o -path ./data -o -path ./multirun_outputs \) -prune \
+	find . \( -path ./.git -o -name $(VENV) -o -path ./data -o -path ./multirun_outputs \) -prune \
 		-o -type d -name __pycache__ -exec rm -rf {} +
 
 install: $(STAMP) ## make .venv from requirements.lock (the other targets do it when needed)
@@ -83,4 +85,10 @@ $(PY):
 $(STAMP): requirements.lock pyproject.toml $(PY)
 	$(UV) pip sync --python $(PY) --require-hashes --compile-bytecode --build-constraints requirements.lock requirements.lock
 	$(UV) pip install --python $(PY) --offline --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Made by the python of $(VENV), so that both sides are measured under the same one.
+$(PEER)/.installed: benchmarks/peer/requirements.txt $(PY)
+	$(UV) venv --quiet --clear --python $(PY) $(PEER)
+	$(UV) pip sync --python $(PEER)/bin/python --compile-bytecode $<
 	@touch $@
