@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from al_lightning.config import Config
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
+from al_lightning.fast import FastClassifier
 from al_lightning.instantiate import as_typed, check_targets, instantiate, refusals
+from al_lightning.live_taps import keep_live_taps
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, torch_seed
@@ -33,6 +36,11 @@ TRAINER_KEYS = (
     *("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "num_sanity_val_steps"),
     *("gradient_clip_algorithm", "benchmark", "detect_anomaly"),
 )
+
+
+SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+# Settings of the Trainer that the fast engine follows itself.
+CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
 
 def prepare(typed: Config, settings: Settings) -> tuple[ImageData, Plan, torch.device]:
@@ -79,6 +87,8 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
         raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
     node = {**settings["trainer"], "max_epochs": epochs}
+    if settings["train"]["engine"] == "fast":
+        node |= dict.fromkeys(CLIPPING)  # the model does it, Lightning refuses to
     check_targets("trainer", node)
     unknown = sorted(node.keys() - TRAINER_KEYS)
     if unknown and node["_target_"] == "pytorch_lightning.Trainer":
@@ -94,12 +104,22 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
     dropout = settings["model"].get("dropout", 0.0)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ConfigError(f"model.dropout={dropout}: must be a number from 0 to below 1")
+    live_taps = settings["model"].get("live_taps", False)
+    if not isinstance(live_taps, bool):
+        raise ConfigError(f"model.live_taps={live_taps}: must be true or false")
     crop, flip = _augmentation(settings, min(data.image_size))
+    engine: Callable[..., Classifier] = Classifier
+    if settings["train"]["engine"] == "fast":
+        value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
+        engine = partial(FastClassifier, clip=value, clip_algorithm=algorithm)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(settings["seed"], Stream.WEIGHTS, round_))
         shape = {"channels": data.channels, "image_size": data.image_size}
         backbone = instantiate("model", settings["model"], returns=Backbone, **shape)
-        return Classifier(
+        if live_taps:
+            keep_live_taps(backbone.module, torch.zeros(1, data.channels, *data.image_size))
+        backbone.module.to(memory_format=torch.channels_last)  # nowhere slower by much, 1.7 times faster with model=cnn
+        return engine(
             backbone,
             len(data.classes),
             dropout=dropout,

@@ -19,10 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from al_lightning.errors import ConfigError
 
-ENGINES = ("plain",)
+ENGINES = ("fast", "plain")
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+SCORING_PRECISIONS = ("fp32", "bf16")
 LONGEST = 4096  # characters of a setting: as many as a path may have
 
 
@@ -39,7 +40,8 @@ class ActiveLearning:
     n_clusters: int = MISSING
     mc_samples: int = MISSING
     pool_sample: int | float | None = MISSING
-    pool_batch_size: int = MISSING
+    pool_batch_size: int | None = MISSING
+    scoring_precision: str = MISSING
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Train:
     engine: str = MISSING
     min_steps: int = MISSING
     schedule: str = MISSING
+    bn_recalibrate: bool = MISSING
+    profile: bool = MISSING
 
 
 @dataclass
@@ -141,6 +145,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 _INERT = {
     "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "experiment"),
     "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
+    "train": ("profile",),
     "dataset": ("download", "cache"),
     "trainer": ("name", "accelerator", "devices"),
 }
@@ -225,7 +230,9 @@ def _check(config: Config) -> None:
         raise ConfigError("al.rounds=null al.budget=null: one of the two has to end the run")
     _at_least("al.n_clusters", config.al.n_clusters, 2)
     _within("al.mc_samples", config.al.mc_samples, 1, 10_000)
-    _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
+    if config.al.pool_batch_size is not None:
+        _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
+    _one_of("al.scoring_precision", config.al.scoring_precision, SCORING_PRECISIONS)
     _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
     _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
     _one_of("train.engine", config.train.engine, ENGINES)

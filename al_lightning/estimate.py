@@ -10,6 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from al_lightning import build, config
 from al_lightning.data.images import ImageData
+from al_lightning.data.memory import largest_batch
+from al_lightning.inference import for_scoring, undisturbed
 from al_lightning.plan import Plan
 
 TRIAL_STEPS = 3
@@ -65,10 +67,11 @@ def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.d
         optimizer.step()
 
     per_step = _seconds(step, device)
-    pool = data.pool.images[: settings["al"]["pool_batch_size"]].to(device)
-    model.eval()
-    with torch.inference_mode():
-        per_image = _seconds(lambda: model(pool), device) / len(pool)
+    size = settings["al"]["pool_batch_size"] or largest_batch(data.image_size, device)
+    pool = data.pool.images[:size].to(device)
+    with undisturbed(model):
+        outputs = for_scoring(model.backbone, build.SCORING[settings["al"]["scoring_precision"]])
+        per_image = _seconds(lambda: outputs(model.normalized(pool)), device) / len(pool)
     uses_features = settings["strategy"]["name"] != "random"
     return _total(settings, plan, 0, per_step, per_image * uses_features, per_image * len(data.test))
 

@@ -61,6 +61,7 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     classes = tuple(summary["classes"])
     if settings["model"].pop("pretrained", False):
         settings["model"]["stem"] = "imagenet"  # the trained weights replace the pretrained ones: do not fetch those
+    settings["model"]["live_taps"] = False  # the whole kernels, for images of any size that the network takes
     none = ImageSet(torch.empty(0, channels, height, width, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), ())
     model = build.make_classifier(settings, ImageData(none, none, classes), round_=0, n_labeled=2)
     try:

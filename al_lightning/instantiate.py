@@ -30,8 +30,8 @@ EXACT = frozenset(
 )
 # Rooms of this package: what their modules define, and does not start with an underscore, is meant to be a target.
 ROOMS = ("al_lightning.acquisition", "al_lightning.backbones", "al_lightning.data")
-# Keys of a node that are the framework's: what the option is called, and what is done to its batches and features.
-FRAMEWORK_KEYS = {"name", "augment", "dropout"}
+# Keys of a node that are the framework's: what the option is called, and what is done to its batches, features, kernels.
+FRAMEWORK_KEYS = {"name", "augment", "dropout", "live_taps"}
 
 
 def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = object, **runtime: Any) -> Any:

@@ -14,9 +14,11 @@ from al_lightning import build, config, environment, evidence, oracle
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
+from al_lightning.data.memory import largest_batch
 from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import Plan
+from al_lightning.recalibration import Recalibration
 from al_lightning.rounds import Evidence, Masks, Round, read_json
 from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
@@ -63,7 +65,14 @@ def run(cfg: DictConfig) -> Outcome:
         print(f"{path}: finished before, {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
     data, plan, device = build.prepare(typed, settings)
-    pool = PoolDataModule(data, typed.batch_size, typed.al.pool_batch_size, typed.seed, plan.pool_sample)
+    pool = PoolDataModule(
+        data,
+        typed.batch_size,
+        typed.al.pool_batch_size or largest_batch(data.image_size, device),
+        typed.seed,
+        pool_sample=plan.pool_sample,
+        whole_epochs=typed.train.engine == "fast",
+    )
     console = ConsoleReporter()
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
     observers: list[Observer] = [console, *mirrors]
@@ -147,14 +156,23 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
     pool.round, is_last = number, number == plan.rounds
     n_labeled = plan.n_labeled(number)
     epochs, steps = build.fit_length(settings, n_labeled)
-    model = build.make_classifier(settings, pool.data, number, n_labeled)
     choosing = AcquisitionCallback(
-        build.make_strategy(settings), plan.query_size, pool, clock, console.bar("score", plan.n_candidates(number))
+        build.make_strategy(settings),
+        plan.query_size,
+        pool,
+        clock,
+        console.bar("score", plan.n_candidates(number)),
+        build.SCORING[settings["al"]["scoring_precision"]],
     )
-    callbacks = [console.fit_bar(f"round {number}/{plan.rounds}  fit", steps), *([] if is_last else [choosing])]
-    trainer = build.make_trainer(settings, epochs, callbacks)
-    torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, number))
+    callbacks = [
+        console.fit_bar(f"round {number}/{plan.rounds}  fit", steps),
+        *([Recalibration(pool)] if settings["train"]["bn_recalibrate"] else []),
+        *([] if is_last else [choosing]),
+    ]
     with clock.phase("fit"):
+        model = build.make_classifier(settings, pool.data, number, n_labeled)
+        trainer = build.make_trainer(settings, epochs, callbacks)
+        torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, number))
         trainer.fit(model, datamodule=pool)
     with clock.phase("test"):
         measures = dict(trainer.test(model, datamodule=pool, verbose=False)[0])
@@ -165,7 +183,9 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
     shown = Evidence(reliability)
     if query := choosing.query:
         shown = Evidence(
-            reliability, evidence.score_histogram(query), evidence.strip(pool.images[query.indices[: evidence.TILES]])
+            reliability,
+            evidence.score_histogram(query),
+            evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
         )
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": plan.n_paid(number)}
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from al_lightning.backbones import Backbone
 from al_lightning.data.augment import augment
+from al_lightning.inference import for_scoring
 from al_lightning.measures import N_BINS, measure
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -77,13 +78,17 @@ class Classifier(LightningModule):
         hidden = [(self.hidden[0].p, self.hidden[1])] if len(self.hidden) else []
         return [*hidden, (self.dropout.p, self.head)]  # type: ignore[list-item]
 
-    def features(self, images: Tensor) -> Tensor:
-        """What the first dropout sees, `[B, C, H, W] uint8 -> [B, D]`."""
-        return self.backbone((images - self.mean) / self.deviation)
+    def normalized(self, images: Tensor) -> Tensor:
+        """What the backbone sees, `uint8 -> float [B, C, H, W]`."""
+        return (images - self.mean) / self.deviation
+
+    def logits(self, features: Tensor) -> Tensor:
+        """From what the backbone returns to logits, `[B, D] -> [B, K]`."""
+        return self.head(self.dropout(self.hidden(features)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, `[B, C, H, W] uint8 -> [B, K]`."""
-        return self.head(self.dropout(self.hidden(self.features(images))))
+        return self.logits(self.backbone(self.normalized(images)))
 
     def on_fit_start(self) -> None:
         """Draw augmentations on the device, from a stream of their own."""
@@ -117,12 +122,16 @@ class Classifier(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._schedule(step / self._total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_test_start(self) -> None:
+        """Make a copy of the backbone that is faster without gradients."""
+        self._scored = for_scoring(self.backbone)
+
     def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """Keep the logits: every measure is taken once, over all of them."""
         images, labels = batch
-        self._outputs.append((self(images).float(), labels))
+        self._outputs.append((self.logits(self._scored(self.normalized(images))).float(), labels))
 
-    validation_step = test_step
+    on_validation_start, validation_step = on_test_start, test_step
 
     def on_test_epoch_end(self) -> None:
         """Log the measures as `test/...`."""
@@ -135,5 +144,6 @@ class Classifier(LightningModule):
     def _measure(self, part: str) -> None:
         logits, labels = (torch.cat(tensors) for tensors in zip(*self._outputs, strict=True))
         self._outputs.clear()
+        del self._scored
         scalars, self.confusion, self.reliability = measure(logits, labels)
         self.log_dict({f"{part}/{name}": value for name, value in scalars.items()})

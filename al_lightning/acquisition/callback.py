@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
-from al_lightning.acquisition.pool import Pool, undisturbed
+from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.select import Query
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
+from al_lightning.inference import undisturbed
 from al_lightning.streams import Stream, generator
 
 
@@ -21,6 +23,7 @@ class AcquisitionCallback(pl.Callback):
         pool: whose unlabeled images are scored, and whose round and seed key the random choices.
         clock: counts the pass as `score` and the choice as `select`.
         on_batch: called with the number of images scored so far.
+        dtype: that the pass computes in, see :class:`Pool`.
 
     Attributes:
         query: what was chosen; None before the fit has ended.
@@ -34,8 +37,10 @@ class AcquisitionCallback(pl.Callback):
         pool: PoolDataModule,
         clock: Clock,
         on_batch: Callable[[int], None] = lambda done: None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        self.strategy, self.n, self.pool, self.clock, self.on_batch = strategy, n, pool, clock, on_batch
+        self.strategy, self.n, self.pool, self.clock = strategy, n, pool, clock
+        self.on_batch, self.dtype = on_batch, dtype
         self.query: Query | None = None
         self.predicted: Tensor | None = None
 
@@ -50,6 +55,7 @@ class AcquisitionCallback(pl.Callback):
                 generator(self.pool.seed, Stream.ACQUISITION, self.pool.round),
                 self.clock,
                 self.on_batch,
+                self.dtype,
             )
             self.query = self.strategy(unlabeled, self.n)
             self.predicted = unlabeled.predict(self.query.indices)

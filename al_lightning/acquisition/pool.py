@@ -1,7 +1,6 @@
 """The unlabeled pool as a strategy sees it: one pass of the backbone, and what follows from it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +8,8 @@ import torch
 from torch import Tensor
 
 from al_lightning.clock import Clock
+from al_lightning.data.memory import take
+from al_lightning.inference import for_scoring
 from al_lightning.model import Classifier
 
 # Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
@@ -19,19 +20,6 @@ CHUNK = 2**25
 STEP = 64
 
 
-@contextmanager
-def undisturbed(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation without gradients that leaves every mode as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 class Pool:
     """M unlabeled images and the model that has just been fitted.
 
@@ -40,12 +28,13 @@ class Pool:
 
     Args:
         model: in evaluation mode.
-        images: `uint8 [N, C, H, W]`, the whole data set.
+        images: `uint8 [N, C, H, W]`, the whole data set, on the device or on the host.
         indices: `int64 [M]`, data set indices of the unlabeled images, ascending.
-        batch_size: images a step of the pass.
+        batch_size: images a step of the pass; half as many where the device runs out of memory.
         rng: everything random in choosing comes from it.
         clock: counts the pass as `score`.
         on_batch: called with the number of images done, after each step of the pass.
+        dtype: that the backbone computes in during the pass; None: as it was trained.
     """
 
     def __init__(
@@ -57,10 +46,11 @@ class Pool:
         rng: np.random.Generator,
         clock: Clock,
         on_batch: Callable[[int], None] = lambda done: None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self._model, self._images, self._batch_size = model, images, batch_size
-        self._clock, self._on_batch = clock, on_batch
-        self.indices = indices.to(images.device)
+        self._clock, self._on_batch, self._dtype = clock, on_batch, dtype
+        self.indices = indices.to(model.device)
         self.rng = rng
 
     def __len__(self) -> int:
@@ -75,13 +65,22 @@ class Pool:
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
         with self._clock.phase("score"):
+            backbone = for_scoring(self._model.backbone, self._dtype)
             out = torch.empty(len(self), self._model.dropped[0][1].in_features, device=self.indices.device)
-            for start in range(0, len(self), self._batch_size):
-                stop = min(start + self._batch_size, len(self))
-                size = min(self._batch_size, -(-(stop - start) // STEP) * STEP)
+            done = 0
+            while done < len(self):
+                stop = min(done + self._batch_size, len(self))
+                size = min(self._batch_size, -(-(stop - done) // STEP) * STEP)
                 start = max(0, stop - size)  # a short last batch is filled up with images that are done
-                out[start:stop] = self._model.features(self._images[self.indices[start:stop]])
-                self._on_batch(stop)
+                try:
+                    out[start:stop] = backbone(self._model.normalized(take(self._images, self.indices[start:stop])))
+                except torch.OutOfMemoryError:
+                    if self._batch_size == 1:
+                        raise
+                    self._batch_size //= 2
+                    continue
+                done = stop
+                self._on_batch(done)
             return out
 
     @cached_property
@@ -126,7 +125,8 @@ class Pool:
         indices = indices.to(self.indices.device)
         if "inputs" in self.__dict__:
             return self.log_probabilities[torch.searchsorted(self.indices, indices)].argmax(1)
-        return torch.cat([self._model(self._images[batch]).argmax(1) for batch in indices.split(self._batch_size)])
+        batches = indices.split(self._batch_size)
+        return torch.cat([self._model(take(self._images, batch)).argmax(1) for batch in batches])
 
     def _masks(self, samples: int, p: float, layer: torch.nn.Linear) -> Tensor:
         drawn = self.rng.random((samples, layer.in_features), dtype=np.float32) < 1.0 - p

@@ -1,10 +1,12 @@
-"""The batch plan, and batches of images that already lie on the device."""
+"""The batch plan, and batches of it on the device of the model."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from al_lightning.data.memory import take
 
 
 def epoch_plan(n: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -34,8 +36,8 @@ class TrainBatches:
     """Batches of one fit: each pass over this object is the next epoch of the plan.
 
     Args:
-        images: `uint8 [N, C, H, W]`, all images, where the model is.
-        labels: `int64 [N]`, on the same device.
+        images: `uint8 [N, C, H, W]`, all images, where the model is or on the host.
+        labels: `int64 [N]`, where the model is.
         indices: `int64 [n]`, data set indices of the images to train on.
         batch_size: images a batch.
         rng: draws the order of every epoch.
@@ -45,7 +47,7 @@ class TrainBatches:
         self, images: Tensor, labels: Tensor, indices: Tensor, batch_size: int, rng: np.random.Generator
     ) -> None:
         self.images, self.labels = images, labels
-        self.indices = indices.to(images.device)
+        self.indices = indices.to(labels.device)
         self.batch_size = batch_size
         self.rng = rng
 
@@ -56,7 +58,7 @@ class TrainBatches:
         plan = epoch_plan(len(self.indices), self.batch_size, self.rng)
         order = self.indices[torch.from_numpy(np.concatenate(plan)).to(self.indices.device)]
         for batch in order.split([len(positions) for positions in plan]):
-            yield self.images[batch], self.labels[batch]
+            yield take(self.images, batch), self.labels[batch]
 
 
 class EvalBatches:
@@ -64,11 +66,11 @@ class EvalBatches:
 
     def __init__(self, images: Tensor, labels: Tensor, indices: Tensor, batch_size: int) -> None:
         self.images, self.labels = images, labels
-        self.batches = indices.to(images.device).split(batch_size)
+        self.batches = indices.to(labels.device).split(batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches:
-            yield self.images[batch], self.labels[batch]
+            yield take(self.images, batch), self.labels[batch]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from al_lightning.data.batches import EvalBatches, TrainBatches
 from al_lightning.data.images import ImageData
+from al_lightning.data.memory import fits
 from al_lightning.plan import Plan
 from al_lightning.streams import Stream, generator
 
@@ -15,7 +16,7 @@ UNKNOWN = -1
 
 
 class PoolDataModule(LightningDataModule):
-    """Images on the device of the model, and masks over the pool.
+    """Images on the device of the model as far as they fit there, and masks over the pool.
 
     `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool. All indices are positions
     in the data set. Training sees the labels that were paid for and no others.
@@ -25,13 +26,21 @@ class PoolDataModule(LightningDataModule):
         labels: `int64 [N]`, class indices, `UNKNOWN` where nobody was asked.
         round: the round whose batches are served.
         pool_sample: most images that a round's strategy chooses from.
+        whole_epochs: a batch for Lightning is the batches of an epoch, as :class:`FastClassifier` takes them.
     """
 
     def __init__(
-        self, data: ImageData, batch_size: int, eval_batch_size: int, seed: int, pool_sample: int | None = None
+        self,
+        data: ImageData,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+        *,
+        pool_sample: int | None = None,
+        whole_epochs: bool = False,
     ) -> None:
         super().__init__()
-        self.data = data
+        self.data, self.whole_epochs = data, whole_epochs
         self.pool_sample = len(data.pool) if pool_sample is None else pool_sample
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.images, self.test_images = data.pool.images, data.test.images
@@ -39,6 +48,7 @@ class PoolDataModule(LightningDataModule):
         self.labels = torch.full((len(data.pool),), UNKNOWN)
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
         self.round = 0
+        self.device = torch.device("cpu")
 
     @property
     def labeled_mask(self) -> Tensor:
@@ -109,22 +119,33 @@ class PoolDataModule(LightningDataModule):
         self.labels[indices] = labels.cpu()
 
     def setup(self, stage: str) -> None:
-        """Move the images to the device of the model, once."""
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        self.images, self.test_images = self.images.to(device), self.test_images.to(device)
+        """Move the images to the device of the model, once, as far as they fit."""
+        self.device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if fits(self.images, self.device):
+            self.images = self.images.to(self.device)
+        if fits(self.test_images, self.device):
+            self.test_images = self.test_images.to(self.device)
 
-    def train_dataloader(self) -> TrainBatches:
+    def train_dataloader(self) -> TrainBatches | list[TrainBatches]:
         """Shuffled batches of what the current round trains on."""
+        batches = self._labeled_batches(self.batch_size)
+        return [batches] if self.whole_epochs else batches
+
+    def labeled_batches(self) -> TrainBatches:
+        """The same images in batches of the size that evaluation has."""
+        return self._labeled_batches(self.eval_batch_size)
+
+    def _labeled_batches(self, batch_size: int) -> TrainBatches:
         indices = ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
         rng = generator(self.seed, Stream.BATCHES, self.round)
-        return TrainBatches(self.images, self.labels.to(self.images.device), indices, self.batch_size, rng)
+        return TrainBatches(self.images, self.labels.to(self.device), indices, batch_size, rng)
 
     def test_dataloader(self) -> EvalBatches:
         """The test part."""
-        labels = self.data.test.labels.to(self.test_images.device)
+        labels = self.data.test.labels.to(self.device)
         return EvalBatches(self.test_images, labels, torch.arange(len(labels)), self.eval_batch_size)
 
     def validation_batches(self) -> EvalBatches:
         """The validation set. Not Lightning's `val_dataloader`, which a fit would run through after every epoch."""
         indices = self.val_mask.nonzero().squeeze(1)
-        return EvalBatches(self.images, self.labels.to(self.images.device), indices, self.eval_batch_size)
+        return EvalBatches(self.images, self.labels.to(self.device), indices, self.eval_batch_size)

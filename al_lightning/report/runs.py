@@ -22,7 +22,7 @@ from al_lightning.run_folder import HOLDER, SET_ASIDE
 # Settings that say where and how long a run runs, or that have a column of their own.
 _NOT_COMPARED = {
     *("seed", "study", "dry_run", "debug", "resume", "overwrite", "experiment", "dataset.name"),
-    *("al.rounds", "al.budget", "al.n_clusters", "al.mc_samples", "al.pool_batch_size"),
+    *("al.rounds", "al.budget", "al.n_clusters", "al.mc_samples", "al.pool_batch_size", "train.profile"),
     *("dataset.root", "dataset.download", "dataset.cache"),
     *("trainer.accelerator", "trainer.devices", "trainer.name"),
 }

@@ -107,8 +107,8 @@ class _FitBar(pl.Callback):
     def __init__(self, make: Callable[[], Callable[[int], None]]) -> None:
         self._update = make()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *unused: Any, **also_unused: Any) -> None:
-        self._update(trainer.global_step)
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *unused: Any) -> None:
+        self._update(trainer.global_step + 1)
 
 
 def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:

@@ -1,0 +1,41 @@
+"""The same training with less in its way."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_lightning.model import Classifier
+
+
+class FastClassifier(Classifier):
+    """Runs the steps of an epoch inside of one step of Lightning's, which costs more than a small batch otherwise.
+
+    The batches, the arithmetic and hence the weights are those of :class:`Classifier`.
+
+    Args:
+        clip: largest norm or value of the gradient, None for no clipping. The Trainer's own is for its own steps.
+        clip_algorithm: `norm` or `value`.
+        others: as :class:`Classifier`.
+    """
+
+    def __init__(self, *args: Any, clip: float | None = None, clip_algorithm: str | None = None, **others: Any) -> None:
+        super().__init__(*args, **others)
+        self.automatic_optimization = False
+        self._clip, self._clip_algorithm = clip, clip_algorithm
+
+    def training_step(self, batch: Iterable[tuple[Tensor, Tensor]], batch_index: int) -> None:  # type: ignore[override]
+        """All optimizer steps of an epoch, whose batches are what Lightning calls a batch."""
+        optimizer: Any = self.optimizers()
+        scheduler: Any = self.lr_schedulers()
+        for number, part in enumerate(batch):
+            optimizer.zero_grad()
+            loss = super().training_step(part, number)
+            with torch.autocast(self.device.type, enabled=False):  # Lightning's covers all of this method
+                self.manual_backward(loss)
+                if self._clip:
+                    self.clip_gradients(optimizer, self._clip, self._clip_algorithm)
+                optimizer.step()
+            torch.clear_autocast_cache()  # it holds the weights of before the step
+            scheduler.step()
