@@ -68,13 +68,13 @@ def _cut(conv: nn.Conv2d, size: tuple[int, int]) -> None:
 
 
 def _live(size: int, length: int, stride: int, padding: int, dilation: int) -> slice:
-    """The taps of a kernel, along one axis, from the first to the last that meets the image; all where none can go."""
+    """The taps of a kernel, along one axis, from the first that meets the image to the last; all where none can go."""
     reach = dilation * (length - 1) + 1
     n_outputs = (size + 2 * padding - reach) // stride + 1
     meets = [
         tap for tap in range(length) if any(0 <= o * stride - padding + tap * dilation < size for o in range(n_outputs))
     ]
-    first, last = meets[0], meets[-1]
+    first, last = (meets[0], meets[-1]) if meets else (0, length - 1)
     inside, kept = padding - first * dilation, dilation * (last - first) + 1
     # What is left is padded by as much on both sides, or not at all: some other kernels cannot be cut.
     alike = inside >= 0 and (size + 2 * inside - kept) // stride + 1 == n_outputs

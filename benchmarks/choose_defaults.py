@@ -15,12 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
 from al_lightning import build, config
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.model import Classifier
 from al_lightning.streams import Stream, torch_seed
 
 SEEDS = (100, 101, 102)  # not those of the results
@@ -88,15 +90,20 @@ def main() -> None:
 
 def train(settings: build.Settings, labels: int, held_out: int) -> dict[str, float]:
     """One fit on random labels, measured on the held-out images."""
-    data = hold_out(build.load_data(settings), held_out)
-    pool = PoolDataModule(data, settings["batch_size"], settings["al"]["pool_batch_size"], settings["seed"])
+    trainer, model, pool = fit(settings, hold_out(build.load_data(settings), held_out), labels)
+    return dict(trainer.test(model, datamodule=pool, verbose=False)[0])
+
+
+def fit(settings: build.Settings, data: ImageData, labels: int) -> tuple[pl.Trainer, Classifier, PoolDataModule]:
+    """One fit on random labels."""
+    pool = PoolDataModule(data, settings["batch_size"], 256, settings["seed"], whole_epochs=True)
     initial = torch.from_numpy(np.random.default_rng(settings["seed"]).choice(len(data.pool), labels, replace=False))
     pool.label(initial, data.pool.labels[initial], since=0)
     model = build.make_classifier(settings, data, 0, labels)
     trainer = build.make_trainer(settings, build.fit_length(settings, labels)[0], [])
     torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, 0))
     trainer.fit(model, datamodule=pool)
-    return dict(trainer.test(model, datamodule=pool, verbose=False)[0])
+    return trainer, model, pool
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def test_head_of_features_is_the_forward_pass_of_normalized_images(channels: int
     model = build.make_classifier(settings_of(), data, 0, 20).eval()
     images = data.pool.images
     logits = model(images)
-    assert torch.equal(model.head(model.features(images)), logits)
+    assert torch.equal(model.logits(model.backbone(model.normalized(images))), logits)
     mean, deviation = (torch.tensor(values).view(1, -1, 1, 1) for values in data.statistics)
     by_hand = model.head(model.backbone((images / 255 - mean) / deviation))
     torch.testing.assert_close(logits, by_hand, rtol=1e-4, atol=1e-5)
@@ -169,13 +169,21 @@ class RateRecorder(pl.Callback):
         ("cosine", lambda t: (1 + math.cos(math.pi * t)) / 2),
     ],
 )
+@pytest.mark.parametrize("engine", config.ENGINES)
 @pytest.mark.parametrize("n_labeled", [16, 17, 25])  # batches of 8, 8; of 8, 9; of 8, 8, 9
-def test_schedule_runs_over_exactly_one_fit(schedule: str, formula: Callable[[float], float], n_labeled: int) -> None:
+def test_schedule_runs_over_exactly_one_fit(
+    schedule: str, formula: Callable[[float], float], engine: str, n_labeled: int
+) -> None:
     settings = settings_of(
-        f"train.schedule={schedule}", "batch_size=8", "trainer.max_epochs=2", "train.min_steps=7", "optimizer.lr=0.1"
+        f"train.schedule={schedule}",
+        f"train.engine={engine}",
+        "batch_size=8",
+        "trainer.max_epochs=2",
+        "train.min_steps=7",
+        "optimizer.lr=0.1",
     )
     data, recorder = make_data(), RateRecorder()
-    pool = PoolDataModule(data, 8, 64, seed=0)
+    pool = PoolDataModule(data, 8, 64, seed=0, whole_epochs=engine == "fast")
     pool.label(torch.arange(n_labeled), data.pool.labels[:n_labeled], since=0)
     epochs, steps = build.fit_length(settings, n_labeled)
     trainer = build.make_trainer(settings, epochs, [recorder])

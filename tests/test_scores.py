@@ -129,7 +129,7 @@ def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, mon
     outer = torch.from_numpy(rng.random((5, 2), dtype=np.float32) < 0.75) / 0.75
     inner = torch.from_numpy(rng.random((5, 128), dtype=np.float32) < 0.5) / 0.5
     for i, image in enumerate(images):
-        features = model.features(image[None])[0]
+        features = model.backbone(model.normalized(image[None]))[0]
         for t in range(5):
             twin = model.head((hidden(features * outer[t])).relu() * inner[t]).log_softmax(0)
             torch.testing.assert_close(samples[i, t], twin)

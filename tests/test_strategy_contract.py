@@ -19,6 +19,7 @@ from al_lightning.backbones import cnn
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.fast import FastClassifier
 from al_lightning.model import Classifier
 
 STRATEGIES = sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml"))
@@ -46,8 +47,8 @@ def strategy_of(name: str) -> Callable[[Pool, int], Query]:
 class RoundedClassifier(Classifier):
     """Features worked out in double precision and rounded, so that they are the same bits in a batch of any size."""
 
-    def features(self, images: Tensor) -> Tensor:
-        return super().features(images).float()
+    def logits(self, features: Tensor) -> Tensor:
+        return super().logits(features.float())
 
 
 def make_images() -> Tensor:
@@ -162,10 +163,11 @@ def test_choosing_leaves_training_as_it_was(name: str) -> None:
     part = ImageSet(make_images(), labels, [str(i) for i in range(N)])
     data = ImageData(part, part, tuple("abcde"))
     settings = settings_of(name)
-    pool = PoolDataModule(data, 16, 32, seed=0)
+    pool = PoolDataModule(data, 16, 32, seed=0, whole_epochs=True)
     pool.label(torch.arange(0, 40), labels[:40], since=0)
     settings["model"] = {"name": "cnn", "_target_": "al_lightning.backbones.cnn", "width": 2, "dropout": 0.3}
     model = build.make_classifier(settings, data, 0, 40)
+    assert isinstance(model, FastClassifier), "what a run trains"
     model.backbone.get_submodule("1").eval()  # a frozen BatchNorm has to stay frozen
     before, after, clock = Witness(), Witness(), Clock()
     choosing = AcquisitionCallback(strategy_of(name), 12, pool, clock)

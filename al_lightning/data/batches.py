@@ -61,6 +61,19 @@ class TrainBatches:
             yield take(self.images, batch), self.labels[batch]
 
 
+class WholeEpochs:
+    """One batch for Lightning: the batches of the next epoch. (A list of them would be several loaders to it.)"""
+
+    def __init__(self, batches: TrainBatches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[TrainBatches]:
+        yield self.batches
+
+
 class EvalBatches:
     """Batches in data set order, without shuffling or augmentation; arguments as :class:`TrainBatches`."""
 

@@ -5,7 +5,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from al_lightning.data.batches import EvalBatches, TrainBatches
+from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import fits
 from al_lightning.plan import Plan
@@ -126,10 +126,10 @@ class PoolDataModule(LightningDataModule):
         if fits(self.test_images, self.device):
             self.test_images = self.test_images.to(self.device)
 
-    def train_dataloader(self) -> TrainBatches | list[TrainBatches]:
+    def train_dataloader(self) -> TrainBatches | WholeEpochs:
         """Shuffled batches of what the current round trains on."""
         batches = self._labeled_batches(self.batch_size)
-        return [batches] if self.whole_epochs else batches
+        return WholeEpochs(batches) if self.whole_epochs else batches
 
     def labeled_batches(self) -> TrainBatches:
         """The same images in batches of the size that evaluation has."""

@@ -1,0 +1,212 @@
+"""The fast engine against the plain one, scoring against the plain forward pass, and what lies where in memory."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from torch import Tensor, nn
+
+from al_lightning import build, config
+from al_lightning.acquisition.pool import Pool
+from al_lightning.backbones import resnet18
+from al_lightning.clock import Clock
+from al_lightning.data import memory
+from al_lightning.data.datamodule import PoolDataModule
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.inference import for_scoring, undisturbed
+from al_lightning.model import Classifier
+from al_lightning.recalibration import Recalibration
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"
+)
+N, N_LABELED = 60, 37
+IMAGES = torch.randint(256, (N, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+PART = ImageSet(IMAGES, torch.arange(N) % 3, [str(i) for i in range(N)])
+DATA = ImageData(PART, PART, tuple("abc"))
+
+
+def settings_of(*overrides: str) -> build.Settings:
+    small = ["model=cnn", "model.width=2", "trainer=cpu", "batch_size=16", "train.min_steps=0", "trainer.max_epochs=4"]
+    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+        return config.resolved(compose("config", [*small, *overrides]))
+
+
+def fit(settings: build.Settings, *callbacks: pl.Callback, dtype: torch.dtype = torch.float32) -> Classifier:
+    """What a round fits, in any type."""
+    pool = PoolDataModule(DATA, 16, 32, seed=0, whole_epochs=settings["train"]["engine"] == "fast")
+    pool.label(torch.arange(N_LABELED), PART.labels[:N_LABELED], since=0)
+    model = build.make_classifier(settings, DATA, 0, N_LABELED).to(dtype)
+    trainer = build.make_trainer(settings, settings["trainer"]["max_epochs"], list(callbacks))
+    torch.manual_seed(0)
+    trainer.fit(model, datamodule=pool)
+    return model
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["optimizer=sgd", "train.schedule=linear"],
+        ["optimizer=adamw", "optimizer.fused=false", "dataset.augment.crop=2", "dataset.augment.flip=true"],
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.gradient_clip_val=0.01"],
+        ["trainer.gradient_clip_val=0.001", "+trainer.gradient_clip_algorithm=value", "model=gal2017"],
+    ],
+    ids=["default", "sgd", "augmented", "bf16", "norm", "value"],
+)
+def test_both_engines_end_with_the_same_weights(overrides: list[str], dtype: torch.dtype) -> None:
+    fast, plain = (
+        fit(settings_of(*overrides, f"train.engine={engine}"), dtype=dtype).state_dict() for engine in ("fast", "plain")
+    )
+    fresh = build.make_classifier(settings_of(*overrides), DATA, 0, N_LABELED).state_dict()
+    for key, value in plain.items():
+        assert torch.equal(fast[key], value), key
+    assert not torch.equal(plain["head.weight"].float(), fresh["head.weight"]), "nothing was trained"
+
+
+def test_fused_and_plain_optimizers_agree_in_double_precision() -> None:
+    for optimizer in ("adam", "adamw", "sgd"):
+        fused, plain = (
+            fit(settings_of(f"optimizer={optimizer}", f"optimizer.fused={fused}"), dtype=torch.float64).state_dict()
+            for fused in ("true", "false")
+        )
+        for key, value in plain.items():
+            torch.testing.assert_close(fused[key], value, rtol=1e-9, atol=1e-11)
+
+
+class Steps(pl.Callback):
+    def __init__(self) -> None:
+        self.bars: list[int] = []
+        self.batches = 0
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *unused: Any) -> None:
+        self.bars.append(trainer.global_step)
+
+    def on_train_batch_end(self, *unused: Any) -> None:
+        self.batches += 1
+
+
+def test_an_epoch_is_one_step_of_lightning_s_and_every_optimizer_step_is_still_seen() -> None:
+    fit(settings_of(), steps := Steps())
+    assert steps.bars == list(range(4 * 3)), "37 images in batches of up to 16, 4 epochs"
+    assert steps.batches == 4
+
+
+# --- recalibration --------------------------------------------------------------------------------------------------
+
+
+def test_recalibration_takes_the_statistics_of_the_labeled_images_and_touches_nothing_else() -> None:
+    pool = PoolDataModule(DATA, 16, 64, seed=0)
+    pool.label(torch.arange(N_LABELED), PART.labels[:N_LABELED], since=0)
+    model = fit(settings_of()).double()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    Recalibration(pool).on_train_end(pl.Trainer(logger=False, enable_checkpointing=False), model)
+    after = model.state_dict()
+    seen = model.backbone[0](model.normalized(IMAGES[:N_LABELED]))  # type: ignore[index]
+    torch.testing.assert_close(after["backbone.1.running_mean"], seen.mean((0, 2, 3)))
+    torch.testing.assert_close(after["backbone.1.running_var"], seen.var((0, 2, 3)))
+    assert not torch.equal(after["backbone.1.running_mean"], before["backbone.1.running_mean"])
+    others = [key for key in before if "running" not in key and "num_batches" not in key]
+    assert all(torch.equal(after[key], before[key]) for key in others)
+    assert all(module.momentum == 0.1 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+
+
+# --- scoring --------------------------------------------------------------------------------------------------------
+
+
+class Untraceable(nn.Module):
+    """Its way depends on the values, so that it cannot be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.bn(self.conv(images)).mean((2, 3))
+        return features if features.sum() > 0 else -features
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: resnet18(1, (28, 28)).module, lambda: resnet18(1, (8, 8)).module, Untraceable]
+)
+def test_a_copy_for_scoring_returns_what_the_network_does(make) -> None:
+    torch.manual_seed(0)
+    network = make().double()
+    images = torch.randn(6, 1, 28, 28, dtype=torch.float64)
+    network(images)  # BatchNorm with statistics of its own
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    with undisturbed(network):
+        outputs, expected = for_scoring(network)(images), network(images)
+        coarse = for_scoring(network, torch.bfloat16)(images)
+    torch.testing.assert_close(outputs, expected, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(coarse, expected, rtol=0.1, atol=0.1)
+    assert outputs.dtype == coarse.dtype == torch.float64
+    assert not torch.equal(coarse, expected)
+    assert network.training and all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+
+
+def test_a_backbone_that_cannot_be_traced_is_trained_and_scored() -> None:
+    model = fit(settings_of()).eval()
+    model.backbone = Untraceable().eval()
+    model.head = nn.Linear(4, 3)
+    with undisturbed(model):
+        pool = Pool(model, IMAGES, torch.arange(N), 7, np.random.default_rng(0), Clock())
+        torch.testing.assert_close(pool.inputs[:1], model.backbone(model.normalized(IMAGES[:1])))
+
+
+class Full(nn.Module):
+    """Has memory for so many images."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.tried = most, []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.tried.append(len(images))
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError
+        return images.flatten(1)[:, :16]
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fit(settings_of()).eval().requires_grad_(False)
+    model.head = nn.Linear(16, 3)
+    monkeypatch.setattr("al_lightning.acquisition.pool.for_scoring", lambda network, dtype: network)
+    for most, tried in ((5, [32, 16, 8, 4]), (1, [32, 16, 8, 4, 2, 1])):
+        model.backbone, done = Full(most), []
+        indices = torch.arange(0, N, 2)
+        pool = Pool(model, IMAGES, indices, 32, np.random.default_rng(0), Clock(), done.append)
+        assert torch.equal(pool.inputs, model.normalized(IMAGES[indices]).flatten(1)[:, :16])
+        assert model.backbone.tried[: len(tried)] == [min(size, len(indices)) for size in tried]
+        assert done == sorted(set(done)) and done[-1] == len(indices)
+    model.backbone = Full(0)
+    with pytest.raises(torch.OutOfMemoryError):
+        _ = Pool(model, IMAGES, torch.arange(N), 32, np.random.default_rng(0), Clock()).inputs
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_without_gradients_takes_fewer_of_larger_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [memory.largest_batch((side, side), cpu) for side in (8, 28, 224, 4096)] == [256, 256, 83, 1]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**34, 2**36))
+    assert [memory.largest_batch((side, side), gpu) for side in (8, 28, 224, 4096)] == [8192, 5349, 83, 1]
+    images = torch.empty(2**20, 3, 32, 32, dtype=torch.uint8, device="meta")  # 3 GiB
+    assert memory.fits(images, gpu) and memory.fits(images, cpu)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**32, 2**36))
+    assert not memory.fits(images, gpu) and memory.fits(images, cpu)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_images_that_stay_on_the_host_stream_to_the_device() -> None:
+    indices = torch.tensor([3, 1, 41], device="cuda")
+    for images in (IMAGES, IMAGES.cuda()):
+        taken = memory.take(images, indices)
+        assert taken.device == indices.device and torch.equal(taken.cpu(), IMAGES[[3, 1, 41]])
