@@ -77,12 +77,18 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
         How it ended, the run folder, and the area under the budget curve.
     """
     with signals.raised():  # here too: a launcher's processes have no `main`
+        import torch
+
         from al_lightning import estimate, loop
 
-        if cfg.dry_run:
-            estimate.dry_run(cfg)
-            return "dry run", "", None
-        outcome = loop.run(cfg)
+        n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()
+        with sweep.gpu(n_gpus) as gpu:
+            if n_gpus > 1:
+                torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
+            if cfg.dry_run:
+                estimate.dry_run(cfg)
+                return "dry run", "", None
+            outcome = loop.run(cfg)
     return outcome.state, str(outcome.folder), outcome.summary.get("aubc")
 
 
