@@ -10,9 +10,8 @@ UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/
 # What `make run` runs, e.g. make run RUN="study=demo dataset=mnist strategy=random,entropy seed=0,1".
 RUN    ?= experiment=quick study=demo strategy=random,margin
 
-# Two runs at a time, a thread each.
+# Two runs at a time, each with half of the cores.
 SIDE_BY_SIDE := hydra/launcher=joblib hydra.launcher.n_jobs=2
-paper-small: export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help run paper paper-small test lint types bench faults clean install lock wheel

@@ -77,18 +77,28 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
         How it ended, the run folder, and the area under the budget curve.
     """
     with signals.raised():  # here too: a launcher's processes have no `main`
+        import torch
+
         from al_lightning import estimate, loop
 
-        if cfg.dry_run:
-            estimate.dry_run(cfg)
-            return "dry run", "", None
-        outcome = loop.run(cfg)
+        n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()
+        with sweep.gpu(n_gpus) as gpu:
+            if n_gpus > 1:
+                torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
+            if cfg.dry_run:
+                estimate.dry_run(cfg)
+                return "dry run", "", None
+            outcome = loop.run(cfg)
     return outcome.state, str(outcome.folder), outcome.summary.get("aubc")
 
 
 def main() -> int:
     """The command; returns the exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print errors itself and exit with 1
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        # joblib gives a job its share of the cores by this variable and MKL's, leaving alone the one that the user has
+        # set; PyTorch follows MKL's.
+        os.environ.setdefault("MKL_NUM_THREADS", threads.partition(",")[0])
     with sweep.journal():
         try:
             with signals.raised():

@@ -78,7 +78,7 @@ def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
 
 
 def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A fresh Trainer: a used one would skip its second fit without a word.
+    """A fresh Trainer, for PyTorch's current GPU: a used one would skip its second fit without a word.
 
     Raises:
         ConfigError: a GPU is asked for where there is none, or Lightning refuses the settings.
@@ -89,6 +89,8 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     node = {**settings["trainer"], "max_epochs": epochs}
     if settings["train"]["engine"] == "fast":
         node |= dict.fromkeys(CLIPPING)  # the model does it, Lightning refuses to
+    if accelerator != "cpu" and torch.cuda.device_count() > 1:
+        node["devices"] = [torch.cuda.current_device()]  # by itself Lightning takes the first
     check_targets("trainer", node)
     unknown = sorted(node.keys() - TRAINER_KEYS)
     if unknown and node["_target_"] == "pytorch_lightning.Trainer":

@@ -27,11 +27,11 @@ def current(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
     return {
         "data_fingerprint": data_fingerprint,
         "threads": torch.get_num_threads(),
-        "device": str(device),
+        "device": device.type,  # not which one of several: the next process may get another
         "hardware": {
             "processor": _processor(),
             "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         },
         "versions": {"al_lightning": __version__, "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},

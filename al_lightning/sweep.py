@@ -1,5 +1,9 @@
-"""The jobs of a sweep: each leaves how it ended in a temporary folder, and the table at the end is made from that."""
+"""The jobs of a sweep, in whatever process: no run twice, a GPU each, and how they ended, for the table at the end.
 
+They know of each other by files in a temporary folder.
+"""
+
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -41,7 +45,7 @@ class Job:
 
 @contextmanager
 def journal() -> Iterator[None]:
-    """A temporary folder for the outcomes of this sweep, known to its jobs in whatever process they run."""
+    """A temporary folder for the files of this sweep, known to its jobs in whatever process they run."""
     with TemporaryDirectory(prefix="al_lightning-sweep-") as folder:
         os.environ[SWEEP_VARIABLE] = folder
         try:
@@ -62,6 +66,28 @@ def claim(run: str) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+@contextmanager
+def gpu(n_gpus: int) -> Iterator[int]:
+    """The GPU for a job, so that jobs at the same time are spread evenly.
+
+    A job holds the lowest slot that is free, which the kernel frees when the process ends, however it ends.
+
+    Args:
+        n_gpus: how many there are to choose from.
+    """
+    slot = 0
+    while n_gpus > 1:
+        with (Path(os.environ[SWEEP_VARIABLE]) / f"{slot}.slot").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                slot += 1
+                continue
+            yield slot % n_gpus
+            return
+    yield 0
 
 
 def record(job: Job) -> None:

@@ -1,0 +1,109 @@
+"""Runs of a sweep at the same time: each has its share of the cores, and where there are enough a GPU of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import run_process
+from joblib import cpu_count
+from test_model import settings_of
+
+from al_lightning import build, environment, sweep
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# A job that says its GPU and holds it until its input ends.
+HOLDING = """
+import sys
+from al_lightning import sweep
+with sweep.gpu(int(sys.argv[1])) as gpu:
+    print(gpu, flush=True)
+    sys.stdin.read()
+"""
+
+Start = Callable[[int], subprocess.Popen[str]]
+
+
+@pytest.mark.parametrize("users", [None, str(cpu_count())])
+def test_the_cores_are_divided_unless_the_user_has_said_how_many_threads(
+    users: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in THREADS:
+        monkeypatch.delenv(variable, raising=False)
+    if users:
+        monkeypatch.setenv("OMP_NUM_THREADS", users)
+        alone = subprocess.check_output([sys.executable, "-c", "import torch; print(torch.get_num_threads())"])
+    else:
+        alone = max(1, cpu_count() // 2)
+    at_once = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "strategy=margin,random", "al.rounds=0")
+    done = run_process("--multirun", *at_once, cwd=tmp_path)
+    assert done.code == 0, done.err
+    summaries = [json.loads(file.read_text()) for file in tmp_path.rglob("summary.json")]
+    assert [summary["threads"] for summary in summaries] == [int(alone)] * 2
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a process that holds one of so many GPUs."""
+    monkeypatch.setenv(sweep.SWEEP_VARIABLE, str(tmp_path))
+    with ExitStack() as started:
+
+        def process(n_gpus: int) -> subprocess.Popen[str]:
+            line = [sys.executable, "-c", HOLDING, str(n_gpus)]
+            job = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            started.enter_context(job)
+            started.callback(job.kill)
+            return job
+
+        yield process
+
+
+def gpu_of(job: subprocess.Popen[str]) -> int:
+    assert job.stdout
+    return int(job.stdout.readline())
+
+
+def test_jobs_at_the_same_time_have_different_gpus_and_what_a_killed_one_had_is_free(start: Start) -> None:
+    jobs = []
+    for expected in (0, 1, 2, 0, 1):
+        jobs.append(start(3))
+        assert gpu_of(jobs[-1]) == expected
+    for free in (2, 0):
+        jobs[free].kill()
+        jobs[free].wait()
+    jobs[1].communicate()  # ends by itself
+    assert [gpu_of(start(3)) for _ in range(4)] == [0, 1, 2, 2]
+
+
+def test_jobs_that_start_at_once_have_different_gpus(start: Start) -> None:
+    assert sorted(map(gpu_of, [start(4) for _ in range(4)])) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n_gpus", [0, 1])
+def test_where_there_is_no_choice_nothing_is_locked(n_gpus: int, start: Start, tmp_path: Path) -> None:
+    assert [gpu_of(start(n_gpus)) for _ in range(2)] == [0, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trainer_is_made_for_the_current_gpu_or_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three, as far as a Trainer looks before it trains."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    for option, device in (("default", torch.device("cuda", 2)), ("cpu", torch.device("cpu"))):
+        settings = settings_of(f"trainer={option}")
+        assert build.make_trainer(settings, 1, []).strategy.root_device == device
+        assert settings["trainer"]["devices"] == 1
+
+
+@pytest.mark.parametrize(("now", "said"), [(1, ""), (2, "warning: gpu was A and is B: the last digits may differ\n")])
+def test_going_on_with_another_gpu_is_said_where_it_is_of_another_kind(
+    now: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "AAB"[device.index])
+    before, after = (environment.current(torch.device("cuda", number), "the same images") for number in (0, now))
+    assert environment.going_on(tmp_path, before, after) == after
+    assert capsys.readouterr().err == said
