@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from time import perf_counter
 
 import torch
+from torch.profiler import record_function
+
+from al_lightning.profiling import PHASE
 
 PHASES = ("fit", "score", "select", "test")
 
@@ -31,7 +34,8 @@ class Clock:
         self._turn()
         self._stack.append(name)
         try:
-            yield
+            with record_function(f"{PHASE}{name}"):
+                yield
         finally:
             self._turn()
             self._stack.pop()

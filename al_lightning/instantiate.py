@@ -30,7 +30,7 @@ EXACT = frozenset(
 )
 # Rooms of this package: what their modules define, and does not start with an underscore, is meant to be a target.
 ROOMS = ("al_lightning.acquisition", "al_lightning.backbones", "al_lightning.data")
-# Keys of a node that are the framework's: what the option is called, and what is done to its batches, features, kernels.
+# Keys of a node that are the framework's: its name, and what is done to its batches, features and kernels.
 FRAMEWORK_KEYS = {"name", "augment", "dropout", "live_taps"}
 
 

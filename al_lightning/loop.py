@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from al_lightning.data.memory import largest_batch
 from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import Plan
+from al_lightning.profiling import profiled
 from al_lightning.recalibration import Recalibration
 from al_lightning.rounds import Evidence, Masks, Round, read_json
 from al_lightning.run_folder import RunFolder, WriteError, is_whole
@@ -96,8 +97,9 @@ def run(cfg: DictConfig) -> Outcome:
                 for observer in observers:
                     observer.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
-                    with _named(number, path):
+                    with _named(number, path), profiled(typed.train.profile) as operations:
                         done = _round(number, run_info, pool, clock, console)
+                    done = replace(done, operations=operations)
                     gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                     folder.commit(done)
                     folder.write_summary(summarize(run_info, folder.rounds, "running"))

@@ -18,6 +18,7 @@ QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted")
 CHECKSUMS = "SHA256SUMS"
 FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz")
 SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
+PROFILE = "profile.csv"  # where train.profile asks for it
 WEIGHTS = "model.safetensors"  # of the last round only
 
 
@@ -66,6 +67,7 @@ class Round:
         evidence: until it is committed, like masks and weights.
         masks: until it is committed, see :class:`Masks`: after that they are on disk, and 150 rounds cost no memory.
         weights: tensors of the model by name, where they are to be kept; likewise.
+        operations: what the round spent its time on, see :func:`al_lightning.profiling.profiled`; likewise.
     """
 
     row: dict[str, Any]
@@ -75,6 +77,7 @@ class Round:
     evidence: Evidence | None = None
     masks: Masks | None = None
     weights: Mapping[str, Any] | None = None
+    operations: Sequence[Mapping[str, Any]] = ()
 
     @property
     def number(self) -> int:
@@ -92,6 +95,8 @@ def to_files(done: Round) -> dict[str, bytes]:
     }
     if done.evidence is not None:
         files |= _evidence_files(done.evidence)
+    if done.operations:
+        files[PROFILE] = to_csv(list(done.operations[0]), done.operations)
     if done.masks is not None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **vars(done.masks))

@@ -18,6 +18,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from torch import Tensor
 
 from al_lightning import build, config
 from al_lightning.data.datamodule import PoolDataModule
@@ -90,17 +91,18 @@ def main() -> None:
 
 def train(settings: build.Settings, labels: int, held_out: int) -> dict[str, float]:
     """One fit on random labels, measured on the held-out images."""
-    trainer, model, pool = fit(settings, hold_out(build.load_data(settings), held_out), labels)
+    data = hold_out(build.load_data(settings), held_out)
+    initial = np.random.default_rng(settings["seed"]).choice(len(data.pool), labels, replace=False)
+    trainer, model, pool = fit(settings, data, torch.from_numpy(initial))
     return dict(trainer.test(model, datamodule=pool, verbose=False)[0])
 
 
-def fit(settings: build.Settings, data: ImageData, labels: int) -> tuple[pl.Trainer, Classifier, PoolDataModule]:
-    """One fit on random labels."""
+def fit(settings: build.Settings, data: ImageData, labeled: Tensor) -> tuple[pl.Trainer, Classifier, PoolDataModule]:
+    """One fit on the images of these indices."""
     pool = PoolDataModule(data, settings["batch_size"], 256, settings["seed"], whole_epochs=True)
-    initial = torch.from_numpy(np.random.default_rng(settings["seed"]).choice(len(data.pool), labels, replace=False))
-    pool.label(initial, data.pool.labels[initial], since=0)
-    model = build.make_classifier(settings, data, 0, labels)
-    trainer = build.make_trainer(settings, build.fit_length(settings, labels)[0], [])
+    pool.label(labeled, data.pool.labels[labeled], since=0)
+    model = build.make_classifier(settings, data, 0, len(labeled))
+    trainer = build.make_trainer(settings, build.fit_length(settings, len(labeled))[0], [])
     torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, 0))
     trainer.fit(model, datamodule=pool)
     return trainer, model, pool

@@ -115,7 +115,8 @@ def test_any_convolution_returns_and_learns_the_same(size, kernel, stride, paddi
     for output in outputs:
         output.square().sum().backward()
     (weight, full), (weight_cut, _) = (
-        (network[0].weight, network.state_dict()["0.weight"]) for network in (whole, cut)  # type: ignore[index]
+        (network[0].weight, network.state_dict()["0.weight"])
+        for network in (whole, cut)  # type: ignore[index]
     )
     taps = getattr(cut[0], "taps", ...)  # type: ignore[index]
     assert weight.grad is not None and weight_cut.grad is not None

@@ -62,7 +62,7 @@ class TrainBatches:
 
 
 class WholeEpochs:
-    """One batch for Lightning: the batches of the next epoch. (A list of them would be several loaders to it.)"""
+    """One batch for Lightning: the batches of the next epoch; a list of them would be several loaders to it."""
 
     def __init__(self, batches: TrainBatches) -> None:
         self.batches = batches

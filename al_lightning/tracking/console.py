@@ -13,6 +13,7 @@ from al_lightning.resume import command
 from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
 
+LONGEST = 8  # operations of a profile
 HEADER = " round   labels      acc   bal.acc      nll      ece   seconds   left"
 
 
@@ -50,6 +51,8 @@ class ConsoleReporter:
         """One line a round."""
         self._stop_bar()
         self._line(done, remaining(self._run.settings, self._run.plan, done.row))
+        for row in done.operations[:LONGEST]:
+            self.console.print(f"       {row['share']:>6.1%}  {row['phase']:<6}  {row['operation']}", markup=False)
 
     def finish(self, state: str, summary: dict[str, Any]) -> None:
         """Say how it ended and where everything is."""
