@@ -1,5 +1,6 @@
 """What the operations of a round took, as PyTorch's profiler sees them."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ def profiled(wanted: bool) -> Iterator[list[dict[str, Any]]]:
     if not wanted:
         yield rows
         return
+    os.environ.setdefault(
+        "KINETO_LOG_LEVEL", "9"
+    )  # on a machine without a GPU it would say on stderr that it finds none
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities) as profiler, torch.profiler.record_function(f"{PHASE}other"):
         yield rows
@@ -52,8 +56,7 @@ def _table(events: Any) -> list[dict[str, Any]]:
         total[1] += event.self_cpu_time_total / 1e6
         total[2] += event.self_device_time_total / 1e6
     seconds = sum(total[1] for total in sums.values())
-    rows = [
+    return [
         dict(zip(COLUMNS, (*names, int(calls), round(own, 6), round(own / seconds, 4), round(gpu, 6)), strict=True))
-        for names, (calls, own, gpu) in sums.items()
+        for names, (calls, own, gpu) in sorted(sums.items(), key=lambda item: -max(item[1][1:]))
     ]
-    return sorted(rows, key=lambda row: -max(row["seconds"], row["gpu_seconds"]))

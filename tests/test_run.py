@@ -173,6 +173,29 @@ def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two:
     assert pd.read_csv(other / "queries.csv").filter(["score"]).isna().all(axis=None)
 
 
+def test_either_engine_commits_the_same_rounds(two: Path, tmp_path: Path, command) -> None:
+    assert command("al.rounds=2", "train.engine=plain", cwd=tmp_path / "a").code == 0
+    assert differences(only_run(tmp_path / "a"), two) == []
+
+
+def test_a_profile_says_what_every_round_spent_its_time_on_and_changes_nothing(two, tmp_path: Path, command) -> None:
+    ended = command("al.rounds=2", "train.profile=true", cwd=tmp_path / "a")
+    assert ended.code == 0 and ended.err == ""
+    folder = only_run(tmp_path / "a")
+    assert folder.name == two.name
+    files = [f"rounds/{number:03}/profile.csv" for number in range(3)]
+    assert differences(folder, two) == files
+    for file in files:
+        table = pd.read_csv(folder / file)
+        assert table["share"].sum() == pytest.approx(1, abs=0.02)
+        assert table["share"].is_monotonic_decreasing
+        by_phase = table.groupby("phase")["operation"].agg(set)
+        assert {"aten::convolution_backward", "aten::_fused_adam_", "(Python)"} <= by_phase["fit"]
+        assert "aten::linear" in by_phase["test"] and "aten::_fused_adam_" not in by_phase["test"]
+    assert set(by_phase.index) == {"fit", "test", "other"}, "the last round scores nothing"
+    assert "aten::" in ended.out
+
+
 def test_a_dry_run_prints_a_row_a_round_and_writes_nothing(tmp_path: Path, command) -> None:
     ended = command("al.rounds=3", "dry_run=true", cwd=tmp_path / "a")
     assert ended.code == 0
