@@ -53,7 +53,7 @@ def main() -> None:
     if arguments.runs:
         queried = defaultdict(list)
         for folder in sorted(arguments.runs.glob("*-s*-*")):
-            for number in ROUNDS:
+            for number in ROUNDS if (folder / "rounds" / f"{ROUNDS[-1]:03}").exists() else ():  # no one-shot baseline
                 strategy, labels, pair = of_queried_labels(folder, number, arguments.data)
                 queried[strategy, labels].append(pair)
         rows += [row(f"labels queried by {strategy}", labels, pairs) for (strategy, labels), pairs in queried.items()]
@@ -98,7 +98,9 @@ def both(settings: build.Settings, data: ImageData, labeled: Tensor) -> tuple[fl
     trainer, model, pool = fit(settings, data, labeled)
     before = trainer.test(model, datamodule=pool, verbose=False)[0]["test/acc"]
     Recalibration(pool).on_train_end(trainer, model)
-    return before, trainer.test(model, datamodule=pool, verbose=False)[0]["test/acc"]
+    after = trainer.test(model, datamodule=pool, verbose=False)[0]["test/acc"]
+    print(settings["strategy"]["name"], len(labeled), f"{before:.4f} {after:.4f}", file=sys.stderr)
+    return before, after
 
 
 def row(what: str, labels: int, pairs: list[tuple[float, float]]) -> str:
