@@ -7,6 +7,8 @@ STAMP  := $(VENV)/.installed
 PEER   := benchmarks/peer/.venv
 # The uv on PATH when it works (a pyenv shim may not), else the one that the rule of $(PY) puts into the venv.
 UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/bin/uv)
+# Where `make bench` finds MNIST/raw, or puts it.
+DATA   ?= data
 # What `make run` runs, e.g. make run RUN="study=demo dataset=mnist strategy=random,entropy seed=0,1".
 RUN    ?= experiment=quick study=demo strategy=random,margin
 
@@ -44,8 +46,17 @@ lint: $(STAMP) ## check style and format with ruff
 types: $(STAMP) ## check types with pyright
 	$(PY) -m pyright
 
-bench: $(STAMP) ## measure start-up and memory, rewrite benchmarks/RESULTS.md
-	$(PY) benchmarks/startup.py
+bench: $(STAMP) $(PEER)/.installed ## measure speed and memory, also against Baal, rewrite benchmarks/RESULTS.md: about 40 minutes
+	$(PY) benchmarks/report_speed.py
+	$(PY) benchmarks/training.py
+	$(PY) benchmarks/scoring.py
+	$(PY) benchmarks/clustering.py --data $(DATA)
+	$(PY) benchmarks/feeding.py --data $(DATA)
+	$(PY) benchmarks/startup.py --data $(DATA)
+	$(PY) benchmarks/overhead.py --data $(DATA)
+	$(PY) benchmarks/against_baal.py --data $(DATA)
+	$(PY) benchmarks/growth.py --data $(DATA)
+	$(PY) benchmarks/sweeps.py --data $(DATA)
 
 faults: $(STAMP) ## kill runs, feed odd images and drawn configurations, run long: the tables of docs/reliability.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/reliability.py
