@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,9 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def for_scoring(network: nn.Module, dtype: torch.dtype | None = None) -> Callable[[Tensor], Tensor]:
-    """A copy of a network that returns the same up to the last digits, but sooner.
+    """A network as a function that returns the same up to the last digits, but sooner; until the network is trained on.
 
-    BatchNorm is folded into the convolution before it, and channels come last in memory.
+    BatchNorm is folded into copies of the convolutions before it; channels come last in memory.
 
     Args:
         network: `[B, C, H, W] -> [B, D]`, in evaluation mode.
@@ -34,11 +34,11 @@ def for_scoring(network: nn.Module, dtype: torch.dtype | None = None) -> Callabl
     Returns:
         From images to outputs, of the type of the images.
     """
-    try:
-        network = fuse(network)
-    except Exception:  # a network that cannot be traced, whatever its forward raises when it is tried, stays as it is
-        network = copy.deepcopy(network)
-    network = network.to(dtype=dtype, memory_format=torch.channels_last)
+    # A network that cannot be traced, whatever its forward raises when it is tried, stays as it is.
+    with suppress(Exception):
+        network = fuse(network, inplace=True)  # that is a new one, but it shares what is not folded
+    if dtype is not None:
+        network = copy.deepcopy(network).to(dtype)
 
     def outputs(images: Tensor) -> Tensor:
         return network(images.to(dtype=dtype, memory_format=torch.channels_last)).to(images.dtype)

@@ -124,7 +124,7 @@ class Classifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_test_start(self) -> None:
-        """Make a copy of the backbone that is faster without gradients."""
+        """Make a function of the backbone that is faster without gradients."""
         self._scored = for_scoring(self.backbone)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import bare_loop
 import torch
-import wandb  # noqa: F401  (the run imports it when it first needs it; no side is to be measured importing)
+import wandb.sdk.launch  # noqa: F401  (starting W&B imports it; no side is to be measured importing)
 from hydra import compose, initialize_config_dir
 from in_turn import measured, median, ratio
 from matplotlib.figure import Figure  # noqa: F401  (likewise)

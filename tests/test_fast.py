@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from al_lightning import build, config
 from al_lightning.acquisition.pool import Pool
-from al_lightning.backbones import resnet18
+from al_lightning.backbones import cnn, resnet18
 from al_lightning.clock import Clock
 from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
@@ -132,14 +132,20 @@ class Untraceable(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: resnet18(1, (28, 28)).module, lambda: resnet18(1, (8, 8)).module, Untraceable]
+    "make",
+    [
+        lambda: resnet18(1, (28, 28)).module,
+        lambda: resnet18(1, (8, 8)).module,
+        lambda: nn.Sequential(cnn(1, (28, 28)).module, nn.Linear(128, 5), nn.BatchNorm1d(5)),
+        Untraceable,
+    ],
 )
 def test_a_copy_for_scoring_returns_what_the_network_does(make) -> None:
     torch.manual_seed(0)
     network = make().double()
     images = torch.randn(6, 1, 28, 28, dtype=torch.float64)
     network(images)  # BatchNorm with statistics of its own
-    state = {key: value.clone() for key, value in network.state_dict().items()}
+    state, before = {key: value.clone() for key, value in network.state_dict().items()}, str(network)
     with undisturbed(network):
         outputs, expected = for_scoring(network)(images), network(images)
         coarse = for_scoring(network, torch.bfloat16)(images)
@@ -147,6 +153,7 @@ def test_a_copy_for_scoring_returns_what_the_network_does(make) -> None:
     torch.testing.assert_close(coarse, expected, rtol=0.1, atol=0.1)
     assert outputs.dtype == coarse.dtype == torch.float64
     assert not torch.equal(coarse, expected)
+    assert str(network) == before, "it is as it was"
     assert network.training and all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
 
 
