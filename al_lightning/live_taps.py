@@ -27,8 +27,8 @@ def keep_live_taps(network: nn.Module, image: Tensor) -> None:
     uses = Counter(id(parameter) for module in network.modules() for parameter in module._parameters.values())
     for conv, sizes in _input_sizes(network, image).items():
         alone = "weight" in conv._parameters and uses[id(conv.weight)] == 1  # neither shared nor parametrized
-        if alone and len(sizes) == 1 and conv.padding_mode == "zeros" and isinstance(conv.padding, tuple):
-            _cut(conv, sizes.pop())
+        if alone and len(sizes) == 1 and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
+            _cut(conv, conv.padding, sizes.pop())
 
 
 def _input_sizes(network: nn.Module, image: Tensor) -> dict[nn.Conv2d, set[tuple[int, int]]]:
@@ -50,8 +50,8 @@ def _input_sizes(network: nn.Module, image: Tensor) -> dict[nn.Conv2d, set[tuple
     return sizes
 
 
-def _cut(conv: nn.Conv2d, size: tuple[int, int]) -> None:
-    geometry = zip(size, conv.kernel_size, conv.stride, conv.padding, conv.dilation, strict=True)
+def _cut(conv: nn.Conv2d, padding: tuple[int, ...], size: tuple[int, int]) -> None:
+    geometry = zip(size, conv.kernel_size, conv.stride, padding, conv.dilation, strict=True)
     rows, columns = (_live(*axis) for axis in geometry)
     if (rows, columns) == tuple(slice(0, length) for length in conv.kernel_size):
         return
@@ -59,8 +59,8 @@ def _cut(conv: nn.Conv2d, size: tuple[int, int]) -> None:
     conv.taps = (..., rows, columns)  # type: ignore[assignment]
     conv.weight = nn.Parameter(conv.weight.detach()[..., rows, columns].contiguous(), conv.weight.requires_grad)
     conv.padding = tuple(
-        padding - taps.start * dilation
-        for padding, taps, dilation in zip(conv.padding, (rows, columns), conv.dilation, strict=True)
+        pixels - taps.start * dilation
+        for pixels, taps, dilation in zip(padding, (rows, columns), conv.dilation, strict=True)
     )
     conv.kernel_size = tuple(conv.weight.shape[2:])
     conv.register_state_dict_post_hook(_as_whole)

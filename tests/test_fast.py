@@ -84,10 +84,12 @@ class Steps(pl.Callback):
         self.bars: list[int] = []
         self.batches = 0
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, *unused: Any) -> None:
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
         self.bars.append(trainer.global_step)
 
-    def on_train_batch_end(self, *unused: Any) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         self.batches += 1
 
 

@@ -110,7 +110,7 @@ class _FitBar(pl.Callback):
     def __init__(self, make: Callable[[], Callable[[int], None]]) -> None:
         self._update = make()
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, *unused: Any) -> None:
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
         self._update(trainer.global_step + 1)
 
 
