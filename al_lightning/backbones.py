@@ -100,7 +100,7 @@ def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Fie
     """Three 3x3 convolutions with BatchNorm, two max-poolings, one hidden layer of 4 x `width` features."""
 
     def block(n_in: int, n_out: int) -> list[nn.Module]:
-        return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
+        return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
 
     n_features = 4 * width
     module = nn.Sequential(

@@ -5,7 +5,7 @@ here too: live taps, BatchNorm folded for scoring and test, channels last, the b
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +51,9 @@ class Protocol:
     lr: float
 
 
-def run(
+def rounds(
     data: ImageData, backbone: Callable[[int, tuple[int, int]], Backbone], protocol: Protocol, clock: Clock
-) -> tuple[list[list[tuple[int, float]]], list[float]]:
+) -> Iterator[tuple[list[tuple[int, float]], float]]:
     """Fit, choose, test and label, round after round.
 
     Args:
@@ -62,16 +62,15 @@ def run(
         protocol: what to do.
         clock: counts `fit`, `score` (choosing included) and `test`.
 
-    Returns:
-        Index and score of the images of every query, the most wanted first; and the accuracy on the test part after
-        every fit.
+    Yields:
+        After every round index and score of the images of its query, the most wanted first, none in the last; and the
+        accuracy on the test part.
     """
     images, labels, test = data.pool.images, data.pool.labels, data.test
     mean, deviation = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in data.statistics)
     labeled = torch.zeros(len(labels), dtype=torch.bool)
     drawn = generator(protocol.seed, Stream.INITIAL).choice(len(labels), protocol.initial, replace=False)
     labeled[torch.from_numpy(drawn)] = True
-    queries, accuracies = [], []
     for number in range(protocol.rounds + 1):
         with clock.phase("fit"):
             torch.manual_seed(torch_seed(protocol.seed, Stream.WEIGHTS, number))
@@ -86,9 +85,10 @@ def run(
             folded = for_scoring(network.eval())
             batches = test.images.split(protocol.eval_batch)
             predicted = torch.cat([head(folded((batch - mean) / deviation)).argmax(1) for batch in batches])
-            accuracies.append((predicted == test.labels).float().mean().item())
+            accuracy = (predicted == test.labels).float().mean().item()
         if number == protocol.rounds:
-            break
+            yield [], accuracy
+            return
         with clock.phase("score"), torch.inference_mode():
             rng = generator(protocol.seed, Stream.CANDIDATES, number)
             unlabeled = (~labeled).nonzero().squeeze(1)
@@ -97,9 +97,8 @@ def run(
             features = torch.cat([folded((images[batch] - mean) / deviation) for batch in batches])
             best, scores = least_margin(head(features), number, protocol)
             query = candidates[best]
-            queries.append(list(zip(query.tolist(), scores.tolist(), strict=True)))
         labeled[query] = True
-    return queries, accuracies
+        yield list(zip(query.tolist(), scores.tolist(), strict=True)), accuracy
 
 
 def fit(

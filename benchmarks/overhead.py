@@ -1,8 +1,9 @@
 """What the framework costs over a loop in plain PyTorch that does the same arithmetic: MNIST, 20 rounds of margin.
 
-One side is `al_lightning.loop.run` with its default logger, W&B, offline; the other is bare_loop.py. Both make the same
-queries with the same scores and reach the same accuracies, to the bit, or this stops. Fresh processes in turn; imports,
-reading MNIST and composing the configuration come before the clock starts. Rewrites its section of RESULTS.md.
+One side is `al_lightning.loop.run` with its default logger, W&B, offline; the other is bare_loop.py. They take turns in
+one process, round by round, because machines are busier in one minute than in the next. Both make the same queries
+with the same scores and reach the same accuracies, to the bit, or this stops. Imports, reading MNIST and composing the
+configuration come before the clock starts. Rewrites its section of RESULTS.md.
 
     python benchmarks/overhead.py --data data
 """
@@ -15,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,7 @@ import bare_loop
 import torch
 import wandb.sdk.launch  # noqa: F401  (starting W&B imports it; no side is to be measured importing)
 from hydra import compose, initialize_config_dir
-from in_turn import measured, median, ratio
-from matplotlib.figure import Figure  # noqa: F401  (likewise)
+from in_turn import measured, median
 from omegaconf import DictConfig
 from results import machine, write_section
 
@@ -31,6 +32,8 @@ from al_lightning import backbones, build, config, loop
 from al_lightning.clock import Clock
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
+from al_lightning.rounds import Round
+from al_lightning.tracking.console import ConsoleReporter
 
 BACKBONES = {"resnet18": backbones.resnet18, "cnn": backbones.cnn}
 PHASES = ("fit", "score", "test", "other")
@@ -57,34 +60,8 @@ def configuration(arguments: argparse.Namespace, output: str) -> DictConfig:
         return compose("config", [f"{key}={value}" for key, value in settings.items()])
 
 
-def framework(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
-    """One run: its seconds, in all and by phase, what `other` is of a round, and what it came to."""
-    build.load_data = lambda settings: data
-    start = time.perf_counter()
-    folder = loop.run(cfg).folder
-    seconds = time.perf_counter() - start
-    with (folder / "rounds.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    rounds = [{name: float(value) for name, value in row.items() if name.startswith("seconds/")} for row in rows]
-    for each in rounds:
-        each["seconds/score"] += each.pop("seconds/select")
-    shares = [each["seconds/other"] / sum(each.values()) for each in rounds[1:]]
-    queries: list[list[tuple[int, float]]] = [[] for _ in rows[1:]]
-    with (folder / "queries.csv").open(newline="") as file:
-        for query in csv.DictReader(file):
-            queries[int(query["round"])].append((int(query["index"]), float(query["score"])))
-    return {
-        "seconds": seconds,
-        **{phase: sum(each[f"seconds/{phase}"] for each in rounds) for phase in PHASES},
-        "share": statistics.median(shares),
-        "largest share": max(shares),
-        "queries": queries,
-        "accuracies": [float(row["test/acc"]) for row in rows],
-    }
-
-
-def bare(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
-    """The same without the framework."""
+def bare_rounds(cfg: DictConfig, data: ImageData, clock: Clock) -> Iterator[tuple[list[tuple[int, float]], float]]:
+    """The rounds of the bare loop."""
     protocol = bare_loop.Protocol(
         seed=cfg.seed,
         initial=cfg.al.initial_size,
@@ -97,51 +74,85 @@ def bare(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
         dropout=cfg.model.dropout,
         lr=cfg.optimizer.lr,
     )
+    return bare_loop.rounds(data, BACKBONES[cfg.model.name], protocol, clock)
+
+
+def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
+    """One run, and after each of its rounds that round of the bare loop.
+
+    Returns:
+        Seconds of both sides in all and by phase, and what `other` is of a round of the framework.
+    """
     clock = Clock()
+    bare, done, pauses = bare_rounds(cfg, data, clock), [], []
+
+    class TakingTurns(ConsoleReporter):
+        def round(self, committed: Round) -> None:
+            super().round(committed)
+            start = time.perf_counter()
+            clock.restart()
+            done.append(next(bare))
+            pauses.append({"seconds": time.perf_counter() - start, **clock.seconds()})
+
+    build.load_data = lambda settings: data
+    loop.ConsoleReporter = TakingTurns
     start = time.perf_counter()
-    queries, accuracies = bare_loop.run(data, BACKBONES[cfg.model.name], protocol, clock)
-    seconds = time.perf_counter() - start
-    phases = clock.seconds()
+    folder = loop.run(cfg).folder
+    seconds = time.perf_counter() - start - sum(pause["seconds"] for pause in pauses)
+    with (folder / "rounds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "queries.csv").open(newline="") as file:
+        queries = [(int(query["index"]), float(query["score"])) for query in csv.DictReader(file)]
+    assert queries == [image for query, _ in done for image in query], "the sides did not ask for the same"
+    assert [float(row["test/acc"]) for row in rows] == [float(f"{accuracy:.7g}") for _, accuracy in done]
+    rounds = [{phase: float(row[f"seconds/{phase}"]) for phase in (*PHASES, "select")} for row in rows]
+    for each, pause in zip(rounds[1:], pauses, strict=False):
+        each["other"] -= pause["seconds"]  # the bare round was between two of the framework's
+    shares = [each["other"] / sum(each.values()) for each in rounds[1:]]
+    for each in rounds:
+        each["score"] += each.pop("select")
+    ours = {phase: sum(each[phase] for each in rounds) for phase in PHASES}
+    theirs = {f"bare {name}": sum(pause[name] for pause in pauses) for name in ("seconds", *PHASES)}
     return {
         "seconds": seconds,
-        **{phase: phases[phase] for phase in PHASES},
-        "queries": queries,
-        "accuracies": [float(f"{accuracy:.7g}") for accuracy in accuracies],  # as rounds.csv has them
+        **ours,
+        "around": seconds - sum(ours.values()),
+        **theirs,
+        "bare around": 0.0,
+        "ratio": seconds / theirs["bare seconds"],
+        "share": statistics.median(shares),
+        "largest share": max(shares),
     }
 
 
-SIDES = {"framework": framework, "bare": bare}
-
-
 def run_side(arguments: argparse.Namespace) -> None:
-    """One run of one side, as a line of JSON."""
+    """One process, as a line of JSON."""
     torch.set_num_threads(arguments.threads)
     build.quiet_lightning()
     with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as output:
         cfg = configuration(arguments, output)
-        done = SIDES[arguments.side](cfg, build.load_data(config.resolved(cfg)))
-    done["around"] = max(0.0, done["seconds"] - sum(done[phase] for phase in PHASES))
+        done = run_both(cfg, build.load_data(config.resolved(cfg)))
     print(json.dumps(done))
 
 
 def compared(model: str, arguments: argparse.Namespace) -> tuple[str, list[str]]:
-    """Both sides in turn with one model: its row of the ratios, and its rows of the phases."""
+    """Both sides with one model: its row of the ratios, and its rows of the phases."""
     sizes = ("data", "threads", "rounds", "query", "epochs", "sample")
     options = [f"--{name}={getattr(arguments, name)}" for name in sizes]
-    sides = {side: [sys.executable, __file__, *options, f"--models={model}", f"--side={side}"] for side in SIDES}
-    done = measured(sides, arguments.repeats, WANDB_MODE="offline", OMP_NUM_THREADS=str(arguments.threads))
-    ours, bares = done.values()
-    for one, other in zip(ours, bares, strict=True):
-        for key in ("queries", "accuracies"):
-            assert one[key] == other[key], f"{model}: the {key} differ, so the sides did not compute the same"
+    command = [sys.executable, __file__, *options, f"--models={model}", "--one"]
+    environment = {"WANDB_MODE": "offline", "OMP_NUM_THREADS": str(arguments.threads)}
+    done = measured({model: command}, arguments.repeats, **environment)[model]
+    ratios = ", ".join(f"{each['ratio']:.3f}" for each in done)
     row = (
-        f"| `{model}` | {median(ours, 'seconds'):.1f} s | {median(bares, 'seconds'):.1f} s "
-        f"| {ratio(ours, bares, 'seconds'):.3f} "
-        f"| {100 * median(ours, 'share'):.1f}% | {100 * median(ours, 'largest share'):.1f}% |"
+        f"| `{model}` | {median(done, 'seconds'):.1f} s | {median(done, 'bare seconds'):.1f} s "
+        f"| {median(done, 'ratio'):.3f} ({ratios}) "
+        f"| {100 * median(done, 'share'):.1f}% | {100 * median(done, 'largest share'):.1f}% |"
     )
     return row, [
-        f"| `{model}`, {side} | " + " | ".join(f"{median(done[side], key):.2f}" for key in (*PHASES, "around")) + " |"
-        for side in SIDES
+        f"| `{model}`, {side} | "
+        + " | ".join(f"{median(done, f'{prefix}{key}'):.2f}" for key in (*PHASES, "around"))
+        + " |"
+        for side, prefix in (("framework", ""), ("bare", "bare "))
     ]
 
 
@@ -155,19 +166,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--sample", type=int, default=2048, help="unlabeled images scored a round, a multiple of 64")
     parser.add_argument("--models", choices=BACKBONES, nargs="+", default=list(BACKBONES))
-    side = parser.add_argument_group("one run of one side and model, as a line of JSON")
-    side.add_argument("--side", choices=SIDES)
-    side.add_argument("--seed", type=int, default=0)
+    one = parser.add_argument_group("one process with one model, as a line of JSON")
+    one.add_argument("--one", action="store_true")
+    one.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if arguments.side:
+    if arguments.one:
         run_side(arguments)
         return
     both = [compared(model, arguments) for model in arguments.models]
     write_section(
         "Framework over a bare loop",
         f"By `python benchmarks/overhead.py` on {machine()}.",
-        f"Medians of {arguments.repeats} fresh processes a side, taken in turn, a seed a turn, {arguments.threads} "
-        "threads; a ratio is the median of the pairs' ratios.",
+        f"Medians of {arguments.repeats} processes, a seed each, {arguments.threads} threads; in each, the rounds of "
+        "both sides take turns.",
         "",
         f"MNIST, margin, {arguments.rounds} queries of {arguments.query}, {arguments.epochs} epochs a fit, "
         f"`al.pool_sample={arguments.sample}`.",
@@ -176,7 +187,7 @@ def main() -> None:
         "Both made the same queries with the same scores and reached the same accuracies, to the bit. Not timed on "
         "either side: imports, reading MNIST, composing the configuration.",
         "",
-        "| model | framework | bare loop | ratio | `other`, share of a round after the first: median | largest |",
+        "| model | framework | bare loop | ratio (each) | `other`, share of a later round: median | largest |",
         "|---|---|---|---|---|---|",
         *(row for row, _ in both),
         "",
