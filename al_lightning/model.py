@@ -69,6 +69,7 @@ class Classifier(LightningModule):
         self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
         self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
         self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._frozen: dict[torch.dtype | None, Callable[[Tensor], Tensor]] = {}
         self.confusion = torch.zeros(n_classes, n_classes, dtype=torch.int64)
         self.reliability = torch.zeros(N_BINS, 3, dtype=torch.float64)
 
@@ -90,8 +91,25 @@ class Classifier(LightningModule):
         """Logits, `[B, C, H, W] uint8 -> [B, K]`."""
         return self.logits(self.backbone(self.normalized(images)))
 
+    def train(self, mode: bool = True) -> "Classifier":
+        """Forget the frozen backbone, whose weights are about to change, and set the mode."""
+        if mode:
+            self._frozen.clear()
+        return super().train(mode)
+
+    def frozen_backbone(self, dtype: torch.dtype | None = None) -> Callable[[Tensor], Tensor]:
+        """The backbone, faster as long as it is not trained; made once for the pool and the test part.
+
+        Args:
+            dtype: to compute in, see :func:`al_lightning.inference.for_scoring`.
+        """
+        if dtype not in self._frozen:
+            self._frozen[dtype] = for_scoring(self.backbone, dtype)
+        return self._frozen[dtype]
+
     def on_fit_start(self) -> None:
-        """Draw augmentations on the device, from a stream of their own."""
+        """Forget the frozen backbone; draw augmentations on the device, from a stream of their own."""
+        self._frozen.clear()
         self._generator = torch.Generator(self.device).manual_seed(self._augmentation_seed)
         self._loss = torch.zeros((), device=self.device)
 
@@ -123,16 +141,12 @@ class Classifier(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._schedule(step / self._total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def on_test_start(self) -> None:
-        """Make a function of the backbone that is faster without gradients."""
-        self._scored = for_scoring(self.backbone)
-
     def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """Keep the logits: every measure is taken once, over all of them."""
         images, labels = batch
-        self._outputs.append((self.logits(self._scored(self.normalized(images))).float(), labels))
+        self._outputs.append((self.logits(self.frozen_backbone()(self.normalized(images))).float(), labels))
 
-    on_validation_start, validation_step = on_test_start, test_step
+    validation_step = test_step
 
     def on_test_epoch_end(self) -> None:
         """Log the measures as `test/...`."""
@@ -145,6 +159,5 @@ class Classifier(LightningModule):
     def _measure(self, part: str) -> None:
         logits, labels = (torch.cat(tensors) for tensors in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        del self._scored
         scalars, self.confusion, self.reliability = measure(logits, labels)
         self.log_dict({f"{part}/{name}": value for name, value in scalars.items()})

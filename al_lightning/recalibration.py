@@ -22,4 +22,5 @@ class Recalibration(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Recalibrate; before anything is scored."""
         assert isinstance(pl_module, Classifier)
+        pl_module.train()
         update_bn((pl_module.normalized(images) for images, _ in self.pool.labeled_batches()), pl_module.backbone)

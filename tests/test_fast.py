@@ -107,11 +107,14 @@ def test_recalibration_takes_the_statistics_of_the_labeled_images_and_touches_no
     pool.label(torch.arange(N_LABELED), PART.labels[:N_LABELED], since=0)
     model = fit(settings_of()).double()
     before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.eval().frozen_backbone()  # with the statistics of before
     Recalibration(pool).on_train_end(pl.Trainer(logger=False, enable_checkpointing=False), model)
     after = model.state_dict()
     seen = model.backbone[0](model.normalized(IMAGES[:N_LABELED]))  # type: ignore[index]
     torch.testing.assert_close(after["backbone.1.running_mean"], seen.mean((0, 2, 3)))
     torch.testing.assert_close(after["backbone.1.running_var"], seen.var((0, 2, 3)))
+    outputs = model.eval().frozen_backbone()(model.normalized(IMAGES))
+    torch.testing.assert_close(outputs, model.backbone(model.normalized(IMAGES)))
     assert not torch.equal(after["backbone.1.running_mean"], before["backbone.1.running_mean"])
     others = [key for key in before if "running" not in key and "num_batches" not in key]
     assert all(torch.equal(after[key], before[key]) for key in others)
@@ -185,15 +188,15 @@ class Full(nn.Module):
 def test_out_of_memory_halves_the_batch_and_loses_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
     model = fit(settings_of()).eval().requires_grad_(False)
     model.head = nn.Linear(16, 3)
-    monkeypatch.setattr("al_lightning.acquisition.pool.for_scoring", lambda network, dtype: network)
+    monkeypatch.setattr("al_lightning.model.for_scoring", lambda network, dtype: network)
     for most, tried in ((5, [32, 16, 8, 4]), (1, [32, 16, 8, 4, 2, 1])):
-        model.backbone, done = Full(most), []
+        model.train().backbone, done = Full(most), []
         indices = torch.arange(0, N, 2)
         pool = Pool(model, IMAGES, indices, 32, np.random.default_rng(0), Clock(), done.append)
         assert torch.equal(pool.inputs, model.normalized(IMAGES[indices]).flatten(1)[:, :16])
         assert model.backbone.tried[: len(tried)] == [min(size, len(indices)) for size in tried]
         assert done == sorted(set(done)) and done[-1] == len(indices)
-    model.backbone = Full(0)
+    model.train().backbone = Full(0)
     with pytest.raises(torch.OutOfMemoryError):
         _ = Pool(model, IMAGES, torch.arange(N), 32, np.random.default_rng(0), Clock()).inputs
 

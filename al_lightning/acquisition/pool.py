@@ -9,7 +9,6 @@ from torch import Tensor
 
 from al_lightning.clock import Clock
 from al_lightning.data.memory import take
-from al_lightning.inference import for_scoring
 from al_lightning.model import Classifier
 
 # Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
@@ -65,7 +64,7 @@ class Pool:
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
         with self._clock.phase("score"):
-            backbone = for_scoring(self._model.backbone, self._dtype)
+            backbone = self._model.frozen_backbone(self._dtype)
             out = torch.empty(len(self), self._model.dropped[0][1].in_features, device=self.indices.device)
             done = 0
             while done < len(self):
