@@ -110,7 +110,7 @@ def test_recalibration_takes_the_statistics_of_the_labeled_images_and_touches_no
     model.eval().frozen_backbone()  # with the statistics of before
     Recalibration(pool).on_train_end(pl.Trainer(logger=False, enable_checkpointing=False), model)
     after = model.state_dict()
-    seen = model.backbone[0](model.normalized(IMAGES[:N_LABELED]))  # type: ignore[index]
+    seen = model.backbone.get_submodule("0")(model.normalized(IMAGES[:N_LABELED]))
     torch.testing.assert_close(after["backbone.1.running_mean"], seen.mean((0, 2, 3)))
     torch.testing.assert_close(after["backbone.1.running_var"], seen.var((0, 2, 3)))
     outputs = model.eval().frozen_backbone()(model.normalized(IMAGES))
