@@ -190,11 +190,11 @@ def test_out_of_memory_halves_the_batch_and_loses_no_image(monkeypatch: pytest.M
     model.head = nn.Linear(16, 3)
     monkeypatch.setattr("al_lightning.model.for_scoring", lambda network, dtype: network)
     for most, tried in ((5, [32, 16, 8, 4]), (1, [32, 16, 8, 4, 2, 1])):
-        model.train().backbone, done = Full(most), []
+        model.train().backbone, done = (full := Full(most)), []
         indices = torch.arange(0, N, 2)
         pool = Pool(model, IMAGES, indices, 32, np.random.default_rng(0), Clock(), done.append)
         assert torch.equal(pool.inputs, model.normalized(IMAGES[indices]).flatten(1)[:, :16])
-        assert model.backbone.tried[: len(tried)] == [min(size, len(indices)) for size in tried]
+        assert full.tried[: len(tried)] == [min(size, len(indices)) for size in tried]
         assert done == sorted(set(done)) and done[-1] == len(indices)
     model.train().backbone = Full(0)
     with pytest.raises(torch.OutOfMemoryError):
