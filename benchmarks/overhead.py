@@ -84,14 +84,14 @@ def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
         Seconds of both sides in all and by phase, and what `other` is of a round of the framework.
     """
     clock = Clock()
-    bare, done, pauses = bare_rounds(cfg, data, clock), [], []
+    bare, turns, pauses = bare_rounds(cfg, data, clock), [], []
 
     class TakingTurns(ConsoleReporter):
-        def round(self, committed: Round) -> None:
-            super().round(committed)
+        def round(self, done: Round) -> None:
+            super().round(done)
             start = time.perf_counter()
             clock.restart()
-            done.append(next(bare))
+            turns.append(next(bare))
             pauses.append({"seconds": time.perf_counter() - start, **clock.seconds()})
 
     build.load_data = lambda settings: data
@@ -103,8 +103,8 @@ def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
         rows = list(csv.DictReader(file))
     with (folder / "queries.csv").open(newline="") as file:
         queries = [(int(query["index"]), float(query["score"])) for query in csv.DictReader(file)]
-    assert queries == [image for query, _ in done for image in query], "the sides did not ask for the same"
-    assert [float(row["test/acc"]) for row in rows] == [float(f"{accuracy:.7g}") for _, accuracy in done]
+    assert queries == [image for query, _ in turns for image in query], "the sides did not ask for the same"
+    assert [float(row["test/acc"]) for row in rows] == [float(f"{accuracy:.7g}") for _, accuracy in turns]
     rounds = [{phase: float(row[f"seconds/{phase}"]) for phase in (*PHASES, "select")} for row in rows]
     for each, pause in zip(rounds[1:], pauses, strict=False):
         each["other"] -= pause["seconds"]  # the bare round was between two of the framework's

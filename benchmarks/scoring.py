@@ -18,7 +18,7 @@ from results import machine, write_section
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from al_lightning.acquisition import pool as the_pass
+from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.scores import bald, margin
 from al_lightning.acquisition.select import top
 from al_lightning.clock import Clock
@@ -47,14 +47,15 @@ VARIANTS: dict[str, Callable[[nn.Module, torch.dtype | None], Network]] = {
 }
 
 
-def unlabeled(model: Classifier, images: Tensor, batch_size: int) -> the_pass.Pool:
+def unlabeled(model: Classifier, images: Tensor, batch_size: int) -> Pool:
     """All of the images as a strategy gets them."""
-    return the_pass.Pool(model, images, torch.arange(len(images)), batch_size, np.random.default_rng(0), Clock())
+    return Pool(model, images, torch.arange(len(images)), batch_size, np.random.default_rng(0), Clock())
 
 
 def look(variant: str, model: Classifier, images: Tensor, batch_size: int) -> None:
     """One pass."""
-    with patch.object(the_pass, "for_scoring", VARIANTS[variant]), undisturbed(model):
+    model.train()  # or it would have the frozen backbone of the last time
+    with patch("al_lightning.model.for_scoring", VARIANTS[variant]), undisturbed(model):
         assert unlabeled(model, images, batch_size).inputs.isfinite().all()
 
 
@@ -77,7 +78,7 @@ def pass_table(models: dict[str, tuple[Classifier, Tensor]], repeats: int) -> li
     return rows
 
 
-def choose(model: Classifier, images: Tensor, score: Callable[[the_pass.Pool], Tensor], inputs: Tensor | None) -> None:
+def choose(model: Classifier, images: Tensor, score: Callable[[Pool], Tensor], inputs: Tensor | None) -> None:
     """What a strategy does, with a pass of its own or with what one has returned."""
     with undisturbed(model):
         pool = unlabeled(model, images, DEFAULT_BATCH)
