@@ -87,8 +87,6 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
         raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
     node = {**settings["trainer"], "max_epochs": epochs}
-    if settings["train"]["engine"] == "fast":
-        node |= dict.fromkeys(CLIPPING)  # the model does it, Lightning refuses to
     if accelerator != "cpu" and torch.cuda.device_count() > 1:
         node["devices"] = [torch.cuda.current_device()]  # by itself Lightning takes the first
     check_targets("trainer", node)
@@ -98,7 +96,10 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
             f"trainer.{unknown[0]}={node[unknown[0]]}: there is no such key, or the loop decides it; "
             f"trainer has: {', '.join(TRAINER_KEYS)}"
         )
-    return instantiate("trainer", node, returns=pl.Trainer, callbacks=callbacks)
+    trainer = instantiate("trainer", node, returns=pl.Trainer, callbacks=callbacks)
+    if settings["train"]["engine"] == "fast":
+        trainer.gradient_clip_val = None  # the model does it; the Trainer has checked the value, but refuses to clip
+    return trainer
 
 
 def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled: int) -> Classifier:

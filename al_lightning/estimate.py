@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from al_lightning import build, config
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
-from al_lightning.inference import for_scoring, undisturbed
+from al_lightning.inference import undisturbed
 from al_lightning.plan import Plan
 
 TRIAL_STEPS = 3
@@ -70,7 +70,7 @@ def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.d
     size = settings["al"]["pool_batch_size"] or largest_batch(data.image_size, device)
     pool = data.pool.images[:size].to(device)
     with undisturbed(model):
-        outputs = for_scoring(model.backbone, build.SCORING[settings["al"]["scoring_precision"]])
+        outputs = model.frozen_backbone(build.SCORING[settings["al"]["scoring_precision"]])
         per_image = _seconds(lambda: outputs(model.normalized(pool)), device) / len(pool)
     uses_features = settings["strategy"]["name"] != "random"
     return _total(settings, plan, 0, per_step, per_image * uses_features, per_image * len(data.test))

@@ -31,9 +31,8 @@ def profiled(wanted: bool) -> Iterator[list[dict[str, Any]]]:
     if not wanted:
         yield rows
         return
-    os.environ.setdefault(
-        "KINETO_LOG_LEVEL", "9"
-    )  # on a machine without a GPU it would say on stderr that it finds none
+    # On a machine without a GPU the profiler would say on stderr that it finds none.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities) as profiler, torch.profiler.record_function(f"{PHASE}other"):
         yield rows

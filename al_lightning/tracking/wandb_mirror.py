@@ -18,7 +18,7 @@ from al_lightning.run_folder import SET_ASIDE
 from al_lightning.tracking import RunInfo, label_set
 from al_lightning.tracking.pictures import draw_confusion, draw_image
 
-# wandb is imported where it is used: it takes a second, and training need not wait for them.
+# wandb is imported where it is used: it takes a second, and training need not wait for it.
 if TYPE_CHECKING:
     import wandb
 
