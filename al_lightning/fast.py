@@ -1,6 +1,7 @@
 """The same training with less in its way."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -27,15 +28,19 @@ class FastClassifier(Classifier):
 
     def training_step(self, batch: Iterable[tuple[Tensor, Tensor]], batch_index: int) -> None:  # type: ignore[override]
         """All optimizer steps of an epoch, whose batches are what Lightning calls a batch."""
-        optimizer: Any = self.optimizers()
+        precision = self.trainer.precision
+        scaled, mixed = precision == "16-mixed", precision != "32-true"
+        # Lightning's ways around the two calls take as long as a small layer, and only scaling needs them.
+        optimizer: Any = self.optimizers(use_pl_optimizer=scaled)
+        backward = self.manual_backward if scaled else Tensor.backward
         scheduler: Any = self.lr_schedulers()
         for number, part in enumerate(batch):
             optimizer.zero_grad()
             loss = super().training_step(part, number)
-            with torch.autocast(self.device.type, enabled=False):  # Lightning's covers all of this method
-                self.manual_backward(loss)
+            # Lightning's autocast covers all of this method.
+            with torch.autocast(self.device.type, enabled=False) if mixed else nullcontext():
+                backward(loss)
                 if self._clip:
                     self.clip_gradients(optimizer, self._clip, self._clip_algorithm)
                 optimizer.step()
-            torch.clear_autocast_cache()  # it holds the weights of before the step
             scheduler.step()

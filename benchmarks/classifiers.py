@@ -34,8 +34,5 @@ def fitted(data: ImageData, n: int, made: build.Settings) -> Classifier:
     pool = PoolDataModule(data, made["batch_size"], eval_batch_size=256, seed=0, whole_epochs=whole_epochs)
     pool.label(torch.arange(n), data.pool.labels[:n], since=0)
     model = build.make_classifier(made, data, 0, n)
-    epochs, steps = build.fit_length(made, n)
-    trainer = build.make_trainer(made, epochs, [])
-    trainer.fit(model, datamodule=pool)
-    assert trainer.global_step == steps
+    build.make_trainer(made, build.fit_length(made, n)[0], []).fit(model, datamodule=pool)
     return model

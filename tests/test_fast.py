@@ -19,6 +19,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.inference import for_scoring, undisturbed
 from al_lightning.model import Classifier
 from al_lightning.recalibration import Recalibration
+from al_lightning.tracking.console import ConsoleReporter
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"
@@ -79,24 +80,21 @@ def test_fused_and_plain_optimizers_agree_in_double_precision() -> None:
             torch.testing.assert_close(fused[key], value, rtol=1e-9, atol=1e-11)
 
 
-class Steps(pl.Callback):
+class Batches(pl.Callback):
     def __init__(self) -> None:
-        self.bars: list[int] = []
-        self.batches = 0
+        self.seen = 0
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
-        self.bars.append(trainer.global_step)
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        self.batches += 1
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
+        self.seen += 1
 
 
-def test_an_epoch_is_one_step_of_lightning_s_and_every_optimizer_step_is_still_seen() -> None:
-    fit(settings_of(), steps := Steps())
-    assert steps.bars == list(range(4 * 3)), "37 images in batches of up to 16, 4 epochs"
-    assert steps.batches == 4
+@pytest.mark.parametrize(("engine", "batches"), [("fast", 4), ("plain", 4 * 3)])
+def test_an_epoch_is_one_step_of_lightning_s_and_the_bar_moves_with_every_step(engine: str, batches: int) -> None:
+    console, moves = ConsoleReporter(), []
+    console.bar = lambda description, total: moves.append  # type: ignore[method-assign]
+    fit(settings_of(f"train.engine={engine}"), console.fit_bar("fit", 12), counted := Batches())
+    assert moves == list(range(1, 4 * 3 + 1)), "37 images in batches of up to 16, 4 epochs"
+    assert counted.seen == batches
 
 
 # --- recalibration --------------------------------------------------------------------------------------------------

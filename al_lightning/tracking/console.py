@@ -108,10 +108,15 @@ class ConsoleReporter:
 
 class _FitBar(pl.Callback):
     def __init__(self, make: Callable[[], Callable[[int], None]]) -> None:
-        self._update = make()
+        self._update, self._steps = make(), 0
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
-        self._update(trainer.global_step + 1)
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # PyTorch's hook: Lightning does not see every step.
+        trainer.optimizers[0].register_step_post_hook(self._step)
+
+    def _step(self, *unused: Any) -> None:
+        self._steps += 1
+        self._update(self._steps)
 
 
 def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
