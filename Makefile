@@ -46,7 +46,7 @@ lint: $(STAMP) ## check style and format with ruff
 types: $(STAMP) ## check types with pyright
 	$(PY) -m pyright
 
-bench: $(STAMP) $(PEER)/.installed ## measure speed and memory, also against Baal, rewrite benchmarks/RESULTS.md: about 40 minutes
+bench: $(STAMP) $(PEER)/.installed ## measure speed and memory, also against Baal, rewrite benchmarks/RESULTS.md: about 90 minutes
 	$(PY) benchmarks/report_speed.py
 	$(PY) benchmarks/training.py
 	$(PY) benchmarks/scoring.py

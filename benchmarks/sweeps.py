@@ -17,7 +17,8 @@ from pathlib import Path
 from in_turn import timed, times
 from results import machine, write_section
 
-JOBS = ("--multirun", "seed=0,1", "dataset=mnist", "model=cnn", "trainer=cpu", "logger=none")
+JOBS = ("--multirun", "seed=0,1", "dataset=mnist", "al.pool_sample=5000", "trainer=cpu", "logger=none")
+MODELS = ("resnet18", "cnn")
 ONE_BY_ONE, SIDE_BY_SIDE = "one after the other", "side by side"
 LAUNCHERS = {ONE_BY_ONE: (), SIDE_BY_SIDE: ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
 
@@ -41,18 +42,24 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     common = (f"paths.data={Path(arguments.data).resolve()}", f"al.rounds={arguments.rounds}")
-    threads: dict[str, set[int]] = {name: set() for name in LAUNCHERS}
-    runs = {name: partial(sweep, threads[name], *common, *launcher) for name, launcher in LAUNCHERS.items()}
-    seconds = timed(runs, arguments.repeats, warm_up=0)
-    rows = [
-        f"| {name} | {', '.join(map(str, sorted(threads[name])))} | {statistics.median(seconds[name]):.1f} "
-        f"| {times(seconds, ONE_BY_ONE, name):.2f} |"
-        for name in runs
-    ]
+    rows = []
+    for model in MODELS:
+        threads: dict[str, set[int]] = {name: set() for name in LAUNCHERS}
+        runs = {
+            name: partial(sweep, threads[name], *common, f"model={model}", *launcher)
+            for name, launcher in LAUNCHERS.items()
+        }
+        seconds = timed(runs, arguments.repeats, warm_up=0)
+        rows += [
+            f"| `{model}`, {name} | {', '.join(map(str, sorted(threads[name])))} "
+            f"| {statistics.median(seconds[name]):.1f} | {times(seconds, ONE_BY_ONE, name):.2f} |"
+            for name in runs
+        ]
     write_section(
         "Two jobs of a sweep",
         f"By `python benchmarks/sweeps.py` on {machine()}.",
-        f"`{' '.join(JOBS)} al.rounds={arguments.rounds}`, the whole command;",
+        f"`{' '.join(JOBS)} al.rounds={arguments.rounds}`, the whole command",
+        "with its start, which two processes have twice;",
         f"medians of {arguments.repeats} turns. Throughput is the median of the ratios within a turn; the threads are",
         "those of `summary.json`.",
         "",
