@@ -22,6 +22,7 @@ from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.fast import FastClassifier
+from al_lightning.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.instantiate import as_typed, check_targets, instantiate, refusals
 from al_lightning.live_taps import keep_live_taps
 from al_lightning.model import Classifier
@@ -96,8 +97,12 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
             f"trainer.{unknown[0]}={node[unknown[0]]}: there is no such key, or the loop decides it; "
             f"trainer has: {', '.join(TRAINER_KEYS)}"
         )
-    trainer = instantiate("trainer", node, returns=pl.Trainer, callbacks=callbacks)
-    if settings["train"]["engine"] == "fast":
+    given: dict[str, Any] = {"callbacks": callbacks}
+    engine = settings["train"]["engine"]
+    if engine == "graph" and accelerator != "cpu" and torch.cuda.is_available():
+        given["strategy"] = Resident(torch.device("cuda", torch.cuda.current_device()))
+    trainer = instantiate("trainer", node, returns=pl.Trainer, **given)
+    if engine != "plain":
         trainer.gradient_clip_val = None  # the model does it; the Trainer has checked the value, but refuses to clip
     return trainer
 
@@ -112,9 +117,10 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
         raise ConfigError(f"model.live_taps={live_taps}: must be true or false")
     crop, flip = _augmentation(settings, min(data.image_size))
     engine: Callable[..., Classifier] = Classifier
-    if settings["train"]["engine"] == "fast":
+    if settings["train"]["engine"] != "plain":
         value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
-        engine = partial(FastClassifier, clip=value, clip_algorithm=algorithm)
+        engine = FastClassifier if settings["train"]["engine"] == "fast" else GraphClassifier
+        engine = partial(engine, clip=value, clip_algorithm=algorithm)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(settings["seed"], Stream.WEIGHTS, round_))
         shape = {"channels": data.channels, "image_size": data.image_size}
@@ -134,6 +140,30 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
             flip=flip,
             augmentation_seed=torch_seed(settings["seed"], Stream.AUGMENTATION, round_),
         )
+
+
+def classifiers(settings: Settings, data: ImageData, device: torch.device) -> Callable[[int, int], Classifier]:
+    """How every round comes by its classifier, from its number and that of its labels, see :func:`make_classifier`.
+
+    With `train.engine=graph` it is one for all rounds, made over in place.
+    """
+    make = partial(make_classifier, settings, data)
+    if settings["train"]["engine"] != "graph":
+        return make
+    if reason := refusal(settings["trainer"], make(0, 2).new_optimizer(), device):
+        say(reason)
+        return partial(make_classifier, {**settings, "train": {**settings["train"], "engine": "fast"}}, data)
+    resident: list[GraphClassifier] = []
+
+    def made_over(round_: int, n_labeled: int) -> Classifier:
+        fresh = make(round_, n_labeled)
+        if resident:
+            return resident[0].start_over(fresh)
+        assert isinstance(fresh, GraphClassifier)
+        resident.append(fresh)
+        return fresh
+
+    return made_over
 
 
 def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:

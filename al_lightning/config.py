@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from al_lightning.errors import ConfigError
 
-ENGINES = ("fast", "plain")
+ENGINES = ("fast", "plain", "graph")
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -52,6 +52,7 @@ class Train:
     min_steps: int = MISSING
     schedule: str = MISSING
     bn_recalibrate: bool = MISSING
+    tf32: bool = MISSING
     profile: bool = MISSING
 
 

@@ -73,6 +73,22 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether a GPU's convolutions and matrix products may round what they multiply to TF32, 10 bits of mantissa.
+
+    By itself PyTorch does so in convolutions: fp32 would not be what it says.
+    """
+    products: Any = torch.backends.cuda.matmul
+    convolutions: Any = torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32, convolutions.allow_tf32 = allowed, allowed
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

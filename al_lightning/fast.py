@@ -28,19 +28,21 @@ class FastClassifier(Classifier):
 
     def training_step(self, batch: Iterable[tuple[Tensor, Tensor]], batch_index: int) -> None:  # type: ignore[override]
         """All optimizer steps of an epoch, whose batches are what Lightning calls a batch."""
-        precision = self.trainer.precision
-        scaled, mixed = precision == "16-mixed", precision != "32-true"
-        # Lightning's ways around the two calls take as long as a small layer, and only scaling needs them.
-        optimizer: Any = self.optimizers(use_pl_optimizer=scaled)
-        backward = self.manual_backward if scaled else Tensor.backward
+        # Lightning's ways around an optimizer step take as long as a small layer, and only scaling needs them.
+        optimizer: Any = self.optimizers(use_pl_optimizer=self.trainer.precision == "16-mixed")
         scheduler: Any = self.lr_schedulers()
-        for number, part in enumerate(batch):
-            optimizer.zero_grad()
-            loss = super().training_step(part, number)
-            # Lightning's autocast covers all of this method.
-            with torch.autocast(self.device.type, enabled=False) if mixed else nullcontext():
-                backward(loss)
-                if self._clip:
-                    self.clip_gradients(optimizer, self._clip, self._clip_algorithm)
-                optimizer.step()
+        for part in batch:
+            self._step(optimizer, part)
             scheduler.step()
+
+    def _step(self, optimizer: Any, batch: tuple[Tensor, Tensor]) -> None:
+        precision = self.trainer.precision
+        backward = self.manual_backward if precision == "16-mixed" else Tensor.backward
+        optimizer.zero_grad()
+        loss = super().training_step(batch, 0)
+        # Lightning's autocast covers all of the training step.
+        with nullcontext() if precision == "32-true" else torch.autocast(self.device.type, enabled=False):
+            backward(loss)
+            if self._clip:
+                self.clip_gradients(optimizer, self._clip, self._clip_algorithm)
+            optimizer.step()

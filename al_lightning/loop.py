@@ -1,7 +1,7 @@
 """A run: fit, choose, test, commit, round after round."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.data.memory import largest_batch
 from al_lightning.errors import DataError, UserError
 from al_lightning.instantiate import instantiate
+from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
 from al_lightning.recalibration import Recalibration
@@ -72,8 +73,9 @@ def run(cfg: DictConfig) -> Outcome:
         typed.al.pool_batch_size or largest_batch(data.image_size, device),
         typed.seed,
         pool_sample=plan.pool_sample,
-        whole_epochs=typed.train.engine == "fast",
+        whole_epochs=typed.train.engine != "plain",
     )
+    classifier = build.classifiers(settings, data, device)
     console = ConsoleReporter()
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
     observers: list[Observer] = [console, *mirrors]
@@ -93,12 +95,12 @@ def run(cfg: DictConfig) -> Outcome:
         gc.freeze()  # what is there now stays: the collections below need not go through it
         state, clock = "failed", Clock(device)
         try:
-            with environment.threads(here["threads"]):
+            with environment.threads(here["threads"]), environment.tf32(typed.train.tf32):
                 for observer in observers:
                     observer.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
                     with _named(number, path), profiled(typed.train.profile) as operations:
-                        done = _round(number, run_info, pool, clock, console)
+                        done = _round(number, run_info, pool, classifier, clock, console)
                     done = replace(done, operations=operations)
                     gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                     folder.commit(done)
@@ -152,7 +154,14 @@ def _named(number: int, path: Path) -> Iterator[None]:
         ) from error
 
 
-def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, console: ConsoleReporter) -> Round:
+def _round(
+    number: int,
+    run: RunInfo,
+    pool: PoolDataModule,
+    classifier: Callable[[int, int], Classifier],
+    clock: Clock,
+    console: ConsoleReporter,
+) -> Round:
     """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test, ask the oracle."""
     settings, plan = run.settings, run.plan
     pool.round, is_last = number, number == plan.rounds
@@ -172,7 +181,7 @@ def _round(number: int, run: RunInfo, pool: PoolDataModule, clock: Clock, consol
         *([] if is_last else [choosing]),
     ]
     with clock.phase("fit"):
-        model = build.make_classifier(settings, pool.data, number, n_labeled)
+        model = classifier(number, n_labeled)
         trainer = build.make_trainer(settings, epochs, callbacks)
         torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, number))
         trainer.fit(model, datamodule=pool)

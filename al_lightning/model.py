@@ -68,6 +68,8 @@ class Classifier(LightningModule):
         self.mean, self.deviation = (nn.Buffer(255 * torch.tensor(values).view(1, -1, 1, 1)) for values in statistics)
         self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
         self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
+        self._generator = torch.Generator()
+        self._loss = nn.Buffer(torch.zeros(()), persistent=False)
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._frozen: dict[torch.dtype | None, Callable[[Tensor], Tensor]] = {}
         self.confusion = torch.zeros(n_classes, n_classes, dtype=torch.int64)
@@ -110,8 +112,10 @@ class Classifier(LightningModule):
     def on_fit_start(self) -> None:
         """Forget the frozen backbone; draw augmentations on the device, from a stream of their own."""
         self._frozen.clear()
-        self._generator = torch.Generator(self.device).manual_seed(self._augmentation_seed)
-        self._loss = torch.zeros((), device=self.device)
+        if self._generator.device != self.device:
+            self._generator = torch.Generator(self.device)
+        self._generator.manual_seed(self._augmentation_seed)
+        self._loss.zero_()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """Cross entropy of one augmented batch."""
@@ -135,9 +139,13 @@ class Classifier(LightningModule):
         if epoch + 1 == epochs and not all(t.sum().isfinite() for t in (*self.parameters(), *self.buffers())):
             raise FloatingPointError("the weights are not finite after the last step")
 
+    def new_optimizer(self) -> Optimizer:
+        """An optimizer that has not taken a step."""
+        return self._make_optimizer(self.parameters())
+
     def configure_optimizers(self) -> Any:
         """The optimizer, with its learning rate moved every step."""
-        optimizer = self._make_optimizer(self.parameters())
+        optimizer = self.new_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._schedule(step / self._total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

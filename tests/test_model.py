@@ -172,7 +172,7 @@ class RateRecorder(pl.Callback):
         ("cosine", lambda t: (1 + math.cos(math.pi * t)) / 2),
     ],
 )
-@pytest.mark.parametrize("engine", config.ENGINES)
+@pytest.mark.parametrize("engine", ["fast", "plain"])
 @pytest.mark.parametrize("n_labeled", [16, 17, 25])  # batches of 8, 8; of 8, 9; of 8, 8, 9
 def test_schedule_runs_over_exactly_one_fit(
     schedule: str, formula: Callable[[float], float], engine: str, n_labeled: int
@@ -186,7 +186,7 @@ def test_schedule_runs_over_exactly_one_fit(
         "optimizer.lr=0.1",
     )
     data, recorder = make_data(), RateRecorder()
-    pool = PoolDataModule(data, 8, 64, seed=0, whole_epochs=engine == "fast")
+    pool = PoolDataModule(data, 8, 64, seed=0, whole_epochs=engine != "plain")
     pool.label(torch.arange(n_labeled), data.pool.labels[:n_labeled], since=0)
     epochs, steps = build.fit_length(settings, n_labeled)
     trainer = build.make_trainer(settings, epochs, [recorder])

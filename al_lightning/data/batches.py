@@ -54,10 +54,14 @@ class TrainBatches:
     def __len__(self) -> int:
         return steps_per_epoch(len(self.indices), self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def next_epoch(self) -> tuple[Tensor, ...]:
+        """Data set indices of the images of every batch, where the labels are."""
         plan = epoch_plan(len(self.indices), self.batch_size, self.rng)
         order = self.indices[torch.from_numpy(np.concatenate(plan)).to(self.indices.device)]
-        for batch in order.split([len(positions) for positions in plan]):
+        return order.split([len(positions) for positions in plan])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self.next_epoch():
             yield take(self.images, batch), self.labels[batch]
 
 

@@ -66,7 +66,7 @@ class ConsoleReporter:
 
     def fit_bar(self, description: str, steps: int) -> pl.Callback:
         """A Lightning callback that moves a bar with every optimizer step."""
-        return _FitBar(lambda: self.bar(description, steps))
+        return _FitBar(lambda: self.bar(description, steps), steps)
 
     def bar(self, description: str, total: int) -> Callable[[int], None]:
         """A function that shows a bar, when it is first called, and moves it to where it is told."""
@@ -107,16 +107,23 @@ class ConsoleReporter:
 
 
 class _FitBar(pl.Callback):
-    def __init__(self, make: Callable[[], Callable[[int], None]]) -> None:
-        self._update, self._steps = make(), 0
+    def __init__(self, make: Callable[[], Callable[[int], None]], steps: int) -> None:
+        self._update, self._steps, self._done = make(), steps, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # PyTorch's hook: Lightning does not see every step.
-        trainer.optimizers[0].register_step_post_hook(self._step)
+        self._hook = trainer.optimizers[0].register_step_post_hook(self._step)
 
     def _step(self, *unused: Any) -> None:
-        self._steps += 1
-        self._update(self._steps)
+        self._done += 1
+        self._update(self._done)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._done = self._steps * (trainer.current_epoch + 1) // (trainer.max_epochs or 1)
+        self._update(self._done)  # a CUDA graph calls no hook
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._hook.remove()
 
 
 def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
