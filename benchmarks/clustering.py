@@ -24,7 +24,10 @@ from al_lightning.data.sources import torchvision_set
 from al_lightning.inference import undisturbed
 
 CLUSTERS = 12
-SKLEARN, TORCH = "scikit-learn, as the strategy calls it on a CPU: one thread", "`lloyd` in PyTorch"
+SKLEARN, TORCH = (
+    "scikit-learn, as the strategy calls it on a CPU: one thread",
+    "`lloyd` in PyTorch, as it runs on a GPU: the best of four starts",
+)
 
 
 def pool_features(data: str, n: int, n_labels: int) -> Tensor:

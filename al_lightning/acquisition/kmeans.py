@@ -1,5 +1,6 @@
 """K-means on the features of the pool, and the images at the border of two clusters."""
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from al_lightning.acquisition.pool import Pool
 
 MAX_ITERATIONS = 300
+RESTARTS = 4
 
 
 def boundary(pool: Pool, *, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
@@ -41,25 +43,34 @@ def cluster(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tens
 def lloyd(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tensor:
     """Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii 2007), on the device of the features.
 
-    Runs until no image changes its cluster, or `MAX_ITERATIONS`. An empty cluster keeps its centroid.
+    The best of `RESTARTS` by the sum of squared distances. Each runs until no image changes its cluster, or
+    `MAX_ITERATIONS`. An empty cluster keeps its centroid.
 
     Args:
         features: `[M, D]`.
         n_clusters: k, at most M.
-        rng: draws the seeds.
+        rng: seeds the draws.
 
     Returns:
         Centroids `[k, D]`.
     """
-    centroids = _plus_plus(features, n_clusters, rng)
+    generator = torch.Generator(features.device).manual_seed(int(rng.integers(2**63)))
+    found = torch.stack([_descend(features, _plus_plus(features, n_clusters, generator)) for _ in range(RESTARTS)])
+    inertia = torch.stack([_distances(features, centroids).amin(1).square().sum() for centroids in found])
+    return found[inertia.argmin()]
+
+
+def _descend(features: Tensor, centroids: Tensor) -> Tensor:
+    clusters = torch.arange(len(centroids), device=features.device)
     assigned = torch.full((len(features),), -1, device=features.device)
-    for _ in range(MAX_ITERATIONS):
+    for iteration in range(MAX_ITERATIONS):
         closest = _distances(features, centroids).argmin(1)
-        if torch.equal(closest, assigned):
+        # Not every time: the host would wait for the device. What has settled stays where it is.
+        if iteration % 10 == 9 and torch.equal(closest, assigned):
             break
         assigned = closest
         # A matrix product, because adding by index is not reproducible on a GPU.
-        member = torch.nn.functional.one_hot(assigned, n_clusters).to(features)
+        member = (assigned[:, None] == clusters).to(features)
         counts = member.sum(0)[:, None]
         centroids = torch.where(counts > 0, (member.T @ features) / counts.clamp(min=1), centroids)
     return centroids
@@ -70,12 +81,18 @@ def _distances(features: Tensor, centroids: Tensor) -> Tensor:
     return torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _plus_plus(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tensor:
-    chosen = [int(rng.integers(len(features)))]
-    squared = torch.full((len(features),), torch.inf, device=features.device)
+def _plus_plus(features: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
+    """Seeds, each the best of a few that are drawn by squared distance, as scikit-learn has it."""
+    trials = 2 + int(math.log(n_clusters))
+    at = torch.randint(len(features), (1,), generator=generator, device=features.device)
+    chosen, squared = [features[at]], _distances(features[at], features)[0].square()
     for _ in range(n_clusters - 1):
-        squared = squared.minimum((features - features[chosen[-1]]).square().sum(1))
-        cumulated = squared.double().cumsum(0)
-        drawn = torch.searchsorted(cumulated, rng.random() * cumulated[-1], right=True)
-        chosen.append(int(drawn.clamp(max=len(features) - 1)))
-    return features[chosen]
+        # The first of exponential clocks whose rates are the squared distances: a draw without a cumulated sum, which
+        # has no reproducible form on a GPU.
+        clocks = torch.empty(trials, len(features), device=features.device).exponential_(generator=generator)
+        drawn = features[(clocks / squared).argmin(1)]
+        left = _distances(drawn, features).square().minimum(squared)
+        best = left.sum(1).argmin().view(1)
+        squared = left[best][0]
+        chosen.append(drawn[best])
+    return torch.cat(chosen)
