@@ -16,7 +16,7 @@ RUN    ?= experiment=quick study=demo strategy=random,margin
 SIDE_BY_SIDE := hydra/launcher=joblib hydra.launcher.n_jobs=2
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper paper-small test lint types bench faults clean install lock wheel
+.PHONY: help run paper paper-small test lint types bench bench-gpu faults clean install lock wheel
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -57,6 +57,9 @@ bench: $(STAMP) $(PEER)/.installed ## measure speed and memory, also against Baa
 	$(PY) benchmarks/against_baal.py --data $(DATA)
 	$(PY) benchmarks/growth.py --data $(DATA)
 	$(PY) benchmarks/sweeps.py --data $(DATA)
+
+bench-gpu: $(STAMP) ## measure steps, rounds and sweeps on a GPU, rewrite benchmarks/RESULTS-GPU.md
+	$(PY) benchmarks/gpu.py --data $(DATA)
 
 faults: $(STAMP) ## kill runs, feed odd images and drawn configurations, run long: the tables of docs/reliability.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/reliability.py

@@ -30,7 +30,7 @@ def classifier(data: ImageData, *overrides: str) -> Classifier:
 
 def fitted(data: ImageData, n: int, made: build.Settings) -> Classifier:
     """The classifier after a fit on the first n images, as a round runs it."""
-    whole_epochs = made["train"]["engine"] == "fast"
+    whole_epochs = made["train"]["engine"] != "plain"
     pool = PoolDataModule(data, made["batch_size"], eval_batch_size=256, seed=0, whole_epochs=whole_epochs)
     pool.label(torch.arange(n), data.pool.labels[:n], since=0)
     model = build.make_classifier(made, data, 0, n)

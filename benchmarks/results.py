@@ -1,4 +1,4 @@
-"""`benchmarks/RESULTS.md`, a section a benchmark: each rewrites its own."""
+"""`benchmarks/RESULTS.md` and `RESULTS-GPU.md`, a section a benchmark: each rewrites its own."""
 
 import os
 import platform
@@ -7,14 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+RESULTS_GPU = Path(__file__).with_name("RESULTS-GPU.md")
 
 
-def write_section(title: str, *lines: str) -> None:
-    """Put lines under a heading of RESULTS.md, in place of those that are there, and print them."""
+def write_section(title: str, *lines: str, file: Path = RESULTS) -> None:
+    """Put lines under a heading of a file, in place of those that are there, and print them."""
     text = "\n".join(lines).strip() + "\n"
-    sections = re.split(r"^## ", RESULTS.read_text() if RESULTS.exists() else "# Measured\n", flags=re.MULTILINE)
+    sections = re.split(r"^## ", file.read_text() if file.exists() else "# Measured\n", flags=re.MULTILINE)
     kept = [section.rstrip() + "\n" for section in sections[1:] if not section.startswith(f"{title}\n")]
-    RESULTS.write_text("\n## ".join(["# Measured\n", *sorted([*kept, f"{title}\n\n{text}"])]))
+    file.write_text("\n## ".join(["# Measured\n", *sorted([*kept, f"{title}\n\n{text}"])]))
     print(text)
 
 
