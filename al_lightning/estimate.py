@@ -13,6 +13,7 @@ from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
 from al_lightning.inference import undisturbed
 from al_lightning.plan import Plan
+from al_lightning.words import duration
 
 TRIAL_STEPS = 3
 
@@ -42,13 +43,6 @@ def dry_run(cfg: DictConfig) -> None:
     seconds = duration(trial(settings, plan, data, device))
     print(f"run folder: {config.run_folder(cfg)}")
     print(f"estimated time: {seconds} on {device}, without what the strategy does with the features")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> float:

@@ -25,7 +25,7 @@ import kill_points
 from run_folders import only_run
 from soak import SETTLED, growth, soak
 
-from al_lightning.estimate import duration
+from al_lightning.words import duration
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 DRAWS, SEED, LONG = 400, 2026, 150

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_lightning.report.asked import Asked, read
-from al_lightning.report.compare import RULES, Comparison
+from al_lightning.report.asked import Asked
+from al_lightning.report.compare import Comparison
 from al_lightning.report.figures import FIGURES, Drawing
-from al_lightning.report.figures.files import data_uri, save, slug, write
+from al_lightning.report.figures.files import data_uri, save, write
 from al_lightning.report.figures.style import styled
-from al_lightning.report.page_tables import Table, runs_table, tables
+from al_lightning.report.render import FILES
+from al_lightning.report.rules import RULES
+from al_lightning.report.sections import FOLDER, Section
 
 # What is said in place of a figure whose data no run has.
 MISSING = {
@@ -23,6 +25,7 @@ MISSING = {
     "scores": "No scores: no run folder has rounds/NNN/scores.csv; random has no scores.",
     "pool-map": "No map of the pool: no query, or no run folder has pool.npz.",
 }
+FIGURE_FILES = ("svg", "pdf", "png")
 
 
 @dataclass(frozen=True)
@@ -45,40 +48,36 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure as the page holds it."""
+    """A figure as the page holds it; `files` are the addresses of what can be downloaded, by suffix."""
 
     title: str
     caption: str
     svg: str
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Section:
-    """A setting on the page."""
+class Drawn:
+    """The figures of a section."""
 
-    anchor: str
-    comparison: Comparison
-    tables: Sequence[Table]
+    section: Section
     figures: dict[str, Shown]
     missing: dict[str, str]
     galleries: Sequence[Gallery]
-    ran: Table
-    notes: Sequence[str]
 
 
-def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Path) -> Path:
+def write_page(sections: Sequence[Section], notes: Sequence[str], out: Path) -> Path:
     """Write `report.html`, and its figures to `figures/`.
 
     Args:
-        comparisons: a section each.
+        sections: see :func:`al_lightning.report.sections.sections`.
         notes: sentences on the reading of the runs.
         out: folder of the report; it is made where it is missing.
 
     Returns:
         The page.
     """
-    taken: set[str] = set()
-    sections = [_section(comparison, slug(comparison.setting, taken), out / "figures") for comparison in comparisons]
+    drawn = [_drawn(section, out / "figures") for section in sections]
     states = [run for section in sections for run in _states(section.comparison)]
     environment = Environment(
         loader=PackageLoader("al_lightning.report", "."),
@@ -88,42 +87,37 @@ def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Pat
         lstrip_blocks=True,
     )
     html = environment.get_template("page.html").render(
-        title=f"Active learning: {', '.join(_studies(comparisons))}",
+        title=f"Active learning: {', '.join(_studies(sections))}",
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         states=[(state, states.count(state)) for state in ("finished", "running", "stopped", "failed")],
-        sections=sections,
+        drawn=drawn,
         notes=notes,
         rules=RULES,
+        folder=FOLDER,
+        suffixes=tuple(FILES),
     )
     page = out / "report.html"
     write(page, html.encode(errors="replace"))  # a file name need not be text
     return page
 
 
-def _section(comparison: Comparison, anchor: str, folder: Path) -> Section:
-    asked = read(comparison)
+def _drawn(section: Section, folder: Path) -> Drawn:
     figures, missing = {}, {}
     with styled():
         for name, draw in FIGURES.items():
-            drawing = draw(comparison, asked)
+            drawing = draw(section.comparison, section.asked)
             if drawing is not None:
-                figures[name] = _shown(drawing, folder, anchor)
-            elif comparison.methods and name in MISSING:
+                figures[name] = _shown(drawing, folder, section.anchor)
+            elif section.comparison.methods and name in MISSING:
                 missing[name] = MISSING[name]
-    return Section(
-        anchor=anchor,
-        comparison=comparison,
-        tables=tables(comparison),
-        figures=figures,
-        missing=missing,
-        galleries=_galleries(asked),
-        ran=runs_table(comparison, asked.summaries),
-        notes=(*comparison.notes, *asked.notes),
-    )
+    return Drawn(section, figures, missing, _galleries(section.asked))
 
 
 def _shown(drawing: Drawing, folder: Path, anchor: str) -> Shown:
-    return Shown(drawing.title, drawing.caption, save(drawing, folder, anchor))
+    svg = save(drawing, folder, anchor)
+    names = {suffix: f"{anchor}-{drawing.name}.{suffix}" for suffix in FIGURE_FILES}
+    files = {suffix: f"{folder.name}/{name}" for suffix, name in names.items() if (folder / name).exists()}
+    return Shown(drawing.title, drawing.caption, svg, files)
 
 
 def _galleries(asked: Asked) -> list[Gallery]:
@@ -149,5 +143,6 @@ def _states(comparison: Comparison) -> list[str]:
     ]
 
 
-def _studies(comparisons: Sequence[Comparison]) -> list[str]:
-    return sorted({str(study) for c in comparisons for table in (c.rounds, c.one_shot) for study in table["study"]})
+def _studies(sections: Sequence[Section]) -> list[str]:
+    tables = [table for section in sections for table in (section.comparison.rounds, section.comparison.one_shot)]
+    return sorted({str(study) for table in tables for study in table["study"]})

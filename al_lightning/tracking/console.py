@@ -8,10 +8,11 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from al_lightning.estimate import duration, remaining
+from al_lightning.estimate import remaining
 from al_lightning.resume import command
 from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
+from al_lightning.words import duration
 
 LONGEST = 8  # operations of a profile
 HEADER = " round   labels      acc   bal.acc      nll      ece   seconds   left"
