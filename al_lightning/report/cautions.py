@@ -54,10 +54,10 @@ def _misleading(comparison: Comparison, asked: Asked) -> list[str]:
     if comparison.measure != ACCURACY.column or _BALANCED not in comparison.rounds:
         return []
     last = comparison.rounds.sort_values("n_labeled").groupby("folder").tail(1)
-    plain, balanced = (float(last[name].mean()) for name in (ACCURACY.column, _BALANCED))
+    plain, balanced = last[[ACCURACY.column, _BALANCED]].to_numpy(float).mean(0)
     if not plain - balanced >= MISLEADING:
         return []
-    said = f"Accuracy misleads here: in the end it is {plain:.2f}, the mean over classes (balanced accuracy) {balanced:.2f}"
+    said = f"Accuracy misleads here: in the end it is {plain:.2f}, balanced over the classes {balanced:.2f}"
     if asked.confusion:
         of_class = np.sum([matrix.sum(1) for matrix in asked.confusion.values()], axis=0)
         name = asked.classes[int(of_class.argmax())] if len(asked.classes) == len(of_class) else "one class"

@@ -80,8 +80,8 @@ class Comparison:
     @property
     def ranked(self) -> tuple[str, ...]:
         """The methods by result, best first; those without one last."""
-        areas = self.aubc.set_index("method")["whole"] * (1 if self.lower_is_better else -1)
-        return tuple(areas.sort_values(kind="stable", na_position="last").index)
+        ranked = self.aubc.sort_values("whole", ascending=self.lower_is_better, kind="stable", na_position="last")
+        return tuple(ranked["method"])
 
 
 def compare(
@@ -105,7 +105,11 @@ def compare(
         DataError: no run has the measure.
     """
     if measure.column not in rounds or rounds[measure.column].isna().to_numpy().all():
-        have = [name for name, each in MEASURES.items() if each.column in rounds and rounds[each.column].notna().any()]
+        have = [
+            name
+            for name, each in MEASURES.items()
+            if each.column in rounds and rounds[each.column].notna().to_numpy().any()
+        ]
         raise DataError(f"no run has {measure.column} in its rounds.csv; choose --measure among {', '.join(have)}")
     rounds = rounds.drop_duplicates(["folder", "round"]).sort_values(["folder", "round"])
     active, single = rounds.loc[~rounds["one_shot"]], rounds.loc[rounds["one_shot"]]

@@ -30,7 +30,7 @@ def pairs_table(areas: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Dat
     for a, b in pairs:
         ours, theirs = by_seed.get(a, nothing), by_seed.get(b, nothing)
         common = ours.index.intersection(theirs.index).sort_values()
-        differences.append((ours[common] - theirs[common]).to_numpy())
+        differences.append(np.asarray(ours[common], dtype=float) - np.asarray(theirs[common], dtype=float))
     tests = paired_all(differences)
     rows = [
         (a, b, t.n, t.difference, t.difference - t.half_width, t.difference + t.half_width, t.p, p_holm, t.spread)

@@ -10,12 +10,9 @@ _MARKDOWN = str.maketrans(
     {**{sign: f"\\{sign}" for sign in "\\|`*_[]"}, "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
 )
 _LATEX = str.maketrans(
-    {
-        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-        **{"±": r"$\pm$", "−": "$-$", "≥": r"$\geq$", "<": "$<$", ">": "$>$", "|": r"\textbar{}"},
-        **{"\n": " ", "\r": " "},
-    }
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}"}
+    | {"±": r"$\pm$", "−": "$-$", "≥": r"$\geq$", "<": "$<$", ">": "$>$", "\n": " ", "\r": " "}
 )
 
 

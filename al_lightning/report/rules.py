@@ -20,8 +20,8 @@ RULES: tuple[str, ...] = (
     "Verdict: two-sided paired t-test of AUBC by seed against random; p is adjusted by Holm's method for the number of "
     "strategies that are compared with random; level 0.05. Where the difference is the same in every seed there is no "
     "spread to test it against: no p, and no verdict but for a difference of zero.",
-    "Every pair: the same test for any two strategies, with a Holm adjustment of its own for the number of pairs. It is "
-    "not the verdict's.",
+    "Every pair: the same test for any two strategies, with a Holm adjustment of its own, for the number of pairs. It "
+    "is not the verdict's.",
     "The difference that would have been found is the smallest true one that so many seeds find with 80% power at the "
     "strictest of the verdicts' Holm levels (0.05 / comparisons). It, and the number of more seeds, take the spread "
     "seen for the true one, which few seeds know only roughly: fewer than 3 seeds give neither.",

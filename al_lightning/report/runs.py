@@ -71,7 +71,8 @@ def find(folders: Iterable[str | Path]) -> Iterator[Path]:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run folder; a `rounds.csv` of the user's own does not make one."""
-    return folder.is_dir() and _is_run(os.listdir(folder), os.listdir(folder))
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return _is_run(names, names)
 
 
 def _is_run(files: Collection[str], folders: Collection[str]) -> bool:

@@ -58,12 +58,12 @@ def _print(section: Section, console: Console) -> None:
     console.print(section.comparison.headline)
     for caution in section.cautions:
         console.print(f"caution: {caution}")
-    for table in section.tables:
-        if not table.folded:
+    for number, table in enumerate(table for table in section.tables if not table.folded):
+        if number:
             console.print(f"\n{table.title}", style="italic")
-            console.print(terminal(table))
-            for note in table.notes:
-                console.print(note)
+        for note in table.notes:  # those of the first explain what the headline says
+            console.print(note)
+        console.print(terminal(table))
     console.print()
     for note in section.notes:
         console.print(f"note: {note}")

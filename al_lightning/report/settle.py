@@ -14,7 +14,7 @@ import yaml
 from al_lightning.report.compare import REFERENCE, Comparison
 from al_lightning.report.runs import leaves, read_config
 from al_lightning.report.verdict import LEAST_SEEDS, MOST_SEEDS, OPEN, UNKNOWN
-from al_lightning.words import counted, duration, listed
+from al_lightning.words import counted, duration
 
 ENOUGH = 5  # seeds that a study without a verdict is brought to
 _GROUPS = ("dataset", "model", "optimizer", "trainer", "logger")

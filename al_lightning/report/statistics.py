@@ -70,8 +70,8 @@ def paired_all(differences: Sequence[npt.NDArray[np.floating]]) -> list[Paired]:
     for n in {len(each) for each in differences}:
         members = [i for i, each in enumerate(differences) if len(each) == n]
         tests = _t_tests(np.stack([differences[i] for i in members], axis=1))
-        for i, numbers in zip(members, zip(*tests, strict=True), strict=True):
-            found[i] = Paired(*map(float, numbers), n)
+        for i, (mean, half_width, p, spread) in zip(members, np.stack(tests, 1).tolist(), strict=True):
+            found[i] = Paired(mean, half_width, p, spread, n)
     return [found[i] for i in range(len(differences))]
 
 
@@ -164,8 +164,8 @@ def _t_tests(values: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.floating]
     flat = np.ptp(values, axis=0) <= _ROUNDING * np.maximum(1, np.abs(values).max(0))
     half_width[flat] = spread[flat] = 0
     if not flat.all():
-        spread[~flat] = values[:, ~flat].std(0, ddof=1)
-        test = stats.ttest_1samp(values[:, ~flat], 0)
-        between = test.confidence_interval(1 - ALPHA)
-        half_width[~flat], p[~flat] = (between.high - between.low) / 2, test.pvalue
+        scattered = values[:, ~flat]
+        spread[~flat] = scattered.std(0, ddof=1)
+        half_width[~flat] = stats.t.ppf(1 - ALPHA / 2, n - 1) * stats.sem(scattered)
+        _, p[~flat] = stats.ttest_1samp(scattered, 0)
     return values.mean(0), half_width, p, spread

@@ -40,11 +40,11 @@ def tables(comparison: Comparison, summaries: Mapping[str, Mapping[str, Any]]) -
 
 
 def verdict_table(comparison: Comparison) -> Table:
-    """A row a method, best first: area, difference to the reference, verdict, labels to the last target, failed fits."""
+    """A row a method, best first: verdict, area, difference to the reference, labels to a target, failed fits."""
     areas = comparison.aubc.set_index("method").to_dict("index")
     verdicts = comparison.verdicts.set_index("method").to_dict("index")
     fits = comparison.fits.set_index("method").to_dict("index")
-    tested = int(comparison.verdicts["p"].notna().sum())
+    tested = len(comparison.verdicts.dropna(subset=["p"]))
     target = (min if comparison.lower_is_better else max)(comparison.targets, default=None)
     reached = comparison.labels_to.loc[comparison.labels_to["target"] == target].set_index("method")["text"]
     scale = _scale(comparison.verdicts)
@@ -97,7 +97,7 @@ def _scale(verdicts: pd.DataFrame) -> tuple[float, float]:
     """What the bars reach over: 0, and the intervals, which for two seeds can be anything, to 3 of the differences."""
     if verdicts.empty:
         return 0.0, 0.0
-    most = 3 * float(verdicts["difference"].abs().max())
+    most = 3 * float(verdicts["difference"].abs().to_numpy().max())
     ends = np.nan_to_num(verdicts[["low", "difference", "high"]].to_numpy(float)).clip(-most, most)
     return min(0.0, float(ends.min())), max(0.0, float(ends.max()))
 
@@ -162,7 +162,7 @@ def _pairs(comparison: Comparison) -> Table:
         ]
         for row in comparison.pairs.to_dict("records")
     )
-    tested = int(comparison.pairs["p"].notna().sum())
+    tested = len(comparison.pairs.dropna(subset=["p"]))
     columns = ("a", "b", "seeds", "AUBC a − b", UNADJUSTED, "p, not adjusted", "p, Holm over all pairs")
     notes = (
         f"Paired by seed. Holm here is over {tested:,} pairs, more than the verdict's comparisons: its p is larger.",
@@ -214,18 +214,7 @@ def _ran(comparison: Comparison, summaries: Mapping[str, Mapping[str, Any]]) -> 
                 Path(str(folder)).name,
             ]
         )
-    columns = [
-        "strategy",
-        "seed",
-        "state",
-        "rounds",
-        "labels",
-        "seconds",
-        "threads",
-        "device",
-        "versions",
-        "run folder",
-    ]
+    columns = ["strategy", "seed", "state", "rounds", "labels", "seconds", "threads", "device", "versions", "folder"]
     data = pd.DataFrame(rows, columns=pd.Index(columns))
     versions = set(data["versions"])
     if len(versions) > 1:
@@ -257,8 +246,11 @@ def _all_curves(rounds: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
     parts = []
     for method in methods:
         rows = rounds.loc[rounds["method"] == method]
-        for measure in [column for column in rows if str(column).startswith("test/")]:
-            parts.append(curve(rows, measure).assign(measure=measure, method=method)[columns])
+        parts += [
+            curve(rows, str(measure)).assign(measure=measure, method=method)[columns]
+            for measure in rows
+            if str(measure).startswith("test/")
+        ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 

@@ -29,7 +29,7 @@ def verdicts_table(against: pd.DataFrame, measure: Measure, reference_mean: floa
         reference_mean: mean area of the reference.
         span: labels that the areas are over, in words.
     """
-    tested = int(against["p"].notna().sum())
+    tested = len(against.dropna(subset=["p"]))
     table = against.rename(columns={"a": "method"}).drop(columns=["b"])
     told = []
     for row in against.to_dict("records"):
