@@ -1,4 +1,4 @@
-"""Whether a fit has fitted the labels that it was given. One that has not says nothing about them, or about a strategy."""
+"""Whether a fit has fitted the labels it was given: one that has not says nothing about them, or about a strategy."""
 
 from dataclasses import dataclass, field
 from typing import Any

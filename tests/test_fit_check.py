@@ -165,12 +165,12 @@ def test_the_small_network_keeps_its_hidden_units(real: Any) -> None:
     """At the rate of experiment=paper_small 49 of 64 had died by step 13, without BatchNorm before the ReLU."""
     settings = settings_of("experiment=paper_small", f"paths.data={real}", "model.width=16", "batch_size=64")
     data = build.load_data(settings)
-    pool = PoolDataModule(data, 64, 256, seed=0)
+    pool = PoolDataModule(data, 64, 64, seed=0)
     pool.label(torch.arange(60), data.pool.labels[:60], since=0)
     model = build.make_classifier(settings, data, 0, 60)
     optimizer = model.configure_optimizers()["optimizer"]
     for _ in range(13):
-        for images, labels in pool.train_dataloader():
+        for images, labels in pool.labeled_batches():
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(images), labels).backward()
             optimizer.step()
