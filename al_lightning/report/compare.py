@@ -160,7 +160,7 @@ def _compare(
         t for t in targets if any(labels is not None for m in methods for labels, _ in found[m, t].values())
     )
     notes += _range_notes(runs, methods, start, end) + _seed_notes(part, methods, reference, budgets)
-    if missed := [measure.text(target) for target in targets if target not in reached]:
+    if runs and (missed := [measure.text(target) for target in targets if target not in reached]):
         notes.append(f"No run reached {', '.join(missed)}.")
     kept = rounds.loc[rounds["folder"].isin([run.folder for run in runs])].reset_index(drop=True)
     return Comparison(

@@ -166,7 +166,5 @@ def _verb(rows: list[dict[Any, Any]], singular: str, plural: str) -> str:
 
 
 def _why_unknown(rows: list[dict[Any, Any]]) -> str:
-    most = max(row["seeds"] for row in rows)
-    if most == 0:
-        return "no seed in common"
-    return "one seed" if most == 1 else "no spread over the seeds"
+    reasons = {0: "no seed in common", 1: "one seed in common"}
+    return " or ".join(dict.fromkeys(reasons.get(row["seeds"], "no spread over the seeds") for row in rows))
