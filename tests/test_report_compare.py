@@ -96,7 +96,8 @@ def test_the_range_begins_where_all_that_take_part_have_begun() -> None:
 def test_pairs_by_hand() -> None:
     # margin - random: 0.1, 0.2, 0.3, mean 0.2, spread 0.1, t = 0.2 / (0.1 / sqrt 3) = 2 sqrt 3,
     # p = 1 - t / sqrt(2 + t^2) = 1 - sqrt(12 / 14) for 2 degrees of freedom
-    # entropy - random: 0.1 for every seed, which is no test; entropy - margin: 0, -0.1, -0.2, t = sqrt 3, p = 1 - sqrt(3 / 5)
+    # entropy - random: 0.1 for every seed, which is no test
+    # entropy - margin: 0, -0.1, -0.2, t = sqrt 3, p = 1 - sqrt(3 / 5)
     comparison = one(
         flat(
             {
@@ -149,8 +150,8 @@ def test_without_random_there_is_no_verdict_and_it_is_said() -> None:
 
 
 def test_the_penalty_matrix_by_hand() -> None:
-    # margin - random by seed: at 10: 0.1 0.2 0.3, p = 0.074; at 20: 0.2 0.2 0.2, no test; at 30: 0.19 0.20 0.21, t = 34.6;
-    # at 40: 0 0 0; at 50: -0.19 -0.20 -0.21; at 60 one of them has no round
+    # margin - random by seed: at 10: 0.1 0.2 0.3, p = 0.074; at 20: 0.2 0.2 0.2, no test; at 30: 0.19 0.20 0.21,
+    # t = 34.6; at 40: 0 0 0; at 50: -0.19 -0.20 -0.21; at 60 one of them has no round
     random: dict[int, dict[int, float]] = {seed: dict.fromkeys((10, 20, 30, 40, 50, 60), 0.5) for seed in range(3)}
     margin: dict[int, dict[int, float]] = {
         0: {10: 0.6, 20: 0.7, 30: 0.69, 40: 0.5, 50: 0.31, 60: 0.9},

@@ -27,7 +27,8 @@ class _Rules(argparse.Action):
         from al_lightning.report.screen import speak_any_encoding
 
         speak_any_encoding()
-        parser.exit(message="".join(f"{number}. {rule}\n" for number, rule in enumerate(RULES, 1)))
+        print("\n".join(f"{number}. {rule}" for number, rule in enumerate(RULES, 1)))
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -79,7 +79,7 @@ def _is_run(files: Collection[str], folders: Collection[str]) -> bool:
     """By what lies in it; a damaged run may lack its configuration, and is to be named."""
     if "config.yaml" in files:
         return "rounds.csv" in files or "summary.json" in files
-    return "rounds.csv" in files and "rounds" in folders
+    return "rounds.csv" in files and ("rounds" in folders or "summary.json" in files)
 
 
 def load(*folders: str | Path) -> pd.DataFrame:

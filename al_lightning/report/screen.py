@@ -58,10 +58,10 @@ def _print(section: Section, console: Console) -> None:
     console.print(section.comparison.headline)
     for caution in section.cautions:
         console.print(f"caution: {caution}")
-    for number, table in enumerate(table for table in section.tables if not table.folded):
-        if number:
+    for table in (table for table in section.tables if not table.folded):
+        if table.name != "verdict":
             console.print(f"\n{table.title}", style="italic")
-        for note in table.notes:  # those of the first explain what the headline says
+        for note in table.notes:  # those of the verdict explain what the headline says
             console.print(note)
         console.print(terminal(table))
     console.print()

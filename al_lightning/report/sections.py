@@ -1,8 +1,10 @@
 """What is said of each setting, before it is printed, written or put on a page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pandas as pd
 
 from al_lightning.report.asked import Asked, read
 from al_lightning.report.cautions import cautions
@@ -78,5 +80,10 @@ def _section(comparison: Comparison, anchor: str) -> Section:
         asked=asked,
         cautions=cautions(comparison, asked),
         settle=settle(comparison),
-        tables=tables(comparison, asked.summaries),
+        tables=[_with_setting(table, comparison.setting) for table in tables(comparison, asked.summaries)],
     )
+
+
+def _with_setting(table: Table, setting: str) -> Table:
+    """Files of several settings can be read as one."""
+    return replace(table, data=pd.concat([pd.Series(setting, table.data.index, name="setting"), table.data], axis=1))

@@ -16,6 +16,7 @@ from al_lightning.report.runs import leaves, read_config
 from al_lightning.report.verdict import LEAST_SEEDS, MOST_SEEDS, OPEN, UNKNOWN
 from al_lightning.words import counted, duration
 
+FEW = 10  # seeds to be listed one by one
 ENOUGH = 5  # seeds that a study without a verdict is brought to
 _GROUPS = ("dataset", "model", "optimizer", "trainer", "logger")
 # Of one run, or given by the command itself.
@@ -52,7 +53,7 @@ def settle(comparison: Comparison) -> tuple[str, ...]:
     typed = _typed(Path(run["folder"]), strategies[-1])
     if typed is None:
         return (f"{why}: {', '.join(strategies)} with seeds {', '.join(map(str, seeds))}, else set as these runs are.",)
-    given = [f"strategy={','.join(strategies)}", f"seed={','.join(map(str, seeds))}"]
+    given = [f"strategy={','.join(strategies)}", f"seed={_sweep(seeds)}"]
     words = [f"study={_word(run['study'])}", *typed, *given]
     return f"{why}:", " ".join(["python -m al_lightning --multirun", *map(shlex.quote, words)])
 
@@ -78,6 +79,13 @@ def _wanted(comparison: Comparison) -> tuple[list[str], list[int], str] | None:
     methods = [REFERENCE, nearest["method"]]
     seeds = _seeds(have, methods, nearest["seeds"] + int(nearest["more_seeds"]))
     return methods, seeds, f"To settle {nearest['method']} against {REFERENCE}, run more seeds"
+
+
+def _sweep(seeds: Sequence[int]) -> str:
+    """Seeds as Hydra's sweeper takes them."""
+    if len(seeds) > FEW and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"range({seeds[0]},{seeds[-1] + 1})"
+    return ",".join(map(str, seeds))
 
 
 def _seeds(have: Mapping[str, set[int]], methods: Sequence[str], enough: int) -> list[int]:

@@ -50,8 +50,9 @@ def verdict_table(comparison: Comparison) -> Table:
     scale = _scale(comparison.verdicts)
     counts = any(row["fits"] for row in fits.values())
     columns = ["strategy", "verdict", "AUBC"]
+    between = UNADJUSTED if tested > 1 else "95% interval"
     if comparison.reference:
-        columns += [f"against {comparison.reference} ({UNADJUSTED})", "p, Holm" if tested > 1 else "p"]
+        columns += [f"against {comparison.reference} ({between})", "p, Holm" if tested > 1 else "p"]
     columns += [f"labels to {_text(comparison, target)}"] if target else []
     columns += ["seeds", *(["failed fits"] if counts else [])]
     rows = []

@@ -23,6 +23,7 @@ SAVED_COLUMNS = ("method", "target", "seeds", "saved", "half_width", "share", "b
 # Round numbers, in the order in which a curve passes them.
 _RISING = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
 _FALLING = (5.0, 3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+_STEPS = (0.1, 0.01, 0.001)  # where a curve passes none of them
 _CHOSEN = 3
 
 
@@ -35,7 +36,8 @@ def round_targets(runs: Sequence[RunCurve], end: float, measure: Measure) -> tup
         measure: that the curves are of.
 
     Returns:
-        At most three, in rising order; where none is passed, the last one that was behind the runs from the start.
+        At most three, in rising order: of 10% to 99%, or 5 to 0.01 where less is better; where none of them is
+        passed, of tenths, hundredths or thousandths.
     """
     if not runs:
         return ()
@@ -43,9 +45,17 @@ def round_targets(runs: Sequence[RunCurve], end: float, measure: Measure) -> tup
     at_end = np.mean([np.interp(x, run.n_labeled, run.values) for run, x in zip(runs, last, strict=True)])
     at_start = np.mean([run.values[0] for run in runs])
     sign = -1 if measure.lower_is_better else 1
-    reached = [t for t in (_FALLING if measure.lower_is_better else _RISING) if sign * t <= sign * at_end]
-    passed = [t for t in reached if sign * t > sign * at_start]
-    return tuple(sorted(passed[-_CHOSEN:] or reached[-1:]))
+    for numbers in (_FALLING if measure.lower_is_better else _RISING, *(_multiples(step, at_start) for step in _STEPS)):
+        passed = sorted((t for t in numbers if sign * at_start < sign * t <= sign * at_end), key=lambda t: sign * t)
+        if passed:
+            return tuple(sorted(passed[-_CHOSEN:]))
+    return ()
+
+
+def _multiples(step: float, near: float) -> list[float]:
+    """Round numbers around a value, far enough for what the steps before have left."""
+    first = round(near / step)
+    return [round(step * (first + i), 3) for i in range(-101, 102)]
 
 
 def crossings(runs: Sequence[RunCurve], targets: Sequence[float], measure: Measure) -> Crossings:
