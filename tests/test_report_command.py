@@ -67,11 +67,10 @@ def test_the_measure_drives_areas_targets_and_verdict(
     folder: Path, measure: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(folder), "--measure", measure]) == 0
-    table = pd.read_csv(folder / "report" / "tables" / "digits-verdict.csv").set_index("method")
+    table = pd.read_csv(folder / "report" / "tables" / "digits-verdict.csv")
+    assert table["method"].to_list() == ["margin", "random"], "it is the better one by any measure"
+    assert table["difference"].to_list()[0] * (-1 if measure == "nll" else 1) > 0
     rounds = load(folder)
-    mean = rounds.groupby("method")[f"test/{measure}"].mean()
-    assert (table.loc["margin", "difference"] > 0) == (mean["margin"] > mean["random"])
-    assert list(table.index) == ["margin", "random"], "it is the better one by any measure"
     title = {"balanced_acc": "balanced accuracy", "f1": "F1", "auroc": "AUROC", "nll": "negative log likelihood"}[
         measure
     ]

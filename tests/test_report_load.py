@@ -232,10 +232,10 @@ def test_what_is_said_of_a_fit_is_read_and_missing_in_old_runs(tmp_path: Path) -
             (run / "rounds.csv").write_text("\n".join([f"{head},fit/acc,fit/ok,fit/reason", *lines, ""]))
     rounds = load(tmp_path)
     assert rounds.attrs["notes"] == ()
-    by_name = {Path(folder).name: rows for folder, rows in rounds.groupby("folder")}
+    by_name = {Path(str(folder)).name: rows for folder, rows in rounds.groupby("folder")}
     assert by_name["new"]["fit/ok"].tolist() == [True, False]
     assert by_name["new"]["fit/reason"].fillna("").tolist() == ["", "plateau"]
     for name in ("empty", "old"):
-        assert by_name[name]["fit/ok"].isna().all()
+        assert by_name[name]["fit/ok"].isna().to_list() == [True, True]
     (tmp_path / "new" / "rounds.csv").write_text("round,n_labeled,test/acc,fit/ok\n0,20,0.5,perhaps\n")
     assert len(load(tmp_path).attrs["notes"]) == 1

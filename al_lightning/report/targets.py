@@ -43,7 +43,7 @@ def round_targets(runs: Sequence[RunCurve], end: float, measure: Measure) -> tup
         return ()
     last = [run.n_labeled[-1] if np.isnan(end) else min(end, run.n_labeled[-1]) for run in runs]
     at_end = np.mean([np.interp(x, run.n_labeled, run.values) for run, x in zip(runs, last, strict=True)])
-    at_start = np.mean([run.values[0] for run in runs])
+    at_start = float(np.mean([run.values[0] for run in runs]))
     sign = -1 if measure.lower_is_better else 1
     for numbers in (_FALLING if measure.lower_is_better else _RISING, *(_multiples(step, at_start) for step in _STEPS)):
         passed = sorted((t for t in numbers if sign * at_start < sign * t <= sign * at_end), key=lambda t: sign * t)
