@@ -7,11 +7,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_lightning.report.asked import Asked, read
+from al_lightning.report.asked import read
 from al_lightning.report.compare import RULES, Comparison
-from al_lightning.report.figures import FIGURES, Drawing
-from al_lightning.report.figures.files import data_uri, save, slug, write
+from al_lightning.report.figures import FIGURES
+from al_lightning.report.figures.files import Shown, save, slug, write
 from al_lightning.report.figures.style import styled
+from al_lightning.report.gallery import CAPTION, Gallery, galleries
 from al_lightning.report.page_tables import Table, runs_table, tables
 
 # What is said in place of a figure whose data no run has.
@@ -23,33 +24,6 @@ MISSING = {
     "scores": "No scores: no run folder has rounds/NNN/scores.csv; random has no scores.",
     "pool-map": "No map of the pool: no query, or no run folder has pool.npz.",
 }
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Queried images of one round, in a picture."""
-
-    round: int
-    source: str
-    alt: str
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Queried images of the run that stands for a method."""
-
-    method: str
-    seed: int
-    strips: Sequence[Strip]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure as the page holds it."""
-
-    title: str
-    caption: str
-    svg: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +68,7 @@ def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Pat
         sections=sections,
         notes=notes,
         rules=RULES,
+        gallery_caption=CAPTION,
     )
     page = out / "report.html"
     write(page, html.encode(errors="replace"))  # a file name need not be text
@@ -107,7 +82,7 @@ def _section(comparison: Comparison, anchor: str, folder: Path) -> Section:
         for name, draw in FIGURES.items():
             drawing = draw(comparison, asked)
             if drawing is not None:
-                figures[name] = _shown(drawing, folder, anchor)
+                figures[name] = save(drawing, folder, anchor)
             elif comparison.methods and name in MISSING:
                 missing[name] = MISSING[name]
     return Section(
@@ -116,29 +91,10 @@ def _section(comparison: Comparison, anchor: str, folder: Path) -> Section:
         tables=tables(comparison),
         figures=figures,
         missing=missing,
-        galleries=_galleries(asked),
+        galleries=galleries(asked),
         ran=runs_table(comparison, asked.summaries),
         notes=(*comparison.notes, *asked.notes),
     )
-
-
-def _shown(drawing: Drawing, folder: Path, anchor: str) -> Shown:
-    return Shown(drawing.title, drawing.caption, save(drawing, folder, anchor))
-
-
-def _galleries(asked: Asked) -> list[Gallery]:
-    galleries = []
-    for method, strips in asked.strips.items():
-        queries = asked.queries_of(method).sort_values(by="rank")
-        classes = {number: rows["label"].tolist() for number, rows in queries.groupby("round")}
-        shown = []
-        for number, png in strips:
-            known = [asked.classes[i] for i in classes.get(number, [])[:10] if 0 <= i < len(asked.classes)]
-            labels = f", labels: {', '.join(known)}" if known else ""
-            shown.append(Strip(number, data_uri(png), f"Images that {method} asked for in round {number}{labels}"))
-        if shown:
-            galleries.append(Gallery(method, asked.shown[method], shown))
-    return galleries
 
 
 def _states(comparison: Comparison) -> list[str]:
