@@ -121,6 +121,18 @@ def test_with_two_seeds_the_command_is_for_five(tmp_path: Path) -> None:
     assert why.startswith("For a verdict, run more seeds (5 runs, about "), "margin 0, 1, 3, 4 and random 4"
 
 
+def test_variants_of_a_strategy_do_not_mix_in_one_command(tmp_path: Path) -> None:
+    study(tmp_path / "s", ("random",), range(5), Run())
+    for clusters in (10, 15):
+        study(tmp_path / "s", ("kmeans",), (0, 1), Run(clusters=clusters), gains=[0.001])
+    write(tmp_path / "s", Run("margin", rounds=3, planned=6, state="stopped"))
+    why, command = settle(compare(load(tmp_path))[0])
+    typed = overrides(command)
+    # margin's seed 0 stopped before the end: it goes on
+    assert (typed["strategy"], typed["al.n_clusters"], typed["seed"]) == ("random,margin,kmeans", "10", "0,1,2,3,4")
+    assert why.startswith("For a verdict, run more seeds (8 runs"), "three of kmeans, five of margin"
+
+
 def test_without_random_the_command_runs_it(tmp_path: Path) -> None:
     study(tmp_path / "s", ("margin",), (3, 5), Run())
     (comparison,) = compare(load(tmp_path))

@@ -12,7 +12,7 @@ import pandas as pd
 from al_lightning.report.compare import Comparison
 from al_lightning.report.run_files import QUERY_COLUMNS, Pool, Reader, round_folder
 
-GALLERY_ROUNDS = 6
+GALLERY_ROUNDS = 3  # first, middle and last
 RELIABILITY_COLUMNS = ("bin", "n", "confidence", "accuracy")
 SCORE_COLUMNS = ("low", "high", "pool", "queried")
 
@@ -37,7 +37,7 @@ class Asked:
         classes: names; empty where no run says them.
         pool_size: images in the whole pool; None where no run says it.
         pool: None where no run has it.
-        queries: a row a queried image: `method, seed, round, rank, index, label`.
+        queries: a row a queried image: `method, seed, round, rank, index, label, predicted`; -1 where not known.
         last: the runs whose last rounds stand for their methods.
         confusion: by method, `int64 [K, K]`, summed over the runs of `last`.
         reliability: by method, `bin, n, confidence, accuracy`, pooled over the runs of `last`.
@@ -207,12 +207,12 @@ def _within(label: np.ndarray, n_classes: int) -> np.ndarray:
 def _queries(reader: Reader, runs: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
     tables = []
     for folder, (method, seed) in runs.items():
-        table = reader.table(Path(folder) / "queries.csv", QUERY_COLUMNS)
+        table = reader.table(Path(folder) / "queries.csv", QUERY_COLUMNS, ("predicted",))
         if table is not None and len(table):
             table = table.dropna(subset=["round", "index"]).fillna(-1).astype(np.int64)
             tables.append(table.assign(method=method, seed=seed))
     if not tables:
-        return pd.DataFrame(columns=pd.Index(("method", "seed", *QUERY_COLUMNS)))
+        return pd.DataFrame(columns=pd.Index(("method", "seed", *QUERY_COLUMNS, "predicted")))
     return pd.concat(tables, ignore_index=True)
 
 

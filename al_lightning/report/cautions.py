@@ -51,7 +51,7 @@ def _nothing_learned(comparison: Comparison, asked: Asked) -> list[str]:
 
 
 def _misleading(comparison: Comparison, asked: Asked) -> list[str]:
-    if comparison.measure != ACCURACY.column or _BALANCED not in comparison.rounds:
+    if comparison.measure != ACCURACY.column or _BALANCED not in comparison.rounds or comparison.rounds.empty:
         return []
     last = comparison.rounds.sort_values("n_labeled").groupby("folder").tail(1)
     plain, balanced = last[[ACCURACY.column, _BALANCED]].to_numpy(float).mean(0)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_lightning.report.asked import Asked
 from al_lightning.report.compare import Comparison
-from al_lightning.report.figures import FIGURES, Drawing
-from al_lightning.report.figures.files import data_uri, save, write
+from al_lightning.report.figures import FIGURES
+from al_lightning.report.figures.files import Shown, save, write
 from al_lightning.report.figures.style import styled
+from al_lightning.report.gallery import CAPTION, Gallery, galleries
 from al_lightning.report.render import FILES
 from al_lightning.report.rules import RULES
 from al_lightning.report.sections import FOLDER, Section
@@ -25,35 +25,6 @@ MISSING = {
     "scores": "No scores: no run folder has rounds/NNN/scores.csv; random has no scores.",
     "pool-map": "No map of the pool: no query, or no run folder has pool.npz.",
 }
-FIGURE_FILES = ("svg", "pdf", "png")
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Queried images of one round, in a picture."""
-
-    round: int
-    source: str
-    alt: str
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Queried images of the run that stands for a method."""
-
-    method: str
-    seed: int
-    strips: Sequence[Strip]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure as the page holds it; `files` are the addresses of what can be downloaded, by suffix."""
-
-    title: str
-    caption: str
-    svg: str
-    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -95,6 +66,7 @@ def write_page(sections: Sequence[Section], notes: Sequence[str], out: Path) -> 
         rules=RULES,
         folder=FOLDER,
         suffixes=tuple(FILES),
+        gallery_caption=CAPTION,
     )
     page = out / "report.html"
     write(page, html.encode(errors="replace"))  # a file name need not be text
@@ -107,32 +79,10 @@ def _drawn(section: Section, folder: Path) -> Drawn:
         for name, draw in FIGURES.items():
             drawing = draw(section.comparison, section.asked)
             if drawing is not None:
-                figures[name] = _shown(drawing, folder, section.anchor)
+                figures[name] = save(drawing, folder, section.anchor)
             elif section.comparison.methods and name in MISSING:
                 missing[name] = MISSING[name]
-    return Drawn(section, figures, missing, _galleries(section.asked))
-
-
-def _shown(drawing: Drawing, folder: Path, anchor: str) -> Shown:
-    svg = save(drawing, folder, anchor)
-    names = {suffix: f"{anchor}-{drawing.name}.{suffix}" for suffix in FIGURE_FILES}
-    files = {suffix: f"{folder.name}/{name}" for suffix, name in names.items() if (folder / name).exists()}
-    return Shown(drawing.title, drawing.caption, svg, files)
-
-
-def _galleries(asked: Asked) -> list[Gallery]:
-    galleries = []
-    for method, strips in asked.strips.items():
-        queries = asked.queries_of(method).sort_values(by="rank")
-        classes = {number: rows["label"].tolist() for number, rows in queries.groupby("round")}
-        shown = []
-        for number, png in strips:
-            known = [asked.classes[i] for i in classes.get(number, [])[:10] if 0 <= i < len(asked.classes)]
-            labels = f", labels: {', '.join(known)}" if known else ""
-            shown.append(Strip(number, data_uri(png), f"Images that {method} asked for in round {number}{labels}"))
-        if shown:
-            galleries.append(Gallery(method, asked.shown[method], shown))
-    return galleries
+    return Drawn(section, figures, missing, galleries(section.asked))
 
 
 def _states(comparison: Comparison) -> list[str]:

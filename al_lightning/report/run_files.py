@@ -71,13 +71,22 @@ class Reader:
             return {}
         return value
 
-    def table(self, file: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
-        """These columns of a CSV file of numbers, nan where one is missing or not finite."""
+    def table(self, file: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> pd.DataFrame | None:
+        """These columns of a CSV file of numbers, nan where one is missing or not finite.
+
+        Args:
+            file: the file.
+            columns: that it must have.
+            optional: that are nan throughout where it has them not.
+        """
         data = self.bytes_of(file)
         if data is None:
             return None
         try:
-            return pd.read_csv(BytesIO(data), usecols=list(columns), dtype=float).replace([np.inf, -np.inf], np.nan)
+            read = pd.read_csv(BytesIO(data), usecols={*columns, *optional}.__contains__, dtype=float)
+            if missing := [column for column in columns if column not in read]:
+                raise ValueError(f"it has no column {missing[0]}")
+            return read.reindex(columns=[*columns, *optional]).replace([np.inf, -np.inf], np.nan)
         except (ValueError, UnicodeDecodeError) as error:
             return self._damaged(file, error)
 

@@ -42,19 +42,21 @@ def settle(comparison: Comparison) -> tuple[str, ...]:
     methods, seeds, why = wanted
     if not seeds:
         return (why,)
-    of = {str(method): rows for method, rows in comparison.rounds.groupby("method")}
-    run = of[methods[-1]].iloc[-1]
-    strategies = list(dict.fromkeys(of[method]["strategy"].iloc[0] for method in methods))
-    new = sum(seed not in set(of[method]["seed"]) for method in methods for seed in seeds)
+    have = _seeds_of(comparison)
+    new = sum(seed not in have[method] for method in methods for seed in seeds)
+    strategies = [_strategy(comparison, method) for method in methods]
     if comparison.reference is None:
         strategies, new = [REFERENCE], len(seeds)
     took = _seconds(comparison) * new
     why += f" ({counted(new, 'run')}{f', about {duration(took)} one after the other' if took > 0 else ''})"
-    typed = _typed(Path(run["folder"]), strategies[-1])
-    if typed is None:
+    last = {str(method): rows.iloc[-1] for method, rows in comparison.rounds.groupby("method")}
+    # Of random nothing is typed that random does not look at.
+    typed = [_typed(Path(last[m]["folder"]), _strategy(comparison, m)) for m in methods if m != comparison.reference]
+    if None in typed:
         return (f"{why}: {', '.join(strategies)} with seeds {', '.join(map(str, seeds))}, else set as these runs are.",)
-    given = [f"strategy={','.join(strategies)}", f"seed={_sweep(seeds)}"]
-    words = [f"study={_word(run['study'])}", *typed, *given]
+    settings = {key: value for each in typed if each for key, value in each.items()}
+    words = [f"study={_word(last[methods[0]]['study'])}", *(f"{key}={value}" for key, value in settings.items())]
+    words += [f"strategy={','.join(strategies)}", f"seed={_sweep(seeds)}"]
     return f"{why}:", " ".join(["python -m al_lightning --multirun", *map(shlex.quote, words)])
 
 
@@ -62,13 +64,14 @@ def _wanted(comparison: Comparison) -> tuple[list[str], list[int], str] | None:
     """Methods, seeds, and what they are for."""
     if not comparison.methods:
         return None
-    have = {str(m): set(map(int, rows["seed"])) for m, rows in comparison.rounds.groupby("method")}
+    have = _seeds_of(comparison)
     if comparison.reference is None:
         return [comparison.methods[0]], sorted(have[comparison.methods[0]]), f"To compare with {REFERENCE}, run it"
     rows = comparison.verdicts.to_dict("records")
     few = [row["method"] for row in rows if row["verdict"] in (OPEN, UNKNOWN) and row["seeds"] < LEAST_SEEDS]
     if few:
-        methods = [REFERENCE, *few]
+        # One command has one setting of a strategy; its other variants have theirs after the next report.
+        methods = [REFERENCE, *{_strategy(comparison, method): method for method in reversed(few)}.values()]
         return methods, _seeds(have, methods, ENOUGH), "For a verdict, run more seeds"
     unclear = [row for row in rows if row["verdict"] == OPEN and not np.isnan(row["more_seeds"])]
     if not unclear:
@@ -79,6 +82,17 @@ def _wanted(comparison: Comparison) -> tuple[list[str], list[int], str] | None:
     methods = [REFERENCE, nearest["method"]]
     seeds = _seeds(have, methods, nearest["seeds"] + int(nearest["more_seeds"]))
     return methods, seeds, f"To settle {nearest['method']} against {REFERENCE}, run more seeds"
+
+
+def _seeds_of(comparison: Comparison) -> dict[str, set[int]]:
+    """The seeds of each method that take part, or would where nothing can be compared."""
+    table = comparison.areas if len(comparison.areas) else comparison.rounds
+    found = {method: set() for method in comparison.methods}
+    return found | {str(method): set(map(int, rows["seed"])) for method, rows in table.groupby("method")}
+
+
+def _strategy(comparison: Comparison, method: str) -> str:
+    return str(comparison.rounds.loc[comparison.rounds["method"] == method, "strategy"].iloc[0])
 
 
 def _sweep(seeds: Sequence[int]) -> str:
@@ -95,40 +109,30 @@ def _seeds(have: Mapping[str, set[int]], methods: Sequence[str], enough: int) ->
     return sorted(s for s in [*ours, *islice(new, enough)][:enough] if any(s not in have[m] for m in methods))
 
 
-def _strategy(comparison: Comparison, method: str) -> str:
-    named = comparison.rounds.loc[comparison.rounds["method"] == method, "strategy"]
-    return str(named.iloc[0]) if len(named) else method
-
-
-def _typed(folder: Path, strategy: str) -> list[str] | None:
+def _typed(folder: Path, strategy: str) -> dict[str, str] | None:
     """What makes the settings of a run, but for its strategy, seed and study; None where they cannot be composed."""
     from hydra.errors import HydraException  # Hydra takes a quarter of a second to import
     from omegaconf.errors import OmegaConfBaseException
 
     try:
         settings = dict(leaves(read_config(folder)))
-        said = [f"experiment={settings['experiment']}"] if settings.get("experiment") else []
-        usual = _composed([*said, f"strategy={strategy}"])
-        said += [
-            f"{group}={name}"
-            for group in _GROUPS
-            if (name := settings[f"{group}.name"]) is not None and name != usual[f"{group}.name"]
-        ]
-        usual = _composed([*said, f"strategy={strategy}"])
+        said = {"experiment": settings["experiment"]} if settings.get("experiment") else {}
+        usual = _composed(said | {"strategy": strategy})
+        for group in _GROUPS:
+            if (name := settings[f"{group}.name"]) != usual[f"{group}.name"]:
+                said[group] = name
+        usual = _composed(said | {"strategy": strategy})
     except (OSError, KeyError, yaml.YAMLError, HydraException, OmegaConfBaseException):
         return None  # of another version, or from a folder of configurations that is not here
-    return said + [
-        f"{key}={_word(value)}"
-        for key, value in settings.items()
-        if key in usual and value != usual[key] and _is_typed(key)
-    ]
+    own = {key: value for key, value in settings.items() if key in usual and value != usual[key] and _is_typed(key)}
+    return said | {key: _word(value) for key, value in own.items()}
 
 
 def _is_typed(key: str) -> bool:
     return key not in _NOT_TYPED and not key.startswith("strategy.") and not key.endswith("._target_")
 
 
-def _composed(overrides: list[str]) -> dict[str, Any]:
+def _composed(typed: Mapping[str, str]) -> dict[str, Any]:
     """The configuration that a command line gives, by dotted key."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -136,7 +140,8 @@ def _composed(overrides: list[str]) -> dict[str, Any]:
     from al_lightning.config import conf_dir  # which also registers the schema
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return dict(leaves(OmegaConf.to_container(compose("config", overrides), resolve=True)))
+        cfg = compose("config", [f"{key}={value}" for key, value in typed.items()])
+        return dict(leaves(OmegaConf.to_container(cfg, resolve=True)))
 
 
 def _word(value: object) -> str:

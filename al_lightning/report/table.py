@@ -37,11 +37,6 @@ class Cell:
     shade: float | None = None
     bar: Bar | None = None
 
-    @property
-    def is_dark(self) -> bool:
-        """Whether the background asks for white text."""
-        return self.shade is not None and self.shade > 0.6
-
 
 @dataclass(frozen=True)
 class Table:

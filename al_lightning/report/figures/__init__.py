@@ -5,16 +5,19 @@ from collections.abc import Callable
 from al_lightning.report.asked import Asked
 from al_lightning.report.compare import Comparison
 from al_lightning.report.figures import asked as queries
-from al_lightning.report.figures import curves, pool, predictions, seconds
+from al_lightning.report.figures import clusters, curves, measures, pool, predictions, seconds
 from al_lightning.report.figures.style import Drawing
 
 __all__ = ["FIGURES", "Drawing"]
 
 # In the order of the page; each is None where its data is missing.
 FIGURES: dict[str, Callable[[Comparison, Asked], Drawing | None]] = {
-    "learning-curves": lambda comparison, asked: curves.learning_curves(comparison, asked.pool_size),
-    "measures": lambda comparison, _: curves.measures(comparison),
-    "clusters": lambda comparison, _: curves.clusters(comparison),
+    "learning-curves": lambda comparison, asked: curves.learning_curves(
+        comparison, asked.pool_size, comparison.measure
+    ),
+    "measures": lambda comparison, _: measures.others(comparison, comparison.measure),
+    "measures-alike": lambda comparison, _: measures.repeats(comparison, comparison.measure),
+    "clusters": lambda comparison, _: clusters.clusters(comparison, comparison.measure),
     "confusion": lambda comparison, asked: predictions.confusion(asked, comparison.methods),
     "reliability": lambda comparison, asked: predictions.reliability(asked, comparison.methods),
     "class-balance": lambda comparison, asked: queries.balance(asked, comparison.methods),

@@ -3,13 +3,25 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
+import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked, class_balance, overlap
 from al_lightning.report.figures.labels import shortened, text_width, wrapped
 from al_lightning.report.figures.predictions import NAMED_CLASSES
-from al_lightning.report.figures.style import SMALL, TEXT, WIDTH, Drawing, grid, looks
+from al_lightning.report.figures.style import (
+    BLUES,
+    FILL,
+    INK,
+    ORANGE_OR_PURPLE,
+    SMALL,
+    TEXT,
+    WIDTH,
+    Drawing,
+    grid,
+    looks,
+    text_on,
+)
 
 
 def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
@@ -33,25 +45,27 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log2(shares.to_numpy() / even).clip(-2, 2)
     ratio = np.nan_to_num(ratio, nan=0)
-    axes.imshow(ratio, cmap="PuOr_r", norm=TwoSlopeNorm(0, -2, 2), aspect="auto", interpolation="nearest")
+    cells = ORANGE_OR_PURPLE((ratio + 2) / 4)
+    axes.imshow(cells, aspect="auto", interpolation="nearest")
     axes.set_yticks(range(len(names)), names, fontsize=TEXT)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if "pool" in shares.index:
-        axes.axhline(0.5, color="white", linewidth=4)
+        axes.axhline(0.5, color=INK, linewidth=1)
     if named:
         turn = 90 * any(len(name) > 5 for name in asked.classes)
         axes.set_xticks(range(n_classes), [shortened(name) for name in asked.classes], rotation=turn)
         for (i, j), share in np.ndenumerate(shares.to_numpy()):
-            color = "white" if abs(ratio[i, j]) > 1.4 else "black"
-            axes.text(j, i, f"{100 * share:.1f}", ha="center", va="center", color=color, fontsize=SMALL)
+            text = f"{100 * share:.1f}"
+            axes.text(j, i, text, ha="center", va="center", color=text_on(cells[i, j]), fontsize=SMALL)
     else:
         axes.set_xlabel(f"{n_classes} classes, in the order of the data set")
     caption = f"Percent of the queried images, mean over seeds. Orange: asked for more than in {against}; purple: less."
     if not named:
         caption = caption.replace("Percent", "Share")
     alt = f"Share of each class among the images that {', '.join(n for n in shares.index if n != 'pool')} asked for."
-    return Drawing("class-balance", "Classes of the queried images", caption, alt, figure)
+    data = shares.set_axis(list(asked.classes), axis=1).rename_axis("method").reset_index()
+    return Drawing("class-balance", "Classes of the queried images", caption, alt, figure, data)
 
 
 def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
@@ -74,24 +88,26 @@ def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         bottom=side,
     )
     values = seen.to_numpy()
-    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    cells = BLUES(np.nan_to_num(values))
+    axes.imshow(cells, interpolation="nearest")
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            color = "white" if value > 0.55 else "black"
+            color = text_on(cells[i, j])
             axes.text(j, i - 0.12, f"{value:.2f}", ha="center", va="center", color=color, fontsize=TEXT)
             if np.isfinite(chance.iloc[i, j]):
                 by_chance = f"({chance.iloc[i, j]:.2f})"
-                axes.text(j, i + 0.25, by_chance, ha="center", va="center", color=color, fontsize=6.5)
+                axes.text(j, i + 0.25, by_chance, ha="center", va="center", color=color, fontsize=7)
     caption = (
         "Jaccard index: images that both methods asked for, among those that either did, up to the last round that "
         "both have, by seed, then the mean over seeds. In brackets: two random choices of as many images."
     )
     alt = f"Jaccard index of the images that {', '.join(map(str, seen.index))} asked for, pair by pair."
-    return Drawing("overlap", "Overlap of the queries", caption, alt, figure)
+    data = seen.rename_axis("method").reset_index()
+    return Drawing("overlap", "Overlap of the queries", caption, alt, figure, data)
 
 
 def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
@@ -115,12 +131,11 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
             transform=panels[3 * i].transAxes,
             ha="right",
             va="center",
-            color=looked[method].color,
             fontweight="bold",
         )
         for axes, (number, table) in zip(panels[3 * i :], tables, strict=False):
             edges = [*table["low"], table["high"].iloc[-1]]
-            axes.stairs(table["pool"] / table["pool"].max(), edges, fill=True, color="#c4c4c4")
+            axes.stairs(table["pool"] / table["pool"].max(), edges, fill=True, color=FILL)
             axes.stairs(
                 table["queried"] / max(table["queried"].max(), 1), edges, color=looked[method].color, linewidth=1.4
             )
@@ -137,4 +152,5 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         f"highest score are asked for. Seed {seeds}; the first, the middle and the last query."
     )
     alt = f"Histograms of the scores of {', '.join(found)}, pool against query, in three rounds."
-    return Drawing("scores", "Scores of pool and query", caption, alt, figure)
+    bins = [table.assign(method=name, round=number) for name, tables in found.items() for number, table in tables]
+    return Drawing("scores", "Scores of pool and query", caption, alt, figure, pd.concat(bins))

@@ -9,10 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked
 from al_lightning.report.figures.labels import wrapped
-from al_lightning.report.figures.style import SMALL, WIDTH, Drawing, columns_of, grid
+from al_lightning.report.figures.style import FILL, SMALL, WIDTH, Drawing, columns_of, grid
 
-# Without the end that is as light as the page.
-_ROUNDS = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+# Without the ends that are as light or as dark as a page.
+_ROUNDS = ListedColormap(colormaps["viridis_r"](np.linspace(0.15, 0.75, 256)))
 SHOWN = 3000  # images of the pool: more are one gray cloud
 
 
@@ -52,7 +52,7 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     for axes, method in zip(panels, found, strict=True):
         run = asked.queries_of(method)
         run = run.loc[run["index"].between(0, n - 1)].sort_values(by="round")
-        axes.scatter(*pool.position[some].T, s=3, color="#dcdcdc", linewidth=0, rasterized=True)
+        axes.scatter(*pool.position[some].T, s=3, color="#808080", alpha=0.3, linewidth=0, rasterized=True)
         points = axes.scatter(
             *pool.position[run["index"]].T,
             c=run["round"],
@@ -68,7 +68,7 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         axes.set(xticks=(), yticks=())
         axes.spines[["top", "right"]].set_visible(True)
         for spine in axes.spines.values():
-            spine.set_color("#cccccc")
+            spine.set_color(FILL)
         axes.set_title(wrapped(method, 28), fontweight="bold")
     width, height = figure.get_size_inches()
     place = figure.add_axes((0.1 / width, 0.45 / height, min(2.6, width - 0.2) / width, 0.11 / height))

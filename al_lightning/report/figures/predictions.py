@@ -8,7 +8,7 @@ from matplotlib.colors import PowerNorm
 
 from al_lightning.report.asked import Asked
 from al_lightning.report.figures.labels import in_full, shortened, text_width, wrapped
-from al_lightning.report.figures.style import GRAY, SMALL, WIDTH, Drawing, columns_of, grid, looks
+from al_lightning.report.figures.style import BLUES, GRAY, SMALL, WIDTH, Drawing, columns_of, grid, looks, text_on
 
 NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
 NUMBERED_CLASSES = 12  # nor do more numbers in its cells
@@ -44,7 +44,8 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     for i, (axes, matrix, title) in enumerate(zip(panels, found.values(), titles, strict=True)):
         shares = matrix / matrix.sum(1, keepdims=True).clip(1)
         # The root shows confusions of a few percent beside a diagonal near one.
-        axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
+        cells = BLUES(PowerNorm(0.5, 0, 1)(shares))
+        axes.imshow(cells, interpolation="nearest")
         axes.set_title(title)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -58,8 +59,8 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         if len(matrix) <= NUMBERED_CLASSES:
             for (row, column), share in np.ndenumerate(shares):
                 if share >= 0.005:
-                    color = "white" if share > 0.35 else "black"
-                    axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=6.5)
+                    color = text_on(cells[row, column])
+                    axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7)
     caption = "Rows are true classes; percent of a row, summed over seeds"
     caption += "." if n_classes <= NUMBERED_CLASSES else "; darker is more."
     if named:
@@ -67,7 +68,8 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     if not named:
         caption += f" {n_classes} classes, in the order of the data set: too many to name."
     alt = f"Confusion matrices of {', '.join(found)} on the test part."
-    return Drawing("confusion", "Confusion matrices", caption, alt, figure)
+    data = pd.concat([_long(method, matrix) for method, matrix in found.items()])
+    return Drawing("confusion", "Confusion matrices", caption, alt, figure, data)
 
 
 def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
@@ -97,7 +99,7 @@ def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         axes.plot(bins["confidence"], bins["accuracy"], color=look.color, linewidth=1.2)
         share = bins["n"] / bins["n"].sum()
         axes.scatter(bins["confidence"], bins["accuracy"], s=6 + 110 * share, color=look.color, alpha=0.85, zorder=3)
-        axes.set_title(wrapped(method, 28), color=look.color, fontweight="bold")
+        axes.set_title(wrapped(method, 28), fontweight="bold")
         axes.text(0.03, 0.96, f"ECE {gap(bins):.3f}", transform=axes.transAxes, va="top", fontsize=SMALL)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes.grid()
@@ -112,13 +114,19 @@ def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         "is right. Images of all seeds are binned together, so ECE here can be below the mean over seeds."
     )
     alt = f"Reliability diagrams of {', '.join(found)}: accuracy against confidence in 15 bins."
-    return Drawing("reliability", "Reliability", caption, alt, figure)
+    data = pd.concat([bins.assign(method=method) for method, bins in found.items()])
+    return Drawing("reliability", "Reliability", caption, alt, figure, data)
 
 
 def gap(bins: pd.DataFrame) -> float:
     """Expected calibration error of the bins: |accuracy - confidence|, weighted by n (Guo et al. 2017, eq. 3)."""
     n, confidence, accuracy = (bins[name].to_numpy(float) for name in ("n", "confidence", "accuracy"))
     return float(np.average(np.abs(accuracy - confidence), weights=n))
+
+
+def _long(method: str, matrix: np.ndarray) -> pd.DataFrame:
+    true, predicted = np.indices(matrix.shape)
+    return pd.DataFrame({"method": method, "true": true.ravel(), "predicted": predicted.ravel(), "n": matrix.ravel()})
 
 
 def _titles(asked: Asked, found: Mapping[str, np.ndarray]) -> list[str]:

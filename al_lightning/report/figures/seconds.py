@@ -1,13 +1,14 @@
 """Where the time went."""
 
 import numpy as np
+import pandas as pd
 
 from al_lightning.report.compare import Comparison
 from al_lightning.report.figures.labels import text_width, wrapped
-from al_lightning.report.figures.style import COLORS, TEXT, Drawing, grid
+from al_lightning.report.figures.style import COLORS, FILL, TEXT, Drawing, grid
 
 # In order of a round; neighbors differ in lightness too.
-PHASES: dict[str, str] = dict(zip(("fit", "score", "select", "test", "other"), (*COLORS[1:5], "#bbbbbb"), strict=True))
+PHASES: dict[str, str] = dict(zip(("fit", "score", "select", "test", "other"), (*COLORS[1:5], FILL), strict=True))
 
 
 def phases(comparison: Comparison) -> Drawing | None:
@@ -37,4 +38,5 @@ def phases(comparison: Comparison) -> Drawing | None:
         "faster. Other: data, commit, and the mirror of the round before."
     )
     alt = f"Seconds of a round by phase for {', '.join(comparison.methods)}."
-    return Drawing("seconds", "Time", caption, alt, figure)
+    data = pd.DataFrame({"method": comparison.methods, **dict(zip(present, means.T, strict=True))})
+    return Drawing("seconds", "Time", caption, alt, figure, data)

@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colors, which people with any kind of color vision can tell apart; yellow is too light for a line.
@@ -15,6 +18,15 @@ COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56
 LINES = ("-", (0, (5, 1.2)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 GRAY = "#666666"
+INK, RULE, FILL = "#1a1a1a", "#e4e4e4", "#c4c4c4"  # text and axes, lines of grids, areas that stand behind
+# Names of the colors that the page changes with the reader's scheme, light or dark; see page.css.
+THEMED = {
+    **{color.lower(): f"--line-{i}" for i, color in enumerate(COLORS)},
+    INK: "--ink",
+    RULE: "--rule",
+    FILL: "--fill",
+    GRAY: "--gray",
+}
 WIDTH = 10.5  # inches of a figure as wide as the page: 9 points read well on a page of 1000 to 1300 pixels
 TEXT, SMALL = 9.0, 8.0  # points
 SETTINGS: dict[Any, Any] = {
@@ -30,9 +42,15 @@ SETTINGS: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
+    "grid.color": RULE,
+    # Nothing lies behind a figure: it stands on a light page and on a dark one.
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "legend.labelcolor": INK,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
     "text.parse_math": False,  # a class may be called $x$
     "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
+    "pdf.fonttype": 42,  # likewise; journals refuse fonts of type 3
 }
 
 
@@ -55,6 +73,8 @@ class Drawing:
         caption: how to read it, in a sentence or two; plain text.
         alt: what it shows, for those who do not see it; plain text.
         figure: the figure.
+        data: the numbers that are drawn, where they are a table.
+        folded: what stands in place of the figure until the reader opens it; empty where it is open.
     """
 
     name: str
@@ -62,6 +82,8 @@ class Drawing:
     caption: str
     alt: str
     figure: Figure
+    data: pd.DataFrame | None = None
+    folded: str = ""
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
@@ -108,6 +130,29 @@ def grid(
         x, y = left + column * (w + across), height - top - h - row * (h + down)
         all_axes.append(figure.add_axes((x / width, y / height, w / width, h / height)))
     return figure, all_axes
+
+
+def fading(*colors: str) -> ListedColormap:
+    """Shades of a color from nothing to all of it, or of two with nothing between: for cells on a page of any color."""
+    steps = np.linspace(0, 1, 128)
+    shades = [np.column_stack((np.tile(to_rgb(color), (len(steps), 1)), steps)) for color in colors]
+    return ListedColormap(shades[0] if len(shades) == 1 else np.concatenate((shades[0][::-1], shades[1])))
+
+
+BLUES = fading("#08519c")
+ORANGE_OR_PURPLE = fading("#542788", "#b35806")  # low, high
+
+
+def text_on(shade: np.ndarray) -> str:
+    """The color of text in a cell, white or that of all text, whichever stands out more on a light page.
+
+    Args:
+        shade: red, green, blue and opacity of the cell, from 0 to 1.
+    """
+    over_white = np.array(shade[:3]) * shade[3] + 1 - shade[3]
+    linear = np.where(over_white <= 0.04045, over_white / 12.92, ((over_white + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ (0.2126, 0.7152, 0.0722))  # WCAG 2.2, "relative luminance"
+    return "white" if luminance < 0.18 else INK
 
 
 def columns_of(panels: int, most: int) -> int:
