@@ -1,6 +1,7 @@
 """The statistics of the report against figures computed by hand, textbook examples and simulation."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,14 @@ from al_lightning.report.statistics import (
 # "Student" 1908: hours of additional sleep of ten patients after each of two drugs.
 SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_collection() -> Iterator[None]:
+    """Statsmodels collects garbage in every adjustment: half a second each in a long session, and here are hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gc.collect", lambda: 0)
+        yield
 
 
 def test_the_interval_of_a_mean_by_hand() -> None:
