@@ -31,8 +31,10 @@ def test_the_map_is_the_pca_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("shape", [(5, 3, 1, 40), (2, 1, 17, 3)])
 def test_there_is_a_map_of_images_of_any_size_even_of_equal_ones(shape: tuple[int, int, int, int]) -> None:
     n = shape[0]
-    images = ImageSet(torch.full(shape, 7, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64), ["a"] * n)
-    arrays = pool_map(ImageData(images, images, ("a",)))
+    images = ImageSet(
+        torch.full(shape, 7, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64), list(map(str, range(n)))
+    )
+    arrays = pool_map(ImageData(images, images, ("a", "b")))
     assert arrays["position"].shape == (shape[0], 2)
     assert np.isfinite(arrays["position"]).all() and np.isfinite(arrays["explained"]).all()
 
