@@ -207,7 +207,7 @@ def _round(
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
     masks = Masks(pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy())
-    return Round(row, queries, confusion, run.environment, shown, masks, weights)
+    return Round(row, queries, confusion, pool.data.classes, run.environment, shown, masks, weights)
 
 
 def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
@@ -216,14 +216,17 @@ def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) ->
     indices, scores = choosing.query.indices.cpu(), choosing.query.scores
     labels = oracle.simulated(pool.data, indices)
     pool.label(indices, labels, since=number + 1)
+    predicted = choosing.predicted.tolist()
     columns = zip(
         indices.tolist(),
         scores.tolist() if scores is not None else [""] * len(indices),
         labels.tolist(),
-        choosing.predicted.tolist(),
+        predicted,
+        [pool.data.classes[label] for label in labels.tolist()],
+        [pool.data.classes[label] for label in predicted],
         strict=True,
     )
-    names = ("index", "score", "label", "predicted")
+    names = ("index", "score", "label", "predicted", "label_name", "predicted_name")
     return [
         {"round": number, "rank": rank, "id": pool.data.pool.ids[values[0]], **dict(zip(names, values, strict=True))}
         for rank, values in enumerate(columns)

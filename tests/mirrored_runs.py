@@ -53,7 +53,8 @@ def make_round(number: int) -> Round:
     for asked in range(number if last else number + 1):
         since[4 * asked : 4 * asked + 4] = asked + 1
     masks = Masks(since, np.isin(np.arange(20), (12, 13)))
-    return Round(row, queries, generator.integers(0, 9, (2, 2)), ENVIRONMENT, Evidence(np.zeros((15, 3))), masks)
+    shown = Evidence(np.zeros((15, 3)))
+    return Round(row, queries, generator.integers(0, 9, (2, 2)), ("cat", "dog"), ENVIRONMENT, shown, masks)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:

@@ -51,7 +51,10 @@ def test_the_histogram_counts_every_image_once_and_the_query_within_the_pool() -
     assert (queried <= pool).all()
     assert queried[(low > scores[best].min().item())].sum() == pool[low > scores[best].min().item()].sum()
     assert score_histogram(Query(best)) is None
-    assert score_histogram(Query(best, scores[best], torch.full((5,), -torch.inf))) is None
+    far = torch.tensor([-1.0, 1.0])
+    table = score_histogram(Query(torch.arange(2), far * 3e38, far * 3e38))  # an image that is never to be chosen
+    assert table is not None and table[:, 2].sum() == 2
+    assert score_histogram(Query(torch.arange(2), far, far.double() * 1.7e308)) is None
 
 
 @pytest.mark.parametrize(
