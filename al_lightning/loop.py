@@ -18,6 +18,7 @@ from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.data.memory import largest_batch
 from al_lightning.errors import DataError, UserError
+from al_lightning.fit_check import FitCheck
 from al_lightning.instantiate import instantiate
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
@@ -179,9 +180,11 @@ def _round(
         console.bar("score", plan.n_candidates(number)),
         build.SCORING[settings["al"]["scoring_precision"]],
     )
+    check = FitCheck(pool, build.fit_rule(settings), epochs)
     callbacks = [
         console.fit_bar(f"round {number}/{plan.rounds}  fit", steps),
         *([Recalibration(pool)] if settings["train"]["bn_recalibrate"] else []),
+        check,
         *([] if is_last else [choosing]),
     ]
     with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
@@ -202,6 +205,7 @@ def _round(
             evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
         )
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": n_labeled + int(pool.val_mask.sum())}
+    row |= check.row(steps)
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
