@@ -50,6 +50,7 @@ def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = o
         ConfigError: a target that is not allowed, an argument it does not have or of the wrong type, or arguments
             that it refuses.
     """
+    option = node.get("name")
     node = {name: value for name, value in node.items() if name not in FRAMEWORK_KEYS}
     check_targets(key, node)
     if node.get("_partial_", False) is not partial:
@@ -58,7 +59,7 @@ def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = o
     call = hydra.utils.instantiate({**node, "_partial_": True, "_convert_": "all"})
     if partial:
         return call
-    with refusals(key, node):
+    with refusals(key, {**node, "name": option}):
         made = call(**runtime)
     if not isinstance(made, returns):
         raise ConfigError(
@@ -86,7 +87,7 @@ def refusals(key: str, node: Mapping[str, Any]) -> Iterator[None]:
         if out_of_memory(error):
             raise
         if target.partition(".")[0] in own_packages():
-            raise ConfigError(f"{key}={node.get('name', target)}: {target}: {told(error)}") from error
+            raise ConfigError(f"{key}={node['name']}: {target}: {told(error)}") from error
         if not isinstance(error, TypeError | ValueError | MisconfigurationException):
             raise
         raise ConfigError(f"{as_typed(key, node)}: {target} refuses: {error}") from error
