@@ -139,7 +139,10 @@ def _refused(target: object) -> str:
     except (Exception, SystemExit) as error:  # a user's own module may do anything when it is imported
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{module_name}.".startswith(f"{missing}."):
-            return f"there is no module {missing}; Python looks for it in the folder it is started in and in PYTHONPATH"
+            looked = (
+                f"there is no module {missing}; Python looks for it in the folder it is started in and in PYTHONPATH"
+            )
+            return foreign if in_room else looked
         return f"{module_name} cannot be imported: {told(error)}"
     # What a module merely imports (its `os`, its `torch`) is not its own.
     own = [each for each, member in vars(module).items() if _is_of(package, member) and not each.startswith("_")]
