@@ -62,8 +62,9 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     if settings["model"].pop("pretrained", False):
         settings["model"]["stem"] = "imagenet"  # the trained weights replace the pretrained ones: do not fetch those
     settings["model"]["live_taps"] = False  # the whole kernels, for images of any size that the network takes
-    none = ImageSet(torch.empty(0, channels, height, width, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), ())
-    model = build.make_classifier(settings, ImageData(none, none, classes), round_=0, n_labeled=2)
+    black = torch.zeros(1, channels, height, width, dtype=torch.uint8)
+    stand_in = ImageSet(black, torch.zeros(1, dtype=torch.int64), ("",))  # only its shape counts
+    model = build.make_classifier(settings, ImageData(stand_in, stand_in, classes), round_=0, n_labeled=2)
     try:
         model.load_state_dict(load_file(last / WEIGHTS))
     except (SafetensorError, RuntimeError) as error:

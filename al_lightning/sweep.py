@@ -79,7 +79,7 @@ def gpu(n_gpus: int) -> Iterator[int]:
     """
     slot = 0
     while n_gpus > 1:
-        with (Path(os.environ[SWEEP_VARIABLE]) / f"{slot}.slot").open("w") as file:
+        with (Path(os.environ[SWEEP_VARIABLE]) / f"{slot}.slot").open("w", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -92,12 +92,14 @@ def gpu(n_gpus: int) -> Iterator[int]:
 
 def record(job: Job) -> None:
     """Leave the outcome of a job."""
-    (Path(os.environ[SWEEP_VARIABLE]) / f"{job.number}.json").write_text(json.dumps(asdict(job)))
+    (Path(os.environ[SWEEP_VARIABLE]) / f"{job.number}.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
 
 
 def jobs() -> list[Job]:
     """The outcomes that were left, by number."""
-    found = [Job(**json.loads(file.read_text())) for file in Path(os.environ[SWEEP_VARIABLE]).glob("*.json")]
+    found = [
+        Job(**json.loads(file.read_text(encoding="utf-8"))) for file in Path(os.environ[SWEEP_VARIABLE]).glob("*.json")
+    ]
     return sorted(found, key=lambda job: job.number)
 
 

@@ -79,7 +79,10 @@ def main() -> None:
     arguments = parser.parse_args()
     build.quiet_lightning()
     held_out, sizes, variants = STUDIES[arguments.study]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"), arguments.out.open("a", newline="") as file:
+    with (
+        initialize_config_dir(str(config.conf_dir()), version_base="1.3"),
+        arguments.out.open("a", newline="", encoding="utf-8") as file,
+    ):
         out = csv.writer(file, lineterminator="\n")
         if not file.tell():
             out.writerow(["dataset", "settings", "labels", "seed", "acc", "nll"])

@@ -114,10 +114,10 @@ TABLES: dict[str, Callable[[Path], Iterable[str]]] = {
 
 def rewrite(name: str, lines: list[str]) -> None:
     """Put a table between its two marks in the page."""
-    before, begin, rest = PAGE.read_text().partition(f"<!-- {name} -->\n")
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->")
     assert begin and end, f"{PAGE}: the marks of {name} are missing"
-    PAGE.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
+    PAGE.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def main() -> None:

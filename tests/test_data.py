@@ -206,7 +206,7 @@ def test_unknown_name_lists_the_names_there_are() -> None:
 def test_a_data_set_file_holds_what_its_target_takes(file: Path) -> None:
     node = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     assert isinstance(node, dict)
-    if file.read_text().startswith("# @package _global_"):
+    if file.read_text(encoding="utf-8").startswith("# @package _global_"):
         node = node["dataset"]
     assert node.pop("name") == file.stem
     assert set(node.pop("augment")) == {"crop", "flip"}

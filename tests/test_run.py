@@ -28,7 +28,7 @@ COLUMNS = [
     *(f"test/{name}" for name in MEASURES),
     *(f"seconds/{name}" for name in ("fit", "score", "select", "test", "other")),
 ]
-QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted"]
+QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name"]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,9 @@ def test_the_weights_of_the_last_round_are_a_state_dict_that_measures_the_same(t
     with torch.inference_mode():
         correct = model.eval()(data.test.images).argmax(1) == data.test.labels
     assert correct.double().mean().item() == pytest.approx(rounds(two)["test/acc"].iloc[-1], abs=1e-6)
-    confusion = pd.read_csv(two / "rounds/002/confusion.csv").to_numpy()
+    table = pd.read_csv(two / "rounds/002/confusion.csv", index_col="true", dtype={"true": str})
+    assert list(table.index) == list(table.columns) == list(data.classes)
+    confusion = table.to_numpy()
     assert np.trace(confusion) == correct.sum()
     assert confusion.sum(1).tolist() == data.test.labels.bincount().tolist()
 

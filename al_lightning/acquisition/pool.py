@@ -9,6 +9,7 @@ from torch import Tensor
 
 from al_lightning.clock import Clock
 from al_lightning.data.memory import take
+from al_lightning.errors import ConfigError
 from al_lightning.model import Classifier
 
 # Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
@@ -60,6 +61,11 @@ class Pool:
         """The highest probability with which the model drops a feature; 0: its predictions are all the same."""
         return max(p for p, _ in self._model.dropped)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the predictions, as far as there has been a pass, are not finite."""
+        return "inputs" in self.__dict__ and not bool(self.log_probabilities.isfinite().all())
+
     @cached_property
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
@@ -101,9 +107,22 @@ class Pool:
         Args:
             samples: T.
 
-        Yields:
+        Returns:
             Consecutive pieces of the pool, `float32 [m, T, K]`.
+
+        Raises:
+            ConfigError: the samples could not differ.
         """
+        # All samples the same: every score that lives off their differences would be 0, and the query random.
+        if self.dropout == 0:
+            raise ConfigError(
+                "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5, or another one"
+            )
+        if samples < 2:
+            raise ConfigError(f"al.mc_samples={samples}: the strategy compares dropout samples; at least 2 are needed")
+        return self._samples(samples)
+
+    def _samples(self, samples: int) -> Iterator[Tensor]:
         layers = self._model.dropped
         masks = [self._masks(samples, p, layer) for p, layer in layers]  # [T, D] of every layer
         first = layers[0][1]

@@ -106,7 +106,7 @@ def _write(file: Path, built: "Specification") -> None:
     text = json.dumps({"report": _dump(built.report._to_model()), "workspaces": views}, indent=2)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
+        file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}; choose another folder with --out") from error
 

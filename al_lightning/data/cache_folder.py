@@ -114,7 +114,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     body = vars(manifest)
     text = json.dumps({"checksum": hashed(json.dumps(body).encode()), "body": body})
     with _replacing(folder / MANIFEST) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
 
 
 def open_rows(folder: Path, manifest: Manifest, shape: tuple[int, ...]) -> np.ndarray:
