@@ -62,11 +62,13 @@ class Images:
     Attributes:
         pixels: `uint8 [M, C, H, W]`, the M files that can be decoded, in the order of the paths.
         digests: M hashes of these pixels.
+        contents: M hashes of the bytes of their files.
         reasons: for each of the N paths why it cannot be decoded, or nothing.
     """
 
     pixels: np.ndarray
     digests: list[str]
+    contents: list[str]
     reasons: list[str]
 
 
@@ -218,15 +220,16 @@ def _collect(
     rows: np.ndarray,
 ) -> Images:
     """The images in the order of the paths, in memory."""
-    reasons, good = [], []
+    reasons, good, hashes = [], [], []
     for path in request.paths:
         content = files[path].content if path in files else ""
         reasons.append(unread.get(path) or failed.get(content) or contents[content].reason)
         if not reasons[-1]:
             good.append(contents[content])
+            hashes.append(content)
     index = [each.row for each in good]
     in_place = not isinstance(rows, np.memmap) and index == list(range(len(rows)))
-    return Images(rows if in_place else np.asarray(rows[index]), [each.pixels for each in good], reasons)
+    return Images(rows if in_place else np.asarray(rows[index]), [each.pixels for each in good], hashes, reasons)
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int, int]:
