@@ -50,20 +50,6 @@ def test_folder_with_train_and_test_keeps_pixels_order_and_parts(tmp_path: Path)
     assert folder(str(tmp_path), [8, 6], 3, 0.2, 5).fingerprint() == data.fingerprint()
 
 
-def test_folder_without_parts_splits_each_class_by_its_own_draw(tmp_path: Path) -> None:
-    drawn = _draw_images(tmp_path, {"a": 20, "b": 10, "c": 2, "d": 1})
-    data = folder(str(tmp_path), 8, 3, 0.3, 0)
-    assert data.image_size == (8, 8)
-    assert sorted([*data.pool.ids, *data.test.ids]) == sorted(drawn)
-    assert list(data.pool.ids) == sorted(data.pool.ids)
-    assert data.test.labels.bincount(minlength=4).tolist() == [6, 3, 1, 0]
-
-    assert folder(str(tmp_path), 8, 3, 0.3, 0).test.ids == data.test.ids
-    assert folder(str(tmp_path), 8, 3, 0.3, 1).test.ids != data.test.ids
-    _draw_images(tmp_path, {"B": 4})
-    assert set(folder(str(tmp_path), 8, 3, 0.3, 0).test.ids) > set(data.test.ids)
-
-
 def test_broken_files_are_left_out_with_a_reason_and_the_good_ones_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,8 +36,8 @@ class ImageData:
         test: the images that every round is measured on; they decide nothing.
         classes: names, in the order of the class indices.
         rejected: (path, reason) of every file that was left out.
-        duplicates: (group from 1, "train" or "test", class name, id) of images that look alike to the model, pixel for
-            pixel, though they are in both parts or in more than one class.
+        duplicates: (group from 1, "train", "test" or "dropped", class name, id) of images that look alike to the model,
+            pixel for pixel.
     """
 
     pool: ImageSet
