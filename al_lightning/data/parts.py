@@ -1,6 +1,7 @@
 """Which folders of a root are its training and its test part, by their names."""
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -78,7 +79,7 @@ def find_parts(root: str, folders: Sequence[str]) -> Parts:
 
 
 def check_are_classes(root: str, parts: Parts, files: Mapping[str, Iterable[str]]) -> None:
-    """Refuse folders that are something else than classes.
+    """Refuse folders that are something else than classes, and say on standard error which may be.
 
     Args:
         root: as it was given, for the message.
@@ -99,9 +100,9 @@ def check_are_classes(root: str, parts: Parts, files: Mapping[str, Iterable[str]
             f"not like classes: {names}; give the one that holds a folder a class as dataset.root, "
             f"or, if they are the classes, {as_classes}."
         )
-    inner = [{path.partition("/")[0] if "/" in path else "" for path in paths} for paths in files.values()]
-    shared = set[str].intersection(*inner)
-    if "" not in set[str].union(*inner) and len(shared) > 1:
+    inner = {name: {path.partition("/")[0] if "/" in path else "" for path in files[name]} for name in files}
+    shared = set[str].intersection(*inner.values())
+    if len(shared) > 1 and not any("" in each for each in inner.values()):
         some = sorted(shared)
         first, second = sorted(files)[:2]
         pair = (
@@ -115,3 +116,7 @@ def check_are_classes(root: str, parts: Parts, files: Mapping[str, Iterable[str]
             f"If the inner ones, give an outer one as the root: dataset.root={root}{below}/{first}.{pair} "
             f"If the outer ones are the classes: {as_classes}."
         )
+    for name, folders in inner.items():
+        if role(name) and len(folders) > 1 and "" not in folders:
+            meant = f"dataset.root={root}{below}/{name}"
+            print(f"note: {root}: {name} is taken for a class; if it holds the classes: {meant}", file=sys.stderr)
