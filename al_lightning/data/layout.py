@@ -91,6 +91,8 @@ def find_images(looking: Looking) -> Found:
     found.pool = search.classes(parts.pool, found)
     if parts.test is not None:
         found.test = search.classes(parts.test, found)
+    found.left_out.sort()
+    found.loose.sort()
     if looking.parts == "auto":
         depth = len(PurePosixPath(parts.pool).parts) + 1
         below = {
