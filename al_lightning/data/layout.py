@@ -145,6 +145,7 @@ class _Search:
                 f"dataset.root: {self.base}/{part} is a link that leads out of the folder: put the images there, "
                 "or follow it: dataset.follow_links=true."
             )
+        above = (self.base, top)
         files: Files = defaultdict(list)
         hidden: list[str] = []
         for entry in _entries(top):
@@ -153,9 +154,9 @@ class _Search:
                 if not is_tools(entry.name) and not self.exclude.match(path) and _holds_pictures(entry):
                     hidden.append(printable(entry.name))
                 continue
-            is_folder, real, why = self._look(entry, (top,))
+            is_folder, real, why = self._look(entry, above)
             if self._is_skipped(entry, path, real, is_folder):
-                if real in self.own and not self.exclude.match(path) and self._has_pictures(path, real):
+                if real in self.own and not self.exclude.match(path) and self._has_pictures(path, (*above, real)):
                     print(
                         f"warning: {self.looking.root}: {path} is skipped: this program keeps its own files there "
                         "(paths.output_root, paths.data); to use the images in it, move or rename it",
@@ -167,7 +168,7 @@ class _Search:
                 continue
             if is_folder is False:
                 continue
-            below = [(path, why)] if why else list(self._walk(path, real))
+            below = [(path, why)] if why else list(self._walk(path, (*above, real)))
             found.left_out += [(printable(each), reason) for each, reason in below if reason]
             # A folder of which nothing but the program's own was skipped is none of the user's.
             if is_utf8(entry.name) and (below or not self._holds_own(real)):
@@ -180,9 +181,9 @@ class _Search:
             )
         return {name: sorted(paths) for name, paths in files.items()}
 
-    def _walk(self, top: str, real_top: str) -> Iterator[tuple[str, str]]:
+    def _walk(self, top: str, above_top: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         """Files below a folder as (path relative to base, why it is left out or nothing); folders left out too."""
-        ahead: list[tuple[str, tuple[str, ...]]] = [(top, (real_top,))]
+        ahead = [(top, above_top)]
         while ahead:
             folder, above = ahead.pop()
             for entry in _entries(f"{self.base}/{folder}"):
@@ -199,8 +200,8 @@ class _Search:
                 elif (unfit := why_not(entry.name)) is not None:
                     yield path, unfit or why
 
-    def _has_pictures(self, path: str, real: str) -> bool:
-        return any(is_picture(each) for each, reason in self._walk(path, real) if not reason)
+    def _has_pictures(self, path: str, above: tuple[str, ...]) -> bool:
+        return any(is_picture(each) for each, reason in self._walk(path, above) if not reason)
 
     def _look(self, entry: os.DirEntry[str], above: tuple[str, ...]) -> tuple[bool | None, str, str]:
         """Whether an entry is a folder (None: nobody knows), its real path, and why it is left out or nothing.
