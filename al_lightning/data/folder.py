@@ -11,8 +11,11 @@ import numpy as np
 import torch
 
 from al_lightning.data.cache import Request, load_images
+from al_lightning.data.decode import MAX_PIXELS, How
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.layout import LAYOUT, Files, LeftOut, find_images, open_root
+from al_lightning.data.levels import check as check_levels
+from al_lightning.data.remarks import remarks
 from al_lightning.errors import ConfigError, DataError
 
 
@@ -31,13 +34,16 @@ def folder(
     test_fraction: float,
     seed: int,
     cache: str | None = None,
+    levels: str | int = "auto",
+    max_pixels: int = MAX_PIXELS,
 ) -> ImageData:
     """Images in one folder a class, in any depth: the class is the first folder.
 
     With both `root/train` and `root/test` these are the two parts, otherwise a test part is split off every class.
     Files are known by their suffix (`al_lightning.data.decode.SUFFIXES`); names with a leading dot are skipped. Images
-    are turned as their EXIF says, alpha is put on white, 16 bits of gray become 8, and an animation counts with its
-    first frame. A class without an image to learn from is left out, with a warning on standard error.
+    are turned as their EXIF says, alpha is put on white, 16 bits become 8, of a TIFF with several pages the largest
+    that is no preview counts, and of an animation the first frame. A class without an image to learn from is left out,
+    with a warning on standard error.
 
     Args:
         root: folder that holds the classes. Links inside it are followed as long as they stay inside.
@@ -46,6 +52,10 @@ def folder(
         test_fraction: share of every class that becomes the test part when there is no `root/test`, in (0, 1).
         seed: of that split. What is drawn for a class depends on its own name and files alone.
         cache: folder that keeps the decoded images for other runs, or None. It changes no result.
+        levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits as the
+            largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the darkest to the brightest
+            values of the pool, and takes negative ones, too.
+        max_pixels: images that have more are left out unread.
 
     Returns:
         Images as `uint8 [N, channels, height, width]` in the order of their ids: paths relative to `root`, with /.
@@ -55,16 +65,21 @@ def folder(
     Raises:
         ConfigError: an argument is out of range, `root` does not hold at least 2 classes, or the images do not fit
             into memory.
-        DataError: with what is left out, fewer than 2 classes or no test part remain; or a folder cannot be read.
+        DataError: with what is left out, fewer than 2 classes or no test part remain; or the machine fails to read a
+            folder or a file.
     """
     size = _height_and_width(image_size)
     if channels not in (1, 3):
         raise ConfigError(f"dataset.channels={channels}: must be 1 (gray) or 3 (color).")
     if not isinstance(test_fraction, float) or not 0 < test_fraction < 1:
         raise ConfigError(f"dataset.test_fraction={test_fraction}: must be a fraction between 0 and 1, both excluded.")
+    check_levels(levels)
+    if max_pixels < 1:
+        raise ConfigError(f"dataset.max_pixels={max_pixels}: must be a number of pixels from 1.")
     base, names, found, left_out = _find(root, test_fraction, seed, cache)
     _check_memory(len(found), channels, size)
-    images = load_images(Request(base, [each.path for each in found], (channels, *size)), cache)
+    paths, n_pool = [each.path for each in found], sum(each.part == "train" for each in found)
+    images = load_images(Request(base, paths, How((channels, *size), levels, max_pixels), n_pool), cache)
     reasons = dict(zip(found, images.reasons, strict=True))
     digests = dict(zip([each for each in found if not reasons[each]], images.digests, strict=True))
 
@@ -75,6 +90,7 @@ def folder(
     kept = {each: row for row, each in enumerate(digests) if not reasons[each]}
     _check_left(root, names, reasons, left_out)
 
+    notes = remarks(root, paths[:n_pool], images, levels)
     # Nearly always all are kept: then the parts are views of what is there, and memory is not needed twice.
     pixels = images.pixels if len(kept) == len(digests) else images.pixels[list(kept.values())]
     classes = tuple(sorted(learned))
@@ -86,7 +102,8 @@ def folder(
         for rows in (slice(n_pool), slice(n_pool, None))
     )
     rejected = tuple(sorted([*left_out, *((each.path, reason) for each, reason in reasons.items() if reason)]))
-    return ImageData(pool, test, classes, rejected, _duplicates({each: digests[each] for each in kept}))
+    duplicates = _duplicates({each: digests[each] for each in kept})
+    return ImageData(pool, test, classes, rejected, duplicates, notes=notes, levels=images.scale)
 
 
 def _height_and_width(image_size: int | Sequence[int]) -> tuple[int, int]:
