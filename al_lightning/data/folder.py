@@ -10,9 +10,12 @@ import numpy as np
 import torch
 
 from al_lightning.data.cache import Request, load_images
+from al_lightning.data.decode import MAX_PIXELS, How
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.layout import LAYOUT, Files, Found, Looking, find_images
+from al_lightning.data.levels import check as check_levels
 from al_lightning.data.names import alike
+from al_lightning.data.remarks import remarks
 from al_lightning.data.split import split_off
 from al_lightning.data.twins import DROPPED, Image, to_drop, twins
 from al_lightning.errors import ConfigError, DataError
@@ -32,6 +35,8 @@ def folder(
     follow_links: bool = False,
     duplicates: str = "keep",
     own_folders: Sequence[str] = (),
+    levels: str | int = "auto",
+    max_pixels: int = MAX_PIXELS,
 ) -> ImageData:
     """Images in one folder a class, in any depth: the class is the first folder.
 
@@ -39,8 +44,8 @@ def folder(
     are the two parts; otherwise a test part is split off every class. Files are known by their suffix
     (`al_lightning.data.decode.SUFFIXES`), those without one by their content. What is skipped:
     :func:`al_lightning.data.layout.find_images`. Images are turned as their EXIF says, alpha is put on white, 16 bits
-    of gray become 8, and an animation counts with its first frame. A class without an image to learn from is left out,
-    with a warning on standard error.
+    become 8, of a TIFF with several pages the largest that is no preview counts, and of an animation the first frame. A
+    class without an image to learn from is left out, with a warning on standard error.
 
     Args:
         root: folder that holds the classes. Links inside it are followed as long as they stay inside.
@@ -56,6 +61,10 @@ def folder(
             one is in the test part, and none where they are in several classes, because nobody knows which is right. A
             test part in `root` stays as it is; one that is split off is so afterwards, hence without duplicates too.
         own_folders: folders that this program writes to, which hold no images wherever they are. They change no result.
+        levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits as the
+            largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the darkest to the brightest
+            values of the pool, and takes negative ones, too.
+        max_pixels: images that have more are left out unread.
 
     Returns:
         Images as `uint8 [N, channels, height, width]` in the order of their ids: paths relative to `root`, with /.
@@ -65,7 +74,8 @@ def folder(
     Raises:
         ConfigError: an argument is out of range, `root` does not hold at least 2 classes, or the images do not fit
             into memory.
-        DataError: with what is left out, fewer than 2 classes or no test part remain; or a folder cannot be read.
+        DataError: with what is left out, fewer than 2 classes or no test part remain; or the machine fails to read a
+            folder or a file.
     """
     size = _height_and_width(image_size)
     if channels not in (1, 3):
@@ -74,12 +84,17 @@ def folder(
         raise ConfigError(f"dataset.test_fraction={test_fraction}: must be a fraction between 0 and 1, both excluded.")
     if duplicates not in ("keep", "drop"):
         raise ConfigError(f"dataset.duplicates={duplicates}: must be keep or drop.")
+    check_levels(levels)
+    if max_pixels < 1:
+        raise ConfigError(f"dataset.max_pixels={max_pixels}: must be a number of pixels from 1.")
     own = [*own_folders, *([cache] if cache else [])]
     found = find_images(Looking(root, parts, exclude, follow_links, own))
     _check_classes(root, found)
     files = _in_order("train", found.pool) + _in_order("test", found.test or {})
     _check_memory(len(files), channels, size)
-    images = load_images(Request(found.base, [each.path for each in files], (channels, *size)), cache)
+    # What a test part is split off counts for the scale as a whole: the split is of what can be decoded.
+    paths, n_pool = [each.path for each in files], sum(each.part == "train" for each in files)
+    images = load_images(Request(found.base, paths, How((channels, *size), levels, max_pixels), n_pool), cache)
     reasons = dict(zip(files, images.reasons, strict=True))
     good = [each for each in files if not reasons[each]]
 
@@ -96,13 +111,14 @@ def folder(
     _check_left(root, found, reasons, tested, dropped)
 
     kept = {each: row for each, row in used.items() if not reasons[each]}
+    notes = remarks(root, paths[:n_pool], images, levels)
     classes = tuple(sorted(learned))
     pool, test = _image_sets(images.pixels, kept, tested, classes)
     rejected = tuple(
         sorted([*found.left_out, *found.loose, *((each.path, why) for each, why in reasons.items() if why)])
     )
     part_of = {each: "test" if each in tested else "train" for each in kept} | dict.fromkeys(dropped, DROPPED)
-    return ImageData(pool, test, classes, rejected, _rows(groups, part_of))
+    return ImageData(pool, test, classes, rejected, _rows(groups, part_of), notes=notes, levels=images.scale)
 
 
 def _height_and_width(image_size: int | Sequence[int]) -> tuple[int, int]:

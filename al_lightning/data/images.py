@@ -38,6 +38,8 @@ class ImageData:
         rejected: (path, reason) of every file that was left out.
         duplicates: (group from 1, "train", "test" or "dropped", class name, id) of images that look alike to the model,
             pixel for pixel.
+        notes: what a person should know of how the images were made, a line each.
+        levels: the values that became 0 and 255, of images with more than 8 bits a pixel; None where there are none.
     """
 
     pool: ImageSet
@@ -45,6 +47,8 @@ class ImageData:
     classes: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...] = field(default=())
     duplicates: tuple[tuple[int, str, str, str], ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
+    levels: tuple[int, int] | None = field(default=None)
 
     @property
     def channels(self) -> int:

@@ -38,6 +38,8 @@ class ConsoleReporter:
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )
+        for note in run.data.notes:
+            self.console.print(f"  note      {note}", markup=False)
         if run.data.rejected:
             self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
         if run.data.duplicates:
