@@ -143,7 +143,7 @@ def test_a_part_can_be_excluded(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("0.dcm", "DICOM"),
         ("0.CR2", "raw data of a camera"),
         ("0.svg", "not pixels"),
-        ("0.psd", r".psd files cannot be decoded"),
+        ("0.xcf", ".xcf files cannot be decoded"),
         ("0.png.part", ".part files cannot be decoded"),
     ],
 )
