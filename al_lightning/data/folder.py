@@ -52,9 +52,9 @@ def folder(
         test_fraction: share of every class that becomes the test part when there is no `root/test`, in (0, 1).
         seed: of that split. What is drawn for a class depends on its own name and files alone.
         cache: folder that keeps the decoded images for other runs, or None. It changes no result.
-        levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits as the
-            largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the darkest to the brightest
-            values of the pool, and takes negative ones, too.
+        levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits (8, 10,
+            12, 14 or 16) as the largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the
+            darkest to the brightest values of the pool, and takes negative ones, too.
         max_pixels: images that have more are left out unread.
 
     Returns:
