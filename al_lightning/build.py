@@ -22,6 +22,7 @@ from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.fast import FastClassifier
+from al_lightning.fit_check import Rule
 from al_lightning.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.instantiate import as_typed, check_targets, instantiate, refusals
 from al_lightning.live_taps import keep_live_taps
@@ -76,6 +77,12 @@ def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
     steps = steps_per_epoch(n_labeled, settings["batch_size"])
     epochs = max(settings["trainer"]["max_epochs"], -(-settings["train"]["min_steps"] // steps))
     return epochs, epochs * steps
+
+
+def fit_rule(settings: Settings) -> Rule:
+    """When a fit has failed, and how often it may go on."""
+    train = settings["train"]
+    return Rule(train["max_cycles"], train["min_fit_acc"], train["max_fit_loss"], train["min_fit_recall"])
 
 
 def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:

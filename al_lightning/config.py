@@ -51,6 +51,10 @@ class Train:
     engine: str = MISSING
     min_steps: int = MISSING
     schedule: str = MISSING
+    max_cycles: int = MISSING
+    min_fit_acc: float | None = MISSING
+    max_fit_loss: float | None = MISSING
+    min_fit_recall: float | None = MISSING
     bn_recalibrate: bool = MISSING
     tf32: bool = MISSING
     profile: bool = MISSING
@@ -236,6 +240,12 @@ def _check(config: Config) -> None:
     _one_of("al.scoring_precision", config.al.scoring_precision, SCORING_PRECISIONS)
     _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
     _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
+    _within("train.max_cycles", config.train.max_cycles, 1, 100)
+    for key in ("min_fit_acc", "min_fit_recall"):
+        if (share := getattr(config.train, key)) is not None and not 0 <= share <= 1:
+            raise ConfigError(f"train.{key}={share}: must be a share from 0 to 1, or null")
+    if config.train.max_fit_loss is not None and config.train.max_fit_loss <= 0:
+        raise ConfigError(f"train.max_fit_loss={config.train.max_fit_loss}: must be above 0, or null")
     _one_of("train.engine", config.train.engine, ENGINES)
     _one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not 0 <= config.seed < 2**32:

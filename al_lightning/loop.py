@@ -16,6 +16,7 @@ from al_lightning.clock import Clock
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.data.memory import largest_batch
 from al_lightning.errors import DataError, UserError
+from al_lightning.fit_check import FitCheck
 from al_lightning.instantiate import instantiate
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
@@ -175,9 +176,11 @@ def _round(
         console.bar("score", plan.n_candidates(number)),
         build.SCORING[settings["al"]["scoring_precision"]],
     )
+    check = FitCheck(pool, build.fit_rule(settings), epochs)
     callbacks = [
         console.fit_bar(f"round {number}/{plan.rounds}  fit", steps),
         *([Recalibration(pool)] if settings["train"]["bn_recalibrate"] else []),
+        check,
         *([] if is_last else [choosing]),
     ]
     with clock.phase("fit"):
@@ -199,6 +202,7 @@ def _round(
             evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
         )
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": plan.n_paid(number)}
+    row |= check.row(steps)
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next

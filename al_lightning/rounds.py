@@ -188,8 +188,12 @@ def to_csv(columns: Sequence[Any] | range, rows: Sequence[Mapping[Any, Any]]) ->
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value  # true and false, as JSON has them
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -43,6 +43,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
             "n_paid": rows[-1]["n_paid"],
             "final": {name: rows[-1][f"test/{name}"] for name in MEASURES},
             "aubc": aubc(labels, accuracy),
+            "failed_fits": [row["round"] for row in rows if not row["fit/ok"]],
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),
             "seconds": {phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")},

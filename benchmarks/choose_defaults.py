@@ -23,12 +23,18 @@ from torch import Tensor
 from al_lightning import build, config
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.fit_check import FitCheck
 from al_lightning.model import Classifier
 from al_lightning.streams import Stream, torch_seed
 
 SEEDS = (100, 101, 102)  # not those of the results
 SCHEDULES = ["train.schedule=constant", "train.schedule=linear", "train.schedule=cosine"]
 STEPS = ["train.min_steps=75", "train.min_steps=300"]
+QUICK = [
+    f"experiment=quick optimizer.lr={lr} model.width={width} model.dropout={dropout}"
+    for lr in (0.001, 0.002, 0.005, 0.01)
+    for width, dropout in ((16, 0.25), (32, 0.25), (32, 0.5))
+]
 STUDIES = {
     # data set: (images held out, numbers of labels, variants of the settings)
     "mnist": (
@@ -40,10 +46,14 @@ STUDIES = {
     "mnist-cnn": (  # of experiment=paper_small
         2_000,
         (180, 1020),
-        [f"model=cnn model.width=16 optimizer.lr={lr}" for lr in (0.0005, 0.001, 0.002, 0.005, 0.01)]
-        + [f"model=cnn model.width=16 optimizer.lr={lr} batch_size=32" for lr in (0.002, 0.005, 0.01)]
-        + ["model=cnn model.width=16 optimizer.lr=0.005 model.dropout=0.25"],
+        [f"model=cnn model.width=16 optimizer.lr={lr}" for lr in (0.001, 0.002, 0.005, 0.01)]
+        + [f"model=cnn model.width=16 optimizer.lr={lr} model.dropout=0.25" for lr in (0.002, 0.005, 0.01)],
     ),
+    # of experiment=quick
+    "mnist-quick": (2_000, (100, 500, 1000), QUICK),
+    "fashion_mnist-quick": (2_000, (100, 500, 1000), QUICK),
+    "digits-quick": (287, (20, 100, 200), QUICK),
+    "cifar10-quick": (2_000, (100, 500, 1000), QUICK),
     "digits": (287, (50, 200, 500), ["model.stem=imagenet", "model.stem=small"]),
 }
 
@@ -102,7 +112,8 @@ def fit(settings: build.Settings, data: ImageData, labeled: Tensor) -> tuple[pl.
     pool = PoolDataModule(data, settings["batch_size"], 256, settings["seed"], whole_epochs=True)
     pool.label(labeled, data.pool.labels[labeled], since=0)
     model = build.make_classifier(settings, data, 0, len(labeled))
-    trainer = build.make_trainer(settings, build.fit_length(settings, len(labeled))[0], [])
+    epochs = build.fit_length(settings, len(labeled))[0]
+    trainer = build.make_trainer(settings, epochs, [FitCheck(pool, build.fit_rule(settings), epochs)])
     torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, 0))
     trainer.fit(model, datamodule=pool)
     return trainer, model, pool

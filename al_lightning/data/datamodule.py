@@ -135,10 +135,14 @@ class PoolDataModule(LightningDataModule):
         """The same images in batches of the size that evaluation has."""
         return self._labeled_batches(self.eval_batch_size)
 
+    @property
+    def trained_on(self) -> Tensor:
+        """Data set indices of the images that the current round trains on, ascending."""
+        return ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
+
     def _labeled_batches(self, batch_size: int) -> TrainBatches:
-        indices = ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
         rng = generator(self.seed, Stream.BATCHES, self.round)
-        return TrainBatches(self.images, self.labels.to(self.device), indices, batch_size, rng)
+        return TrainBatches(self.images, self.labels.to(self.device), self.trained_on, batch_size, rng)
 
     def test_dataloader(self) -> EvalBatches:
         """The test part."""

@@ -1,7 +1,7 @@
 """What a person sees while a run runs: a banner, a bar, one line a round, and where everything is."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -61,6 +61,12 @@ class ConsoleReporter:
         self._stop_bar()
         if state == "finished":
             self.console.print(f"finished: {describe(summary)}")
+            if failed := summary["failed_fits"]:
+                rounds = ", ".join(map(str, failed))
+                self.console.print(
+                    f"warning: {len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels "
+                    "trained on were not fitted, so what these rounds measured and asked says little about the strategy"
+                )
         else:
             text = f"{state} after {summary['rounds_done']} rounds; to go on: {command(self._run.folder)}"
             self.console.print(text, markup=False)
@@ -68,7 +74,7 @@ class ConsoleReporter:
 
     def fit_bar(self, description: str, steps: int) -> pl.Callback:
         """A Lightning callback that moves a bar with every optimizer step."""
-        return _FitBar(lambda: self.bar(description, steps), steps)
+        return _FitBar(self.bar(description, steps), steps)
 
     def bar(self, description: str, total: int) -> Callable[[int], None]:
         """A function that shows a bar, when it is first called, and moves it to where it is told."""
@@ -99,7 +105,8 @@ class ConsoleReporter:
         seconds = sum(value for name, value in row.items() if name.startswith("seconds/"))
         self.console.print(
             f" {row['round']:>5} {row['n_labeled']:>8} {row['test/acc']:>8.4f} {row['test/balanced_acc']:>9.4f} "
-            f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else ''}"
+            f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else '':<6}"
+            + ("" if row["fit/ok"] else _failed(row))
         )
 
     def _stop_bar(self) -> None:
@@ -109,10 +116,13 @@ class ConsoleReporter:
 
 
 class _FitBar(pl.Callback):
-    def __init__(self, make: Callable[[], Callable[[int], None]], steps: int) -> None:
-        self._update, self._steps, self._done = make(), steps, 0
+    """Counts the steps of a cycle; the bar of a fit that goes on begins anew."""
+
+    def __init__(self, update: Callable[[int], None], steps: int) -> None:
+        self._update, self._steps, self._done = update, steps, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epochs = trainer.max_epochs or 1
         # PyTorch's hook: Lightning does not see every step.
         self._hook = trainer.optimizers[0].register_step_post_hook(self._step)
 
@@ -121,8 +131,9 @@ class _FitBar(pl.Callback):
         self._update(self._done)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._done = self._steps * (trainer.current_epoch + 1) // (trainer.max_epochs or 1)
+        self._done = self._steps * (trainer.current_epoch % self._epochs + 1) // self._epochs
         self._update(self._done)  # a CUDA graph calls no hook
+        self._done %= self._steps
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._hook.remove()
@@ -137,6 +148,12 @@ def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
     across, mixed = (sum(len(each) > 1 for each in groups.values()) for groups in (parts, classes))
     counts = {"in train and in test": across, "in more than one class": mixed}
     return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)
+
+
+def _failed(row: Mapping[str, Any]) -> str:
+    """Why a fit has failed, in what it came to on the labels that it was given."""
+    acc, loss, recall = (row[f"fit/{name}"] for name in ("acc", "loss", "min_recall"))
+    return f" fit failed ({row['fit/reason']}): acc {acc:.3f}, loss {loss:.3f}, worst recall {recall:.2f}"
 
 
 def describe(summary: dict[str, Any]) -> str:
