@@ -109,7 +109,7 @@ def load_images(request: Request, cache: str | None) -> Images:
 def cache_folder(request: Request, cache: str) -> Path:
     """Where the images of a request are kept: one folder for each root and way to decode."""
     channels, height, width = request.how.shape
-    key = hashed(os.fsencode(request.base) + f"\0{request.how}".encode())
+    key = hashed(os.fsencode(request.base) + f"\0{request.how.levels} {request.how.max_pixels}".encode())
     return Path(cache).expanduser() / f"{height}x{width}x{channels}-{key[:16]}"
 
 

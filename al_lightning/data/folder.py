@@ -61,9 +61,9 @@ def folder(
             one is in the test part, and none where they are in several classes, because nobody knows which is right. A
             test part in `root` stays as it is; one that is split off is so afterwards, hence without duplicates too.
         own_folders: folders that this program writes to, which hold no images wherever they are. They change no result.
-        levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits as the
-            largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the darkest to the brightest
-            values of the pool, and takes negative ones, too.
+        levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits (8, 10,
+            12, 14 or 16) as the largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the
+            darkest to the brightest values of the pool, and takes negative ones, too.
         max_pixels: images that have more are left out unread.
 
     Returns:

@@ -10,6 +10,7 @@ from al_lightning.errors import ConfigError
 Levels = str | int  # auto, percentile, or bits
 
 BITS = range(8, 17)
+SENSORS = (8, 10, 12, 14, 16)  # bits that devices have
 FEW = 32  # of 256 levels
 TAILS = (0.1, 99.9)  # percentiles of an image's pixels
 ODD_FILES = (1, 99)  # percentiles of the files, so that one odd image does not set the scale
@@ -67,13 +68,14 @@ def fixed(levels: Levels) -> Scale | None:
 def scale(levels: Levels, spans: Sequence[Span]) -> Scale | None:
     """The scale for a data set, from the images of the pool; None where no image needs one.
 
-    `auto` is as many bits as the largest value takes, at least 8. `percentile` reaches from the images' darkest to
-    their brightest values, without the tails of either the pixels or the files.
+    `auto` is as many bits as the largest value takes, of those that devices have. `percentile` reaches from the
+    images' darkest to their brightest values, without the tails of either the pixels or the files.
     """
     if not spans:
         return None
     if levels != "percentile":
-        return fixed(levels) or Scale(0, 2 ** max(8, max(each.highest for each in spans).bit_length()) - 1)
+        needed = max(each.highest for each in spans).bit_length()
+        return fixed(levels) or Scale(0, 2 ** next(bits for bits in SENSORS if bits >= needed) - 1)
     return _reach(spans)
 
 

@@ -79,18 +79,18 @@ class Printed:
 
     def __init__(self, file: IO[bytes] | None) -> None:
         self._file = file
+        self._taken = 0
 
     def size(self) -> int:
-        """How many bytes there are."""
+        """How many bytes have been printed in all."""
         return os.fstat(self._file.fileno()).st_size if self._file else 0
 
     def take(self) -> str:
-        """The text, which is gone afterwards."""
+        """What has been printed since it was last taken, the first of it where it is long."""
         if not self._file:
             return ""
-        text = os.pread(self._file.fileno(), 1 << 16, 0).decode(errors="replace")
-        os.ftruncate(self._file.fileno(), 0)
-        return text
+        start, self._taken = self._taken, self.size()
+        return os.pread(self._file.fileno(), min(self._taken - start, 500), start).decode(errors="replace")
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def caught() -> Iterator[Printed]:
         yield Printed(None)
         return
     shown = sys.stderr
-    with TemporaryFile("ab") as file:
+    with TemporaryFile() as file:
         with suppress(OSError, ValueError, AttributeError):  # what a test or a notebook has put in its place
             shown.flush()
             if shown.fileno() == 2:

@@ -102,8 +102,12 @@ def by_tifffile(data: bytes, page: int) -> tuple[Image.Image, Image.Image | None
     if axes == "SYX":
         values, axes = np.moveaxis(values, 0, -1), "YXS"
     channels = values.shape[-1] if axes == "YXS" else 1
-    if axes not in ("YX", "YXS") or channels > 4 or values.dtype not in (np.uint8, np.uint16) or from_white:
+    if axes not in ("YX", "YXS") or channels > 4 or values.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{values.dtype} values of shape {values.shape} ({axes}): must be gray or RGB, 8 or 16 bits")
+    if from_white and channels < 3:
+        values = values.copy()
+        gray = values[..., 0] if axes == "YXS" else values  # and not the alpha after it
+        np.subtract(np.iinfo(values.dtype).max, gray, out=gray)
     deep = values.dtype == np.uint16 and channels > 1
     parts = [values >> 8, values & 255] if deep else [values]
     images = [Image.fromarray(np.ascontiguousarray(part, np.uint8 if deep else values.dtype)) for part in parts]
