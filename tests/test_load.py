@@ -70,16 +70,16 @@ def make_root(root: Path, kinds: tuple[Made, ...]) -> None:
                 (root / part / name / f"{number:02}{kind.__name__}").with_suffix(".png").write_bytes(kind(pixels, rng))
 
 
-def accuracy(trained: Trained, images: list[Tensor], labels: Sequence[int]) -> str:
+def accuracy(trained: Trained, images: list[Tensor], labels: Sequence[int]) -> float:
     """In as many digits as `rounds.csv` has."""
     with torch.no_grad():
         right = trained.model(torch.stack(images)).argmax(1) == torch.tensor(labels)
-    return str(round(right.double().mean().item(), 8))
+    return float(f"{right.double().mean().item():.7g}")
 
 
-def measured(run: Path) -> str:
+def measured(run: Path) -> float:
     with (run / "rounds.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))[-1]["test/acc"]
+        return float(list(csv.DictReader(file))[-1]["test/acc"])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
