@@ -151,7 +151,7 @@ _INERT = {
     "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "experiment"),
     "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
     "train": ("profile",),
-    "dataset": ("download", "cache"),
+    "dataset": ("download", "cache", "own_folders"),
     "trainer": ("name", "accelerator", "devices"),
 }
 

@@ -104,7 +104,7 @@ class RunFolder:
         self._write_table("rejected.csv", ("path", "reason"), rejected)
 
     def write_duplicates(self, duplicates: Sequence[tuple[int, str, str, str]]) -> None:
-        """Write `duplicates.csv`: equal images that are in train and in test, or in more than one class."""
+        """Write `duplicates.csv`: the groups of images that look alike to the model; no file where there are none."""
         self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
 
     def write_pool(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -34,6 +34,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
         "pool_size": run.plan.pool_size,
         "classes": list(run.data.classes),
         "image_shape": [run.data.channels, *run.data.image_size],
+        "levels": run.data.levels,
     }
     if rows:
         labels, accuracy = [row["n_labeled"] for row in rows], [row["test/acc"] for row in rows]

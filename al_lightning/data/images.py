@@ -67,8 +67,10 @@ class ImageData:
         test: the images that every round is measured on; they decide nothing.
         classes: names, in the order of the class indices.
         rejected: (path, reason) of every file that was left out.
-        duplicates: (group from 1, "train" or "test", class name, id) of images that look alike to the model, pixel for
-            pixel, though they are in both parts or in more than one class.
+        duplicates: (group from 1, "train", "test" or "dropped", class name, id) of images that look alike to the model,
+            pixel for pixel.
+        notes: what a person should know of how the images were made, a line each.
+        levels: the values that became 0 and 255, of images with more than 8 bits a pixel; None where there are none.
 
     Raises:
         ContractError: a part is empty, the parts have images of different shapes, there are fewer than two classes, or
@@ -80,6 +82,8 @@ class ImageData:
     classes: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...] = field(default=())
     duplicates: tuple[tuple[int, str, str, str], ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
+    levels: tuple[int, int] | None = field(default=None)
 
     def __post_init__(self) -> None:
         names = list(self.classes)

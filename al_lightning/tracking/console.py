@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from al_lightning.data.twins import DROPPED
 from al_lightning.estimate import remaining
 from al_lightning.resume import command
 from al_lightning.rounds import Round
@@ -38,6 +39,8 @@ class ConsoleReporter:
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )
+        for note in run.data.notes:
+            self.console.print(f"  note      {note}", markup=False)
         if run.data.rejected:
             self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
         if run.data.duplicates:
@@ -139,13 +142,17 @@ class _FitBar(pl.Callback):
 
 
 def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
-    """How many distinct images are in train and in test, and how many in more than one class."""
-    parts, classes = defaultdict(set), defaultdict(set)
+    """How many distinct images are where they should not be, or too often; and how many files are dropped."""
+    groups = defaultdict(list)
     for group, part, name, _ in duplicates:
-        parts[group].add(part)
-        classes[group].add(name)
-    across, mixed = (sum(len(each) > 1 for each in groups.values()) for groups in (parts, classes))
-    counts = {"in train and in test": across, "in more than one class": mixed}
+        if part != DROPPED:
+            groups[group].append((part, name))
+    counts = {
+        "in train and in test": sum(len({part for part, _ in group}) > 1 for group in groups.values()),
+        "in more than one class": sum(len({name for _, name in group}) > 1 for group in groups.values()),
+        "more than once in a class": sum(len({*group}) < len(group) for group in groups.values()),
+        "dropped": sum(part == DROPPED for _, part, *_ in duplicates),
+    }
     return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)
 
 
