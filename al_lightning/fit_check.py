@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from al_lightning.acquisition.pool import Pool
-from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.inference import undisturbed
 from al_lightning.model import Classifier
@@ -110,9 +109,7 @@ class FitCheck(pl.Callback):
         assert isinstance(pl_module, Classifier)
         indices = self.pool.trained_on
         with undisturbed(pl_module):
-            labeled = Pool(
-                pl_module, self.pool.images, indices, self.pool.eval_batch_size, np.random.default_rng(0), Clock()
-            )
+            labeled = Pool(pl_module, self.pool.images, indices, self.pool.eval_batch_size, np.random.default_rng(0))
             self.cycles.append(fitted(labeled.log_probabilities, self.pool.labels[indices].to(pl_module.device)))
         if self.rule.holds(self.cycles[-1]):
             return

@@ -8,7 +8,6 @@ import torch
 
 from al_lightning.acquisition.choose import Strategy, StrategyError, choose
 from al_lightning.acquisition.pool import Pool
-from al_lightning.clock import Clock
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.model import Classifier
@@ -55,7 +54,7 @@ def _pool(model: Classifier, data: ImageData, size: int) -> Pool:
     """The last images, so that no position among them is one of their indices as long as they are a small part."""
     rng = np.random.default_rng(0)
     indices = torch.arange(len(data.pool) - size, len(data.pool))
-    pool = Pool(model, data.pool.images, indices, size, rng, Clock())
+    pool = Pool(model, data.pool.images, indices, size, rng)
     pool.inputs = torch.from_numpy(rng.random((size, model.dropped[0][1].in_features), dtype=np.float32))
     return pool
 

@@ -143,7 +143,14 @@ def test_a_run_that_fails_to_fit_says_so(command: Command, tmp_path: Any) -> Non
 
 
 def test_a_run_that_fits_says_nothing(command: Command, tmp_path: Any) -> None:
-    done = command("optimizer.lr=0.01", "al.rounds=1", "train.min_steps=100", "model.width=16", "model.dropout=0")
+    done = command(
+        "optimizer.lr=0.01",
+        "al.rounds=1",
+        "train.min_steps=100",
+        "model.width=16",
+        "model.dropout=0",
+        "train.max_cycles=4",
+    )
     assert done.code == 0 and "failed" not in done.out
     for row in rows_of(tmp_path / "cwd"):
         assert (row["fit/ok"], row["fit/cycles"], row["fit/steps"], row["fit/reason"]) == ("true", "1", "100", "")

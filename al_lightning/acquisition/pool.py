@@ -1,6 +1,7 @@
 """The unlabeled pool as a strategy sees it: one pass of the backbone, and what follows from it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cached_property
 
 import numpy as np
@@ -32,7 +33,7 @@ class Pool:
         indices: `int64 [M]`, data set indices of the unlabeled images, ascending.
         batch_size: images a step of the pass; half as many where the device runs out of memory.
         rng: everything random in choosing comes from it.
-        clock: counts the pass as `score`.
+        clock: counts the pass as `score`; None: it counts where it is made.
         on_batch: called with the number of images done, after each step of the pass.
         dtype: that the backbone computes in during the pass; None: as it was trained.
     """
@@ -44,7 +45,7 @@ class Pool:
         indices: Tensor,
         batch_size: int,
         rng: np.random.Generator,
-        clock: Clock,
+        clock: Clock | None = None,
         on_batch: Callable[[int], None] = lambda done: None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -69,7 +70,7 @@ class Pool:
     @cached_property
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
-        with self._clock.phase("score"):
+        with self._clock.phase("score") if self._clock else nullcontext():
             backbone = self._model.frozen_backbone(self._dtype)
             out = torch.empty(len(self), self._model.dropped[0][1].in_features, device=self.indices.device)
             done = 0
