@@ -56,7 +56,7 @@ def settle(comparison: Comparison) -> tuple[str, ...]:
         return (f"{why}: {', '.join(strategies)} with seeds {', '.join(map(str, seeds))}, else set as these runs are.",)
     settings = {key: value for each in typed if each for key, value in each.items()}
     words = [f"study={_word(last[methods[0]]['study'])}", *(f"{key}={value}" for key, value in settings.items())]
-    words += [f"strategy={','.join(strategies)}", f"seed={_sweep(seeds)}"]
+    words += [f"seed={_sweep(seeds)}", f"strategy={','.join(strategies)}"]  # all strategies of a seed come first
     return f"{why}:", " ".join(["python -m al_lightning --multirun", *map(shlex.quote, words)])
 
 
@@ -121,6 +121,8 @@ def _typed(folder: Path, strategy: str) -> dict[str, str] | None:
         for group in _GROUPS:
             if (name := settings[f"{group}.name"]) != usual[f"{group}.name"]:
                 said[group] = name
+        if (data := settings["paths.data"]) != usual["paths.data"]:  # other settings follow from it
+            said["paths.data"] = _word(data)
         usual = _composed(said | {"strategy": strategy})
     except (OSError, KeyError, yaml.YAMLError, HydraException, OmegaConfBaseException):
         return None  # of another version, or from a folder of configurations that is not here
