@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import command_line, config, explain, resume, signals, sweep
+from al_lightning import command_line, config, explain, output, resume, signals, sweep
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 
@@ -26,6 +26,11 @@ def job(cfg: DictConfig) -> float | None:
     Returns:
         Area under the budget curve, for sweepers that optimize; None where there is none.
     """
+    with output.lenient():  # here too: a launcher's processes have no `main`
+        return _job(cfg)
+
+
+def _job(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
     if hydra_config.mode == RunMode.RUN:
@@ -76,7 +81,7 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
     Returns:
         How it ended, the run folder, and the area under the budget curve.
     """
-    with signals.raised():  # here too: a launcher's processes have no `main`
+    with signals.raised():  # here too, likewise
         import torch
 
         from al_lightning import estimate, loop
@@ -99,7 +104,7 @@ def main() -> int:
         # joblib gives a job its share of the cores by this variable and MKL's, leaving alone the one that the user has
         # set; PyTorch follows MKL's.
         os.environ.setdefault("MKL_NUM_THREADS", threads.partition(",")[0])
-    with sweep.journal():
+    with output.lenient(), sweep.journal():
         try:
             with signals.raised():
                 command_line.check(sys.argv[1:])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import build, config, environment, evidence, oracle
+from al_lightning import build, config, environment, evidence, oracle, signals
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
 from al_lightning.clock import Clock
@@ -29,7 +29,7 @@ from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.summary import covers, summarize
-from al_lightning.tracking import Observer, RunInfo
+from al_lightning.tracking import Observers, RunInfo
 from al_lightning.tracking.console import ConsoleReporter, describe
 
 
@@ -81,7 +81,7 @@ def run(cfg: DictConfig) -> Outcome:
     classifier = build.classifiers(settings, data, device)
     console = ConsoleReporter()
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
-    observers: list[Observer] = [console, *mirrors]
+    observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
         kept = _kept(folder.rounds, plan)
         here = environment.current(device, data.fingerprint())
@@ -99,8 +99,7 @@ def run(cfg: DictConfig) -> Outcome:
         state, clock = "failed", Clock(device)
         try:
             with environment.threads(here["threads"]), environment.tf32(typed.train.tf32):
-                for observer in observers:
-                    observer.start(run_info)
+                observers.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
                     with _named(number, path, typed.strategy["name"]), profiled(typed.train.profile) as operations:
                         done = _round(number, run_info, pool, classifier, clock, console)
@@ -108,11 +107,11 @@ def run(cfg: DictConfig) -> Outcome:
                     gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                     folder.commit(done)
                     folder.write_summary(summarize(run_info, folder.rounds, "running"))
-                    for observer in observers:
-                        observer.round(done)
+                    observers.round(done)
             state = "finished"
         except (Interrupted, KeyboardInterrupt):
             state = "interrupted"
+            signals.heard()
             raise
         finally:
             gc.unfreeze()
@@ -125,15 +124,14 @@ def run(cfg: DictConfig) -> Outcome:
     return Outcome(path, state, summary)
 
 
-def _end(folder: RunFolder, observers: Sequence[Observer], state: str, summary: dict[str, Any]) -> None:
+def _end(folder: RunFolder, observers: Observers, state: str, summary: dict[str, Any]) -> None:
     try:
         folder.write_summary(summary)
     except WriteError:
         if state == "finished":  # otherwise there is something else to say: what stopped the run
             raise
     finally:
-        for observer in observers:
-            observer.finish(state, summary)
+        observers.finish(state, summary)
 
 
 @contextmanager
