@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO, cast
 
 
@@ -57,7 +58,7 @@ def _open(number: int) -> None:
 
 def _wrapped(stream: TextIO | None) -> TextIO:
     if stream is None:  # Python's word for a closed one
-        return open(os.devnull, "w", encoding="utf-8")  # its descriptor may be another file's by now
+        return Path(os.devnull).open("w", encoding="utf-8")  # its descriptor may be another file's by now
     if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, _Lenient):
         return stream
     with suppress(OSError):

@@ -81,7 +81,9 @@ def test_a_terminal_that_is_closed(sweep: tuple[str, ...], state: list[str], tmp
     assert [summary["state"] for summary in summaries] == state or sweep
 
 
-def test_nohup_keeps_a_run_going_when_its_terminal_is_closed(tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
+def test_nohup_keeps_a_run_going_when_its_terminal_is_closed(
+    tmp_path: Path, uninterrupted: Callable[[str], Path]
+) -> None:
     script = (
         "import sys, signal, pathlib, kill_points as k; "
         "k.killed(k.Point('fit', k.CLASSIFIER + '.training_step', 4, number=signal.SIGHUP), pathlib.Path(sys.argv[1]), ())"
