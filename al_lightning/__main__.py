@@ -43,7 +43,8 @@ def _job(cfg: DictConfig) -> float | None:
             sys.exit(_say(str(error), error.exit_code))
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
     number, jobs = hydra_config.job.num + 1, sweep.known()
-    what, how, aubc = jobs.settings(overrides), {"state": "failed"}, None
+    what, aubc = jobs.settings(overrides), None
+    how: dict[str, Any] = {"state": "failed"}
     if not cfg.dry_run:  # which has one table
         print(f"{jobs.name(number)}: {what}", flush=True)
     try:

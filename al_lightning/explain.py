@@ -68,7 +68,12 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return message
     culprit = _culprit(given) or " ".join(arguments)
     group, option = _parts(culprit)
-    if (names := options(group)) and option not in names and not _own_file(group, option, given):
+    if (
+        culprit in given.overrides
+        and (names := options(group))
+        and option not in names
+        and not _own_file(group, option, given)
+    ):
         return f"{culprit}: must be one of {', '.join(names)}"
     return f"{culprit}: {message or type(error).__name__}"
 

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 
 class _Sink(io.FileIO):
     """A file descriptor that takes everything; what cannot be written is lost."""
 
-    def write(self, data: "bytes | memoryview", /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def write(self, data: Any, /) -> int:
         with suppress(OSError):  # nobody reads, the terminal is gone, the disk is full
             if (written := super().write(data)) is not None:  # None: not without waiting
                 return written

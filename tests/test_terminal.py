@@ -86,7 +86,8 @@ def test_nohup_keeps_a_run_going_when_its_terminal_is_closed(
 ) -> None:
     script = (
         "import sys, signal, pathlib, kill_points as k; "
-        "k.killed(k.Point('fit', k.CLASSIFIER + '.training_step', 4, number=signal.SIGHUP), pathlib.Path(sys.argv[1]), ())"
+        "point = k.Point('fit', k.CLASSIFIER + '.training_step', 4, number=signal.SIGHUP); "
+        "k.killed(point, pathlib.Path(sys.argv[1]), ())"
     )
     line = ["nohup", sys.executable, "-c", script, tmp_path]
     done = subprocess.run(line, cwd=Path(__file__).parent, capture_output=True, timeout=300)
@@ -96,7 +97,8 @@ def test_nohup_keeps_a_run_going_when_its_terminal_is_closed(
 
 def test_told_twice_it_still_ends_well(tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys, pathlib, kill_points as k; from al_lightning.tracking.wandb_mirror import WandbMirror as M\n"
+        "import os, signal, sys, pathlib, kill_points as k\n"
+        "from al_lightning.tracking.wandb_mirror import WandbMirror as M\n"
         "def again(finish, *given): os.kill(os.getpid(), signal.SIGHUP); finish(*given)\n"
         "k._wrap(M, 'finish', again)\n"
         "point = k.Point('other', k.MIRROR + '.round', 2, after=True, number=signal.SIGHUP)\n"

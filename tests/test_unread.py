@@ -33,7 +33,7 @@ def nobody() -> Iterator[int]:
 
 @contextmanager
 def full_disk() -> Iterator[IO[str]]:
-    with open("/dev/full", "w", encoding="utf-8") as file:
+    with Path("/dev/full").open("w", encoding="utf-8") as file:
         yield file
 
 
@@ -62,8 +62,8 @@ def test_a_run_that_nobody_can_hear_ends_as_any_other(
 
 def test_a_reader_that_goes_after_a_line(tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
     line = [*COMMAND, *fast((*kill_points.ARGUMENTS, "logger=wandb"))]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(line, cwd=tmp_path, env=environment(), **pipes) as run:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe) as run:
         assert run.stdout and run.stderr
         assert run.stdout.readline().startswith(b"digits-cnn-margin")
         run.stdout.close()
@@ -145,7 +145,8 @@ class Noting:
 
 def test_an_observer_that_fails_keeps_nothing_from_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     noting = Noting()
-    observers: Any = Observers([Broken(), noting])
+    both: Any = [Broken(), noting]
+    observers: Any = Observers(both)
     observers.start("run")
     observers.round("done")
     observers.finish("failed", {})
