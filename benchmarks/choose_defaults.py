@@ -6,6 +6,8 @@ variant and seed a model is trained on random labels of the others with the comm
     python benchmarks/choose_defaults.py mnist --data data
     python benchmarks/choose_defaults.py digits
     python benchmarks/choose_defaults.py mnist-cnn
+    python benchmarks/choose_defaults.py mnist-quick
+    python benchmarks/choose_defaults.py digits-quick
 """
 
 import argparse
@@ -51,9 +53,7 @@ STUDIES = {
     ),
     # of experiment=quick
     "mnist-quick": (2_000, (100, 500, 1000), QUICK),
-    "fashion_mnist-quick": (2_000, (100, 500, 1000), QUICK),
     "digits-quick": (287, (20, 100, 200), QUICK),
-    "cifar10-quick": (2_000, (100, 500, 1000), QUICK),
     "digits": (287, (50, 200, 500), ["model.stem=imagenet", "model.stem=small"]),
 }
 
