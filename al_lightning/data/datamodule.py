@@ -13,6 +13,7 @@ from al_lightning.streams import Stream, generator
 
 UNLABELED = -1
 UNKNOWN = -1
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8)  # a mask of bools would be taken for positions 0 and 1
 
 
 class PoolDataModule(LightningDataModule):
@@ -98,7 +99,7 @@ class PoolDataModule(LightningDataModule):
 
         Raises:
             ValueError: an image is not in the pool, labeled already, kept for validation, or named twice; a label is
-                missing. Nothing has been changed.
+                missing or no class of the data set. Nothing has been changed.
         """
         if since < 0:
             raise ValueError(f"there is no round {since}")
@@ -111,12 +112,17 @@ class PoolDataModule(LightningDataModule):
         self.val_mask[indices.cpu()] = True
 
     def _answer(self, indices: Tensor, labels: Tensor) -> None:
-        indices = indices.cpu()
+        indices, labels, n_classes = indices.cpu(), labels.cpu(), len(self.data.classes)
+        for name, given in {"indices": indices, "labels": labels}.items():
+            if given.dtype not in WHOLE or given.dim() != 1:
+                raise ValueError(f"{name} must be whole numbers [n], not {given.dtype} {list(given.shape)}")
         if len(labels) != len(indices) or not ((indices >= 0) & (indices < len(self.labels))).all():
             raise ValueError("every answer needs an image of the pool and a label")
+        if (wrong := labels[(labels < 0) | (labels >= n_classes)]).numel():
+            raise ValueError(f"label {wrong[0]} is no class: there are {n_classes}, from 0 to {n_classes - 1}")
         if not self.unlabeled_mask[indices].all() or len(indices.unique()) != len(indices):
             raise ValueError("only unlabeled images can be labeled, each once")
-        self.labels[indices] = labels.cpu()
+        self.labels[indices] = labels.long()
 
     def setup(self, stage: str) -> None:
         """Move the images to the device of the model, once, as far as they fit."""
