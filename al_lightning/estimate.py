@@ -33,7 +33,8 @@ def dry_run(cfg: DictConfig) -> None:
         ConfigError, DataError: as a run.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
-    data, plan, device = build.prepare(typed, settings)
+    data = build.load_data(settings)
+    plan, device = build.prepare(typed, settings, data)
     print(OmegaConf.to_yaml(cfg, resolve=True))
     print(f"{' round':>6} {'labels':>8} {'paid':>8} {'epochs':>8} {'steps':>8}")
     for number in range(plan.rounds + 1):

@@ -19,8 +19,9 @@ WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8)  # a mask of bools 
 class PoolDataModule(LightningDataModule):
     """Images on the device of the model as far as they fit there, and masks over the pool.
 
-    `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool. All indices are positions
-    in the data set. Training sees the labels that were paid for and no others.
+    `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool, less the images that are
+    gone since the run began. All indices are positions in the data set. Training sees the labels that were paid for and
+    no others.
 
     Attributes:
         labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
@@ -48,6 +49,8 @@ class PoolDataModule(LightningDataModule):
         self.labeled_since = torch.full((len(data.pool),), UNLABELED)
         self.labels = torch.full((len(data.pool),), UNKNOWN)
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
+        self._there = torch.ones(len(data.pool), dtype=torch.bool)
+        self._there[list(data.gone)] = False
         self.round = 0
         self.device = torch.device("cpu")
 
@@ -59,7 +62,7 @@ class PoolDataModule(LightningDataModule):
     @property
     def unlabeled_mask(self) -> Tensor:
         """Images that a strategy may ask for."""
-        return ~self.labeled_mask & ~self.val_mask
+        return ~self.labeled_mask & ~self.val_mask & self._there
 
     def draw(self, plan: Plan) -> tuple[Tensor, Tensor]:
         """Draw the validation and the initial set: the same for every strategy of a seed.

@@ -38,6 +38,7 @@ class ImageData:
         rejected: (path, reason) of every file that was left out.
         duplicates: (group from 1, "train" or "test", class name, id) of images that look alike to the model, pixel for
             pixel, though they are in both parts or in more than one class.
+        gone: positions in the pool of images that a run began with and that are no longer there; they are black.
     """
 
     pool: ImageSet
@@ -45,6 +46,7 @@ class ImageData:
     classes: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...] = field(default=())
     duplicates: tuple[tuple[int, str, str, str], ...] = field(default=())
+    gone: tuple[int, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -63,8 +65,13 @@ class ImageData:
         They are taken from histograms, so they are exact and need no floating-point copy of the pool.
         """
         levels = torch.arange(256, dtype=torch.float64) / 255
+        images = self.pool.images
+        if self.gone:
+            there = torch.ones(len(images), dtype=torch.bool)
+            there[list(self.gone)] = False
+            images = images[there]
         means, deviations = [], []
-        for channel in self.pool.images.unbind(1):
+        for channel in images.unbind(1):
             share = torch.bincount(channel.reshape(-1).int(), minlength=256).double() / channel.numel()
             mean = (share * levels).sum()
             means.append(mean.item())
