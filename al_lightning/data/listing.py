@@ -127,7 +127,7 @@ def as_before(rows: Listing, classes: Sequence[str], data: ImageData, needed: np
 
 
 def _digest(image: np.ndarray) -> str:
-    return blake2b(np.ascontiguousarray(image), digest_size=8).hexdigest()
+    return blake2b(np.ascontiguousarray(image).data, digest_size=8).hexdigest()
 
 
 def _name(each: Listed) -> str:

@@ -35,15 +35,15 @@ def state(node: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:
             own = {os.path.realpath(Path(each).expanduser()) for each in (*but, node.get("cache")) if each}
             found = sorted(_walk(str(root), own))
         elif target == "al_lightning.data.sources.torchvision_set":
-            from al_lightning.data.sources import files
+            from al_lightning.data.originals import SETS, files  # torchvision takes its time
 
-            folder, names = files(node["dataset"], node["root"])
+            folder, names = files(SETS[node["dataset"]], Path(node["root"]).expanduser())
             found = [(name, *_stats((folder / name).stat())) for name in names]
         elif target == "al_lightning.data.sources.digits":
             found = [("scikit-learn", version("scikit-learn"))]
         else:
             return ""
-    except OSError:
+    except (OSError, KeyError):  # a data set of an unknown name is refused when it is loaded
         return ""
     if any(type(changed) is int and changed + RACY_NS > now for _, *times in found for changed in times[1:3]):
         return ""
