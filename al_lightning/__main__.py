@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import command_line, config, explain, output, resume, signals, sweep
+from al_lightning import command_line, config, data_root, explain, output, resume, signals, sweep
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 
@@ -80,6 +80,7 @@ def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
         return resume.stored(cfg, overrides)
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds
+    data_root.settle(cfg)
     return cfg
 
 

@@ -43,20 +43,18 @@ SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
 
-def prepare(typed: Config, settings: Settings) -> tuple[ImageData, Plan, torch.device]:
-    """Load the images, work out the rounds, and check that everything else can be made.
+def prepare(typed: Config, settings: Settings, data: ImageData) -> tuple[Plan, torch.device]:
+    """Work out the rounds, and check that everything else can be made.
 
     Returns:
-        The images, the rounds, and the device that will train.
+        The rounds, and the device that will train.
 
     Raises:
         ConfigError: settings that cannot work; nothing has been trained or written.
-        DataError: images that cannot be had.
     """
     quiet_lightning()
-    data = load_data(settings)
-    plan = make_plan(typed.al, len(data.pool))
-    return data, plan, check(settings, data, plan)
+    plan = make_plan(typed.al, len(data.pool), len(data.gone))
+    return plan, check(settings, data, plan)
 
 
 def load_data(settings: Settings) -> ImageData:

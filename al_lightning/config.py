@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from al_lightning import keys, limits
+from al_lightning import data_root, keys, limits
 from al_lightning.errors import ConfigError
 
 GROUPS = ("dataset", "strategy", "model", "optimizer", "trainer", "logger")
@@ -72,6 +72,7 @@ class Config:
     debug: bool = MISSING
     resume: str | None = None
     overwrite: bool = MISSING
+    skip_changed: bool = MISSING
     al: ActiveLearning = field(default_factory=ActiveLearning)
     train: Train = field(default_factory=Train)
     paths: Paths = field(default_factory=Paths)
@@ -147,7 +148,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 # Not part of the fingerprint: they change where and how long a run runs, not what it computes. A strategy's own
 # node holds the clusters and samples that it uses, so `al` need not say them twice.
 _INERT = {
-    "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "experiment"),
+    "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "skip_changed", "experiment"),
     "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
     "train": ("profile",),
     "dataset": ("download", "cache", "own_folders"),
@@ -158,11 +159,15 @@ _INERT = {
 def fingerprint(cfg: DictConfig) -> str:
     """8 hex digits over every setting that changes results.
 
-    A data set that lies in `paths.data` may move, while a `dataset.root` elsewhere counts. A configuration that was
-    resolved and written to disk has the same fingerprint.
+    A data set that lies in `paths.data` may move, while a `dataset.root` elsewhere counts, however it is spelled. A
+    configuration that was resolved and written to disk has the same fingerprint.
     """
     settings = resolved(cfg)
-    if data := settings["paths"]["data"]:
+    data, root = settings["paths"]["data"], settings["dataset"].get("root")
+    if isinstance(root, str):
+        inside = data_root.inside(data, root, data_root.lexical)
+        settings["dataset"]["root"] = str(data_root.lexical(root)) if inside is None else f"-/{inside}"
+    if data:
         settings = _without(data, settings)
     for section, names in _INERT.items():
         part = settings[section] if section else settings

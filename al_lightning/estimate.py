@@ -71,7 +71,8 @@ def forecast(cfg: DictConfig) -> Forecast:
         ConfigError, DataError: as a run.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
-    data, plan, device = build.prepare(typed, settings)
+    data = build.load_data(settings)
+    plan, device = build.prepare(typed, settings, data)
     folder = config.run_folder(cfg)
     start = 0 if typed.overwrite else min(len(committed(folder)[0]), plan.rounds + 1)
     state = "new" if not start else "goes on" if start <= plan.rounds else "done"

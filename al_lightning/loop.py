@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import build, config, environment, evidence, oracle, signals
+from al_lightning import build, config, environment, evidence, oracle, same_images, signals
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
 from al_lightning.clock import Clock
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
+from al_lightning.data.listing import listing, to_csv_gz
 from al_lightning.data.memory import largest_batch
+from al_lightning.data.state import state as state_of
 from al_lightning.errors import DataError, UserError
 from al_lightning.fit_check import FitCheck
 from al_lightning.instantiate import instantiate
@@ -66,10 +68,14 @@ def run(cfg: DictConfig) -> Outcome:
     typed, settings = config.typed(cfg), config.resolved(cfg)
     path = config.run_folder(cfg)
     earlier = None if typed.overwrite else read_json(path / "summary.json")
+    files = state_of(settings["dataset"], (typed.paths.output_root, typed.paths.data))
+    unchanged = earlier is not None and bool(files) and earlier.get("data_state") == files
+    loaded = None if unchanged else same_images.load(path, settings)
     if earlier and covers(earlier, typed.al) and is_whole(path):
         print(f"{path}: finished before, {describe(earlier)}")
         return Outcome(path, "skipped", earlier)
-    data, plan, device = build.prepare(typed, settings)
+    data, fingerprint = loaded or same_images.load(path, settings)
+    plan, device = build.prepare(typed, settings, data)
     pool = PoolDataModule(
         data,
         typed.batch_size,
@@ -84,7 +90,7 @@ def run(cfg: DictConfig) -> Outcome:
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
         kept = _kept(folder.rounds, plan)
-        here = environment.current(device, data.fingerprint())
+        here = environment.current(device, fingerprint, files, len(data.gone))
         if kept:
             here = environment.going_on(path, kept[-1].environment, here)
         _restore(pool, plan, folder.masks(kept[-1].number) if kept else None)
@@ -92,6 +98,7 @@ def run(cfg: DictConfig) -> Outcome:
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
         if not kept:
+            folder.write_listing(to_csv_gz(listing(data)))
             folder.write_pool(evidence.pool_map(data))
         folder.write_rejected(data.rejected)
         folder.write_duplicates(data.duplicates)

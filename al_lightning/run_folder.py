@@ -25,6 +25,7 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
+LISTING = "images.csv.gz"
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
 
 
@@ -98,6 +99,11 @@ class RunFolder:
         """Write `summary.json`."""
         with self._writing("summary.json"):
             self._replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+
+    def write_listing(self, listing: bytes) -> None:
+        """Write `images.csv.gz`: the images that the run was made with, see :mod:`al_lightning.data.listing`."""
+        with self._writing(LISTING):
+            self._replace(LISTING, listing)
 
     def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
         """Write `rejected.csv`: files of the data set that were left out, and why; no file where there are none."""

@@ -71,6 +71,7 @@ class ImageData:
             pixel for pixel.
         notes: what a person should know of how the images were made, a line each.
         levels: the values that became 0 and 255, of images with more than 8 bits a pixel; None where there are none.
+        gone: positions in the pool of images that a run began with and that are no longer there; they are black.
 
     Raises:
         ContractError: a part is empty, the parts have images of different shapes, there are fewer than two classes, or
@@ -84,6 +85,7 @@ class ImageData:
     duplicates: tuple[tuple[int, str, str, str], ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
     levels: tuple[int, int] | None = field(default=None)
+    gone: tuple[int, ...] = field(default=())
 
     def __post_init__(self) -> None:
         names = list(self.classes)
@@ -122,8 +124,13 @@ class ImageData:
         They are taken from histograms, so they are exact and need no floating-point copy of the pool.
         """
         levels = torch.arange(256, dtype=torch.float64) / 255
+        images = self.pool.images
+        if self.gone:
+            there = torch.ones(len(images), dtype=torch.bool)
+            there[list(self.gone)] = False
+            images = images[there]
         means, deviations = [], []
-        for channel in self.pool.images.unbind(1):
+        for channel in images.unbind(1):
             share = torch.bincount(channel.reshape(-1).int(), minlength=256).double() / channel.numel()
             mean = (share * levels).sum()
             means.append(mean.item())
