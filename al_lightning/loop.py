@@ -30,7 +30,7 @@ from al_lightning.rounds import Evidence, Masks, Round, read_json
 from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
-from al_lightning.summary import covers, summarize
+from al_lightning.summary import covers, limit, summarize
 from al_lightning.tracking import Observers, RunInfo
 from al_lightning.tracking.console import ConsoleReporter, describe
 
@@ -72,7 +72,7 @@ def run(cfg: DictConfig) -> Outcome:
     unchanged = earlier is not None and bool(files) and earlier.get("data_state") == files
     loaded = None if unchanged else same_images.load(path, settings)
     if earlier and covers(earlier, typed.al) and is_whole(path):
-        print(f"{path}: finished before, {describe(earlier)}")
+        print(f"{path}: finished before, {describe(earlier)}{limit(typed.al, earlier)}")
         return Outcome(path, "skipped", earlier)
     data, fingerprint = loaded or same_images.load(path, settings)
     plan, device = build.prepare(typed, settings, data)

@@ -1,6 +1,7 @@
 """The summary of a run: what `summary.json` holds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from al_lightning.clock import PHASES
@@ -56,3 +57,22 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
     return summary["rounds_done"] > make_plan(al, summary["pool_size"]).rounds
+
+
+def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
+    """Which of two limits ends a run, and what to type to leave the other; nothing where there is only one.
+
+    Args:
+        al: sizes and limits that are asked for.
+        summary: of the run.
+    """
+    if al.rounds is None or al.budget is None:
+        return ""
+    by_rounds, by_budget = (
+        make_plan(replace(al, **{other: None}), summary["pool_size"]).rounds for other in ("budget", "rounds")
+    )
+    if by_rounds == by_budget:
+        return ""
+    key, other = ("al.rounds", "al.budget") if by_rounds < by_budget else ("al.budget", "al.rounds")
+    asked = getattr(al, key.partition(".")[2]), getattr(al, other.partition(".")[2])
+    return f"; {key}={asked[0]} ends it, before {other}={asked[1]} does: for more, add {key}=null"

@@ -70,7 +70,7 @@ def rounds(folder: Path) -> pd.DataFrame:
 def test_the_files_are_those_of_the_contract(two: Path) -> None:
     of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
     of_a_round |= {"reliability.csv"}
-    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", "pool.npz", ".lock"}
+    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", "pool.npz", "images.csv.gz", ".lock"}
     expected |= {"rounds/002/model.safetensors"}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(2) for name in ("scores.csv", "queries.png")}
