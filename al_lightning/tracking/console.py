@@ -1,7 +1,7 @@
 """What a person sees while a run runs: a banner, a bar, one line a round, and where everything is."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -63,12 +63,8 @@ class ConsoleReporter:
         self._stop_bar()
         if state == "finished":
             self.console.print(f"finished: {describe(summary)}")
-            if failed := summary["failed_fits"]:
-                rounds = ", ".join(map(str, failed))
-                self.console.print(
-                    f"warning: {len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels "
-                    "trained on were not fitted, so what these rounds measured and asked says little about the strategy"
-                )
+            for warning in _warnings(summary):
+                self.console.print(f"[bold]warning: {warning}[/bold]")
         else:
             text = f"{state} after {summary['rounds_done']} rounds; to go on: {command(self._run.folder)}"
             self.console.print(text, markup=False)
@@ -154,6 +150,19 @@ def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
         "dropped": sum(part == DROPPED for _, part, *_ in duplicates),
     }
     return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)
+
+
+def _warnings(summary: dict[str, Any]) -> Iterator[str]:
+    """Why a run that went through is no result, or only in part."""
+    if summary["learns_nothing"]:
+        why = summary["learns_nothing"]
+        yield f"this run has learned nothing: {why}. Try another optimizer.lr; rounds.csv has what each fit came to"
+    if failed := summary["failed_fits"]:
+        rounds = ", ".join(map(str, failed))
+        yield (
+            f"{len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels trained on were not "
+            "fitted, so what these rounds measured and asked says little about the strategy"
+        )
 
 
 def _failed(row: Mapping[str, Any]) -> str:
