@@ -66,8 +66,11 @@ class RunFolder:
 
     def __enter__(self) -> "RunFolder":
         try:
+            is_new = not self.path.exists()
             self._lock()
-            if self.overwrite and any(self.path.iterdir()):
+            if self.overwrite and is_new:
+                print(f"overwrite=true: {self.path} is new, there was nothing to move")
+            elif self.overwrite:
                 old = _set_aside(self.path, self.path.parent / SET_ASIDE)
                 print(f"{self.path}: what was there is now {old}")
                 self._file.close()
