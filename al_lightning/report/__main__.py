@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--cost-per-label", type=_cost, metavar="X", help="money that a label costs")
     options = parser.parse_args(arguments)
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be there for this process: importing matplotlib would fail
     out = options.out or default_out(options.folders[0])
     if any((folder / "rounds.csv").exists() for folder in (out.resolve(), *out.resolve().parents)):
         parser.error(f"--out {out}: in a run folder, which only its run writes to; name another folder")

@@ -139,8 +139,8 @@ def fading(*colors: str) -> ListedColormap:
     return ListedColormap(shades[0] if len(shades) == 1 else np.concatenate((shades[0][::-1], shades[1])))
 
 
-BLUES = fading("#08519c")
-ORANGE_OR_PURPLE = fading("#542788", "#b35806")  # low, high
+BLUES = fading("#1f66c1")
+ORANGE_OR_PURPLE = fading("#7440b3", "#b35806")  # low, high
 
 
 def text_on(shade: np.ndarray) -> str:
