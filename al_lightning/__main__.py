@@ -116,6 +116,7 @@ def _run(cfg: DictConfig) -> tuple[dict[str, Any], float | None]:
 def main() -> int:
     """The command; returns the exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print errors itself and exit with 1
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be there for this process: importing matplotlib would fail
     if threads := os.environ.get("OMP_NUM_THREADS"):
         # joblib gives a job its share of the cores by this variable and MKL's, leaving alone the one that the user has
         # set; PyTorch follows MKL's.

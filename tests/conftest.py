@@ -106,6 +106,28 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     return run
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with what a report can meet, reported: hostile names, runs in progress, one-shot runs, k-means."""
+    from studies import HOSTILE, Run, study, write
+
+    from al_lightning.report.__main__ import main as report
+
+    folder = tmp_path_factory.mktemp("demo") / "a <b>study & more"
+    study(folder, ("random", "margin", "<i>own</i>"), range(3), Run(classes=HOSTILE))
+    write(folder, Run("bald", rounds=3, planned=6, state="running", classes=HOSTILE))
+    for k in (10, 15):
+        study(folder, ["kmeans"], range(2), Run(clusters=k, classes=HOSTILE))
+    for size in (70, 1000):
+        write(folder, Run(rounds=1, initial=size, classes=HOSTILE))
+    for size in (100, 500, 1500):
+        study(folder, ["random"], range(2), Run(dataset="mnist", rounds=1, initial=size, pool=5000))
+    close = [f"a strategy of a name as long as they come, number {i}" for i in range(10)]
+    study(folder, close, range(2), Run(dataset="cifar100", sided=False), gains=[0.0001 * i for i in range(10)])
+    assert report([str(folder), "--cost-per-label", "0.05"]) == 0
+    return folder / "report"
+
+
 @pytest.fixture
 def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """W&B as on a machine where nobody has logged in."""

@@ -15,6 +15,7 @@ from PIL import Image
 
 PHASES = {"fit": 1.2, "score": 0.31, "select": 0.012, "test": 0.14, "other": 0.05}
 DIGITS = tuple("0123456789")
+HOSTILE = ("<script>alert(1)</script>", """a & "b" & 'c'""", "$x_1$", "]]>", "漢", "line\n\x1b[31m\udcff", *"6789")
 
 
 @dataclass(frozen=True)

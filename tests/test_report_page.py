@@ -3,27 +3,22 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from studies import Run, study, write
+from studies import HOSTILE, Run, study, write
 
 from al_lightning.report.__main__ import main
 
-HOSTILE = ("<script>alert(1)</script>", """a & "b" & 'c'""", "$x_1$", "]]>", "漢", "line\n\x1b[31m\udcff", *"6789")
 FIGURES = (
     *("learning-curves", "measures", "measures-alike", "confusion", "reliability", "class-balance"),
     *("overlap", "scores", "pool-map", "seconds"),
 )
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Outline(HTMLParser):
@@ -40,24 +35,6 @@ class Outline(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with what a report can meet, reported: hostile names, runs in progress, one-shot runs, k-means."""
-    folder = tmp_path_factory.mktemp("demo") / "a <b>study & more"
-    study(folder, ("random", "margin", "<i>own</i>"), range(3), Run(classes=HOSTILE))
-    write(folder, Run("bald", rounds=3, planned=6, state="running", classes=HOSTILE))
-    for k in (10, 15):
-        study(folder, ["kmeans"], range(2), Run(clusters=k, classes=HOSTILE))
-    for size in (70, 1000):
-        write(folder, Run(rounds=1, initial=size, classes=HOSTILE))
-    for size in (100, 500, 1500):
-        study(folder, ["random"], range(2), Run(dataset="mnist", rounds=1, initial=size, pool=5000))
-    close = [f"a strategy of a name as long as they come, number {i}" for i in range(10)]
-    study(folder, close, range(2), Run(dataset="cifar100", sided=False), gains=[0.0001 * i for i in range(10)])
-    assert main([str(folder), "--cost-per-label", "0.05"]) == 0
-    return folder / "report"
 
 
 def test_the_files_are_where_the_command_says(demo: Path) -> None:
@@ -114,69 +91,6 @@ def test_the_same_runs_give_the_same_figures(tmp_path: Path) -> None:
         assert main([str(tmp_path / "study"), "--out", str(tmp_path / out)]) == 0
     for file in (tmp_path / "once" / "figures").iterdir():
         assert file.read_bytes() == (tmp_path / "again" / "figures" / file.name).read_bytes(), file.name
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-def opened(browser: Browser, address: str, width: int) -> tuple[Page, list[str], list[str]]:
-    """A page, the addresses that it asked for, and what it said on its console."""
-    page, requests, said = browser.new_page(viewport={"width": width, "height": 800}), [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(address)
-    return page, [each for each in requests if not each.startswith("data:")], said
-
-
-@pytest.mark.parametrize("width", [1280, 1000])
-def test_a_browser_shows_the_page_without_error_or_request(demo: Path, browser: Browser, width: int) -> None:
-    address = (demo / "report.html").as_uri()
-    page, requests, said = opened(browser, address, width)
-    assert requests == [address]
-    assert said == []
-    assert HOSTILE[0] in page.inner_text("body")
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width, "the page scrolls sideways"
-    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-    assert page.evaluate(CLIPPED) == []
-    assert page.evaluate(OVERLAPPING) == []
-    assert page.evaluate(SMALLEST) >= 6, "CSS pixels of the smallest text in a figure"
-
-
-# Texts of figures that leave their figure.
-CLIPPED = """[...document.querySelectorAll('figure > svg')].flatMap(svg => {
-  const all = svg.getBoundingClientRect();
-  return [...svg.querySelectorAll('text')].filter(text => {
-    const box = text.getBoundingClientRect();
-    return box.left < all.left - 1 || box.right > all.right + 1 || box.top < all.top - 1 || box.bottom > all.bottom + 1;
-  }).map(text => text.textContent);
-})"""
-# Pairs of bold texts, the names at the ends of lines, that cover each other by more than a hair.
-OVERLAPPING = """[...document.querySelectorAll('figure > svg')].flatMap(svg => {
-  const boxes = [...svg.querySelectorAll('text')].filter(text => /bold|700/.test(text.getAttribute('style')))
-    .map(text => [text.textContent, text.getBoundingClientRect()]);
-  return boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([b, q]) =>
-    Math.min(p.right, q.right) - Math.max(p.left, q.left) > 2 &&
-    Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 0.35 * Math.min(p.height, q.height)).map(([b]) => [a, b]));
-})"""
-SMALLEST = """Math.min(...[...document.querySelectorAll('figure > svg text')].map(text =>
-  parseFloat(getComputedStyle(text).fontSize) * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b)))"""
-
-
-def test_the_browser_would_have_told(tmp_path: Path, browser: Browser) -> None:
-    file = tmp_path / "page.html"
-    file.write_text("<img src=missing.png><script>console.error('told')</script><script>throw 1</script>")
-    _, requests, said = opened(browser, file.as_uri(), 1000)
-    assert requests[1:] == [(tmp_path / "missing.png").as_uri()]
-    assert len(said) >= 3
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, int, str]]:

@@ -65,29 +65,31 @@ def end_labels(axes: Axes, ends: Sequence[End], size: float = TEXT) -> None:
     """
     box, (width, height) = axes.get_position(), _inches(axes)
     across, up = axes.get_xlim(), axes.get_ylim()
-    wanted = [(end.y - up[0]) / (up[1] - up[0]) * box.height * height for end in ends]
+    height_of_panel = box.height * height
+    wanted = [(end.y - up[0]) / (up[1] - up[0]) * height_of_panel for end in ends]
     heights = [(wrapped(end.name).count("\n") + 1) * size * 1.22 / 72 for end in ends]
-    placed = spread(wanted, heights, -0.05, box.height * height + 0.05)
+    placed = spread(wanted, heights, -0.05, height_of_panel + 0.05)
     leader = 0.3 / (box.width * width)
     for end, own, at in zip(ends, wanted, placed, strict=True):
         start = min(max((end.x - across[0]) / (across[1] - across[0]), 0.0), 1.0)
+        style: dict[str, Any] = {"transform": axes.transAxes, "color": end.look.color, "scalex": False, "scaley": False}
+        begin, edge = (start, own) if start > 0.97 else (1.0, at)
+        if begin > start:  # from a line that ends early: dotted, lest it look like data
+            axes.plot([start, 1], [own / height_of_panel, edge / height_of_panel], ":", linewidth=0.8, **style)
         axes.plot(
-            [start, 1 + 0.15 * leader, 1 + 0.5 * leader, 1 + 0.75 * leader],
-            [y / (box.height * height) for y in (own, own if start > 0.97 else at, at, at)],
-            transform=axes.transAxes,
-            color=end.look.color,
+            [begin, 1 + 0.15 * leader, 1 + 0.5 * leader, 1 + 0.75 * leader],
+            [y / height_of_panel for y in (edge, edge, at, at)],
             linestyle=end.look.line,
             linewidth=1.2,
             marker=end.look.marker,
             markersize=3,
             markevery=[3],
             clip_on=False,
-            scalex=False,
-            scaley=False,
+            **style,
         )
         axes.text(
             1 + leader,
-            at / (box.height * height),
+            at / height_of_panel,
             wrapped(end.name),
             transform=axes.transAxes,
             fontsize=size,

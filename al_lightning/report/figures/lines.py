@@ -183,7 +183,7 @@ def ticks(axes: Axes, counts: Iterable[float], most: int = 6) -> None:
             axes.xaxis.set_minor_locator(FixedLocator(rounds))
             axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.yaxis.set_major_locator(MaxNLocator(most, steps=ROUND))
+    axes.yaxis.set_major_locator(MaxNLocator(most + 1, steps=ROUND))
     axes.grid()
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from al_lightning.report.compare import Comparison
 from al_lightning.report.figures.labels import end_labels, labels_width, wrapped
 from al_lightning.report.figures.lines import Curve, curve_of, draw, limit, said, table_of, ticks
-from al_lightning.report.figures.style import SMALL, Drawing, grid, looks
+from al_lightning.report.figures.style import SMALL, Drawing, columns_of, grid, looks
 
 NAMES = {
     "test/acc": "accuracy",
@@ -78,7 +78,7 @@ def _present(comparison: Comparison) -> list[str]:
 def _panels(comparison: Comparison, shown: Sequence[str], name: str, title: str, folded: str = "") -> Drawing:
     methods, looked = comparison.methods, looks(comparison.methods)
     right = labels_width(methods, SMALL)
-    columns = min(len(shown), 3 if right < 1.4 else 2)
+    columns = columns_of(len(shown), 3 if right < 1.4 else 2)
     high = max(2.0, 0.155 * sum(wrapped(method).count("\n") + 1 for method in methods))
     figure, panels = grid(
         len(shown),

@@ -80,7 +80,7 @@ def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     looked = looks(methods)
     columns, across = columns_of(len(found), 4), 0.35
     size = (WIDTH - 0.6 - 0.1 - across * 3) / 4
-    lines = max(wrapped(method, 28).count("\n") for method in found)
+    lines = 1 + max(wrapped(method, 28).count("\n") for method in found)
     figure, panels = grid(
         len(found),
         columns,
@@ -99,8 +99,7 @@ def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         axes.plot(bins["confidence"], bins["accuracy"], color=look.color, linewidth=1.2)
         share = bins["n"] / bins["n"].sum()
         axes.scatter(bins["confidence"], bins["accuracy"], s=6 + 110 * share, color=look.color, alpha=0.85, zorder=3)
-        axes.set_title(wrapped(method, 28), fontweight="bold")
-        axes.text(0.03, 0.96, f"ECE {gap(bins):.3f}", transform=axes.transAxes, va="top", fontsize=SMALL)
+        axes.set_title(f"{wrapped(method, 28)}\nECE {gap(bins):.3f}", fontweight="bold")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes.grid()
         if i + columns >= len(found):

@@ -139,8 +139,8 @@ def fading(*colors: str) -> ListedColormap:
     return ListedColormap(shades[0] if len(shades) == 1 else np.concatenate((shades[0][::-1], shades[1])))
 
 
-BLUES = fading("#08519c")
-ORANGE_OR_PURPLE = fading("#542788", "#b35806")  # low, high
+BLUES = fading("#1f66c1")
+ORANGE_OR_PURPLE = fading("#7440b3", "#b35806")  # low, high
 
 
 def text_on(shade: np.ndarray) -> str:
@@ -152,7 +152,7 @@ def text_on(shade: np.ndarray) -> str:
     over_white = np.array(shade[:3]) * shade[3] + 1 - shade[3]
     linear = np.where(over_white <= 0.04045, over_white / 12.92, ((over_white + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))  # WCAG 2.2, "relative luminance"
-    return "white" if luminance < 0.18 else INK
+    return "white" if luminance < 0.2 else INK
 
 
 def columns_of(panels: int, most: int) -> int:
