@@ -30,7 +30,8 @@ def labels_to(target: float, n_labeled: Sequence[float], accuracy: Sequence[floa
 def learns_nothing(n_labeled: Sequence[float], accuracy: Sequence[float], n_classes: int, test_size: float) -> str:
     """Why a run that went through is no result: its accuracy stays near chance, or falls with more labels.
 
-    Near chance: no round is 3 standard errors of a guess on the test images above it. Falling: the mean of the last
+    Near chance: no round is above it by 3 standard errors of a guess on the test images, or by a third of what there
+    is to learn where that is less: on a handful of images nothing is far from chance. Falling: the mean of the last
     third of the rounds is below that of the first third by 0.05 and by 3 standard errors.
 
     Args:
@@ -45,7 +46,8 @@ def learns_nothing(n_labeled: Sequence[float], accuracy: Sequence[float], n_clas
     """
     values = np.asarray(accuracy, dtype=float)
     chance = 1 / n_classes
-    if len(values) and (values <= chance + 3 * np.sqrt(chance * (1 - chance) / test_size)).all():
+    near = chance + min(3 * np.sqrt(chance * (1 - chance) / test_size), (1 - chance) / 3)
+    if len(values) and (values <= near).all():
         low, high = (f"{end:.2f}" for end in (values.min(), values.max()))
         seen = low if low == high else f"{low} to {high}"
         rounds = "its only round" if len(values) == 1 else f"all {len(values)} rounds"

@@ -54,3 +54,8 @@ def test_a_guess_is_always_told(n_classes: int, test_size: int, seed: int) -> No
 def test_a_curve_that_rises_is_never_told(n_classes: int, steps: list[float]) -> None:
     accuracy = np.minimum(1, 1 / n_classes + 0.2 + np.cumsum(steps)).tolist()
     assert learns_nothing(range(1, len(accuracy) + 1), accuracy, n_classes, 1000) == ""
+
+
+@pytest.mark.parametrize("test_size", [2, 4, 12])
+def test_on_a_handful_of_images_a_good_run_is_left_alone(test_size: int) -> None:
+    assert learns_nothing(LABELS[:2], [1.0, 1.0], 2, test_size) == ""
