@@ -6,15 +6,16 @@ stop by another signal.
 
 import os
 import sys
+import time
 import traceback
-from typing import cast
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import command_line, config, explain, resume, signals, sweep
+from al_lightning import command_line, config, data_root, explain, output, resume, signals, sweep
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 
@@ -26,39 +27,51 @@ def job(cfg: DictConfig) -> float | None:
     Returns:
         Area under the budget curve, for sweepers that optimize; None where there is none.
     """
+    with output.lenient():  # here too: a launcher's processes have no `main`
+        return _job(cfg)
+
+
+def _job(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
     if hydra_config.mode == RunMode.RUN:
         try:
-            return _run(_settings(cfg, overrides))[2]
+            return _run(_settings(cfg, overrides))[1]
         except UserError as error:
             if explain.wants_traceback(cfg):
                 traceback.print_exc()
             sys.exit(_say(str(error), error.exit_code))
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
-    state, folder, aubc, message = "failed", "", None, ""
+    number, jobs = hydra_config.job.num + 1, sweep.known()
+    what, aubc = jobs.settings(overrides), None
+    how: dict[str, Any] = {"state": "failed"}
+    if not cfg.dry_run:  # which has one table
+        print(f"{jobs.name(number)}: {what}", flush=True)
     try:
         cfg = _settings(cfg, overrides)
-        folder = str(config.run_folder(cfg))
-        if sweep.claim(f"{folder} {cfg.al.rounds} {cfg.al.budget}"):
-            state, folder, aubc = _run(cfg)
+        how["folder"] = str(config.run_folder(cfg))
+        if sweep.claim(f"{how['folder']} {cfg.al.rounds} {cfg.al.budget}"):
+            how, aubc = _run(cfg)
         else:
-            state = "same"
+            how["state"] = "same"
     except UserError as error:
-        state, message = ("refused" if isinstance(error, ConfigError) else "failed"), str(error)
+        how |= {"state": "refused" if isinstance(error, ConfigError) else "failed", "message": str(error)}
         if explain.wants_traceback(cfg):
             traceback.print_exc()
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"
+        how["message"] = f"{type(error).__name__}: {error}"
         traceback.print_exc()
     except Interrupted:
-        state = "interrupted"
+        how["state"] = "interrupted"
         raise
     finally:
-        done = sweep.Job(hydra_config.job.num, hydra_config.job.override_dirname, state, folder, message)
+        done = sweep.Job(number, what, **how)
         sweep.record(done)
+    said = f"{jobs.name(number)} {done.state} ({what})"
     if done.exit_code:
-        print(f"job {done.number} {state} ({done.overrides}): {explain.short(message)}", file=sys.stderr)
+        print(f"{said}: {explain.short(done.message)}", file=sys.stderr)
+    if not cfg.dry_run:
+        print(f"{said}{jobs.left(sweep.jobs())}", flush=True)
     return aubc
 
 
@@ -67,16 +80,17 @@ def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
         return resume.stored(cfg, overrides)
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds
+    data_root.settle(cfg)
     return cfg
 
 
-def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
+def _run(cfg: DictConfig) -> tuple[dict[str, Any], float | None]:
     """Run one configuration.
 
     Returns:
-        How it ended, the run folder, and the area under the budget curve.
+        How it ended, as `sweep.Job` has it, and the area under the budget curve.
     """
-    with signals.raised():  # here too: a launcher's processes have no `main`
+    with signals.raised():  # here too, likewise
         import torch
 
         from al_lightning import estimate, loop
@@ -86,10 +100,15 @@ def _run(cfg: DictConfig) -> tuple[str, str, float | None]:
             if n_gpus > 1:
                 torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
             if cfg.dry_run:
-                estimate.dry_run(cfg)
-                return "dry run", "", None
+                if HydraConfig.get().mode == RunMode.RUN:
+                    estimate.dry_run(cfg)
+                    return {}, None
+                return estimate.forecast(cfg).row, None
+            start = time.monotonic()
             outcome = loop.run(cfg)
-    return outcome.state, str(outcome.folder), outcome.summary.get("aubc")
+            seconds = time.monotonic() - start
+    how = {"state": outcome.state, "folder": str(outcome.folder), "seconds": seconds}
+    return how, outcome.summary.get("aubc")
 
 
 def main() -> int:
@@ -100,10 +119,17 @@ def main() -> int:
         # joblib gives a job its share of the cores by this variable and MKL's, leaving alone the one that the user has
         # set; PyTorch follows MKL's.
         os.environ.setdefault("MKL_NUM_THREADS", threads.partition(",")[0])
-    with sweep.journal():
+    typed = sys.argv[1:]
+    with output.lenient(), sweep.journal():
         try:
             with signals.raised():
-                command_line.check(sys.argv[1:])
+                line = command_line.read(typed)
+                if line.shows:
+                    print(line.shows)
+                    return 0
+                sys.argv[1:] = line.arguments  # Hydra reads them there
+                if line.sweep:
+                    sweep.begin(line.sweep)
                 job()
         except Interrupted as stop:
             print(f"stopped by {stop}; the same command goes on", file=sys.stderr)
@@ -111,9 +137,9 @@ def main() -> int:
         except Exception as error:
             if not explain.is_before_jobs(error):
                 raise
-            if explain.wants_traceback(sys.argv):
+            if explain.wants_traceback(typed):
                 traceback.print_exc()
-            return _say(explain.explain(error, sys.argv[1:]), ConfigError.exit_code)
+            return _say(explain.explain(error, typed), ConfigError.exit_code)
         finally:
             done = sweep.jobs()
             if done:

@@ -97,7 +97,7 @@ def resnet18(
 
 
 def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Field(ge=1, le=1024)] = 32) -> Backbone:
-    """Three 3x3 convolutions with BatchNorm, two max-poolings, one hidden layer of 4 x `width` features."""
+    """Three 3x3 convolutions, two max-poolings, one hidden layer of 4 x `width` features; BatchNorm in every layer."""
 
     def block(n_in: int, n_out: int) -> list[nn.Module]:
         return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
@@ -111,7 +111,9 @@ def cnn(channels: int, image_size: tuple[int, int], *, width: Annotated[int, Fie
         *block(2 * width, 4 * width),
         nn.AdaptiveAvgPool2d(2),
         nn.Flatten(),
-        nn.Linear(16 * width, n_features),
+        # Its inputs are all positive: without BatchNorm most of the units die in the first steps at a usable rate.
+        nn.Linear(16 * width, n_features, bias=False),
+        nn.BatchNorm1d(n_features),
         nn.ReLU(),
     )
     return Backbone(module, n_features)

@@ -1,33 +1,31 @@
 """From the resolved configuration to the objects of a run."""
 
 import logging
-import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from al_lightning.acquisition.pool import Pool
-from al_lightning.acquisition.select import Query
+from al_lightning.acquisition.choose import Strategy
 from al_lightning.backbones import Backbone
-from al_lightning.clock import Clock
 from al_lightning.config import Config
+from al_lightning.contract import out_of_memory, told
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
-from al_lightning.errors import ConfigError
+from al_lightning.errors import ConfigError, UserError
 from al_lightning.fast import FastClassifier
+from al_lightning.fit_check import Rule
 from al_lightning.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.instantiate import as_typed, check_targets, instantiate, refusals
 from al_lightning.live_taps import keep_live_taps
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan, make_plan
-from al_lightning.streams import Stream, torch_seed
+from al_lightning.streams import Stream, seeded, torch_seed
+from al_lightning.trial import try_strategy
 
 Settings = dict[str, Any]
 
@@ -39,34 +37,33 @@ TRAINER_KEYS = (
 )
 
 
+PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
 
-def prepare(typed: Config, settings: Settings) -> tuple[ImageData, Plan, torch.device]:
-    """Load the images, work out the rounds, and check that everything else can be made.
+def prepare(typed: Config, settings: Settings, data: ImageData) -> tuple[Plan, torch.device]:
+    """Work out the rounds, and check that everything else can be made.
 
     Returns:
-        The images, the rounds, and the device that will train.
+        The rounds, and the device that will train.
 
     Raises:
         ConfigError: settings that cannot work; nothing has been trained or written.
-        DataError: images that cannot be had.
     """
     quiet_lightning()
-    data = load_data(settings)
-    plan = make_plan(typed.al, len(data.pool))
-    return data, plan, check(settings, data, plan)
+    plan = make_plan(typed.al, len(data.pool), len(data.gone))
+    return plan, check(settings, data, plan)
 
 
 def load_data(settings: Settings) -> ImageData:
-    """Load the data set."""
-    with _within_memory("dataset", settings["dataset"]):
+    """Load the data set. What a user's own draws from global generators is the same in every run, whatever its seed."""
+    with _within_memory("dataset", settings["dataset"]), seeded(torch_seed(0, Stream.DATA)):
         return instantiate("dataset", settings["dataset"], returns=ImageData)
 
 
-def make_strategy(settings: Settings) -> Callable[[Pool, int], Query]:
+def make_strategy(settings: Settings) -> Strategy:
     """The strategy, its settings bound."""
     return instantiate("strategy", settings["strategy"], partial=True)
 
@@ -78,11 +75,17 @@ def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
     return epochs, epochs * steps
 
 
+def fit_rule(settings: Settings) -> Rule:
+    """When a fit has failed, and how often it may go on."""
+    train = settings["train"]
+    return Rule(train["max_cycles"], train["min_fit_acc"], train["max_fit_loss"], train["min_fit_recall"])
+
+
 def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
     """A fresh Trainer, for PyTorch's current GPU: a used one would skip its second fit without a word.
 
     Raises:
-        ConfigError: a GPU is asked for where there is none, or Lightning refuses the settings.
+        ConfigError: a GPU or a precision is asked for where there is none, or Lightning refuses the settings.
     """
     accelerator = settings["trainer"]["accelerator"]
     if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
@@ -102,9 +105,29 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     if engine == "graph" and accelerator != "cpu" and torch.cuda.is_available():
         given["strategy"] = Resident(torch.device("cuda", torch.cuda.current_device()))
     trainer = instantiate("trainer", node, returns=pl.Trainer, **given)
+    _check_precision(trainer, node["precision"])
     if engine != "plain":
         trainer.gradient_clip_val = None  # the model does it; the Trainer has checked the value, but refuses to clip
     return trainer
+
+
+def _check_precision(trainer: pl.Trainer, asked: str) -> None:
+    """Refuse a precision that Lightning or PyTorch replaces by another one, with a warning at most.
+
+    Raises:
+        ConfigError: names both.
+    """
+    kind = trainer.strategy.root_device.type
+    with warnings.catch_warnings(), trainer.precision_plugin.forward_context():
+        warnings.simplefilter("ignore")
+        is_mixed = torch.is_autocast_enabled(kind)
+        computes_in = torch.get_autocast_dtype(kind) if is_mixed else torch.get_default_dtype()
+    if trainer.precision != asked or computes_in != PRECISIONS[asked]:
+        other = " or ".join(name for name in PRECISIONS if name != asked and (name != "16-mixed" or kind != "cpu"))
+        raise ConfigError(
+            f"trainer.precision={asked}: cannot be had on this {kind} device, where it would be "
+            f"{str(computes_in).removeprefix('torch.')}; use {other}"
+        )
 
 
 def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled: int) -> Classifier:
@@ -121,8 +144,7 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
         value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
         engine = FastClassifier if settings["train"]["engine"] == "fast" else GraphClassifier
         engine = partial(engine, clip=value, clip_algorithm=algorithm)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(settings["seed"], Stream.WEIGHTS, round_))
+    with seeded(torch_seed(settings["seed"], Stream.WEIGHTS, round_)):
         shape = {"channels": data.channels, "image_size": data.image_size}
         backbone = instantiate("model", settings["model"], returns=Backbone, **shape)
         if live_taps:
@@ -183,41 +205,17 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     try:
         with _within_memory("model", settings["model"]), torch.inference_mode():
             model.eval()(data.pool.images[:1])
-    except RuntimeError as error:
+    except UserError:
+        raise
+    except Exception as error:  # a user's own network may raise anything
         height, width = data.image_size
         raise ConfigError(
-            f"model={settings['model']['name']}: does not take {height} x {width} images: {error}"
+            f"model={settings['model']['name']}: does not take {height} x {width} images: {told(error)}"
         ) from error
     if plan.rounds:
-        _try_strategy(settings, model, data, plan)
+        with _within_memory("strategy", settings["strategy"]):
+            try_strategy(make_strategy(settings), settings["strategy"], model, data, plan)
     return device
-
-
-def _try_strategy(settings: Settings, model: Classifier, data: ImageData, plan: Plan) -> None:
-    """Let the strategy choose among a few images with random features, and hold its clusters against the pool."""
-    choose = make_strategy(settings)
-    smallest, n_clusters = plan.n_candidates(plan.rounds - 1), _n_clusters(settings["strategy"])
-    if n_clusters > smallest:
-        raise ConfigError(
-            f"al.n_clusters={n_clusters}: a strategy chooses from {smallest} images before the last query"
-        )
-    if 0 < n_clusters < len(data.classes):
-        print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
-    size = min(smallest, max(64, 2 * n_clusters))
-    rng = np.random.default_rng(0)
-    pool = Pool(model, data.pool.images, torch.arange(size), size, rng, Clock())
-    pool.inputs = torch.from_numpy(rng.random((size, model.dropped[0][1].in_features), dtype=np.float32))
-    try:
-        with _within_memory("strategy", settings["strategy"]), torch.inference_mode():
-            query = choose(pool, 1)
-        if not isinstance(query, Query):
-            raise TypeError(f"it returned {type(query).__name__}, not a Query")
-    except ConfigError:
-        raise
-    except Exception as error:  # a user's own strategy may raise anything
-        raise ConfigError(
-            f"strategy={settings['strategy']['name']}: it cannot choose an image: {type(error).__name__}: {error}"
-        ) from error
 
 
 @contextmanager
@@ -225,19 +223,11 @@ def _within_memory(key: str, node: Settings) -> Iterator[None]:
     """Turn running out of memory into a message with the settings of a node, one of which must be too large."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError, of a CPU without a type
-        reason = str(error).splitlines()[0] if str(error) else "MemoryError"
-        if isinstance(error, RuntimeError) and not re.search("memory|storage size", reason, re.IGNORECASE):
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
             raise
+        reason = str(error).splitlines()[0] if str(error) else "MemoryError"
         raise ConfigError(f"{as_typed(key, node)}: needs more memory than there is: {reason}") from error
-
-
-def _n_clusters(node: Any) -> int:
-    """The largest number of clusters in a strategy's settings, 0 where there is none."""
-    if not isinstance(node, dict):
-        return 0
-    own = node.get("n_clusters", 0)
-    return max([own if isinstance(own, int) else 0, *map(_n_clusters, node.values())])
 
 
 def quiet_lightning() -> None:

@@ -4,9 +4,6 @@ The groups (`dataset`, `strategy`, ...) are open: what they may hold is what the
 :mod:`al_lightning.instantiate` checks.
 """
 
-import math
-import os
-import re
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from pathlib import Path
@@ -17,14 +14,10 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from al_lightning import data_root, keys, limits
 from al_lightning.errors import ConfigError
 
-ENGINES = ("fast", "plain", "graph")
-SCHEDULES = ("constant", "linear", "cosine")
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-SCORING_PRECISIONS = ("fp32", "bf16")
-LONGEST = 4096  # characters of a setting: as many as a path may have
+GROUPS = ("dataset", "strategy", "model", "optimizer", "trainer", "logger")
 
 
 @dataclass
@@ -51,6 +44,10 @@ class Train:
     engine: str = MISSING
     min_steps: int = MISSING
     schedule: str = MISSING
+    max_cycles: int = MISSING
+    min_fit_acc: float | None = MISSING
+    max_fit_loss: float | None = MISSING
+    min_fit_recall: float | None = MISSING
     bn_recalibrate: bool = MISSING
     tf32: bool = MISSING
     profile: bool = MISSING
@@ -60,8 +57,8 @@ class Train:
 class Paths:
     """Section `paths`: where things lie; never part of what a run computes."""
 
-    output_root: str = MISSING
-    data: str = MISSING
+    output_root: Any = MISSING  # text, as `study`
+    data: Any = MISSING
 
 
 @dataclass
@@ -69,12 +66,13 @@ class Config:
     """The whole configuration, as `conf/config.yaml` fills it."""
 
     seed: int = MISSING
-    study: str = MISSING
+    study: Any = MISSING  # text; as `str` it would take the number of a file's `1.10`, and spell it 1.1
     batch_size: int = MISSING
     dry_run: bool = MISSING
     debug: bool = MISSING
     resume: str | None = None
     overwrite: bool = MISSING
+    skip_changed: bool = MISSING
     al: ActiveLearning = field(default_factory=ActiveLearning)
     train: Train = field(default_factory=Train)
     paths: Paths = field(default_factory=Paths)
@@ -123,16 +121,22 @@ def typed(cfg: DictConfig) -> Config:
             raise ConfigError(f"~{absent[0]}: this key cannot be taken away; give it a value")
         for key in cfg[section] if section else cfg:
             if key not in known:  # added on the command line with +
-                full, owner = (f"{section}.{key}", f"{section} has") if section else (key, "there are")
-                raise ConfigError(f"{full}: there is no such key; {owner}: {', '.join(known)}")
+                full = f"{section}.{key}" if section else str(key)
+                raise ConfigError(keys.unknown(full, full, cfg, [conf_dir()]))
     try:
         if missing := sorted(OmegaConf.missing_keys(cfg)):
             raise ConfigError(f"{missing[0]}: no value is set; give one with {missing[0]}=...")
         config = cast(Config, OmegaConf.to_object(cfg))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
-    _check_values("", resolved(cfg))
-    _check(config)
+    limits.check_values("", resolved(cfg))
+    for group in GROUPS:
+        if not isinstance(node := getattr(config, group), dict):
+            raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
+    limits.check(config)
+    name = run_folder(cfg).name
+    if len(name.encode()) > 255:
+        raise ConfigError(f"{name}: too long for a folder; shorten dataset.name, model.name or strategy.name")
     return config
 
 
@@ -144,10 +148,10 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 # Not part of the fingerprint: they change where and how long a run runs, not what it computes. A strategy's own
 # node holds the clusters and samples that it uses, so `al` need not say them twice.
 _INERT = {
-    "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "experiment"),
+    "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "skip_changed", "experiment"),
     "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
     "train": ("profile",),
-    "dataset": ("download", "cache"),
+    "dataset": ("download", "cache", "own_folders"),
     "trainer": ("name", "accelerator", "devices"),
 }
 
@@ -155,15 +159,19 @@ _INERT = {
 def fingerprint(cfg: DictConfig) -> str:
     """8 hex digits over every setting that changes results.
 
-    A data set that lies in `paths.data` may move, while a `dataset.root` elsewhere counts. A configuration that was
-    resolved and written to disk has the same fingerprint.
+    A data set that lies in `paths.data` may move, while a `dataset.root` elsewhere counts, however it is spelled. A
+    configuration that was resolved and written to disk has the same fingerprint.
     """
     settings = resolved(cfg)
-    if data := settings["paths"]["data"]:
+    data, root = settings["paths"]["data"], settings["dataset"].get("root")
+    if isinstance(root, str):
+        inside = data_root.inside(data, root, data_root.lexical)
+        settings["dataset"]["root"] = str(data_root.lexical(root)) if inside is None else f"-/{inside}"
+    if data:
         settings = _without(data, settings)
-    for section, keys in _INERT.items():
+    for section, names in _INERT.items():
         part = settings[section] if section else settings
-        for key in keys:
+        for key in names:
             part.pop(key, None)
     return blake2b(_canonical(settings).encode(), digest_size=4).hexdigest()
 
@@ -191,103 +199,9 @@ def _canonical(value: Any) -> str:
 def run_folder(cfg: DictConfig) -> Path:
     """The folder of a run, `<output_root>/<study>/<dataset>-<model>-<strategy>-s<seed>-<fingerprint>`."""
     name = f"{cfg.dataset.name}-{cfg.model.name}-{cfg.strategy.name}-s{cfg.seed}-{fingerprint(cfg)}"
-    return Path(cfg.paths.output_root) / cfg.study / name
+    return Path(cfg.paths.output_root).expanduser() / cfg.study / name
 
 
 def options(group: str) -> list[str]:
     """The options of a group that come with the package."""
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-
-
-def _check_values(key: str, value: Any) -> None:
-    """Refuse what no setting can be, at any depth."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if not isinstance(name, str) or not name:
-                raise ConfigError(f"{key}={value}: the keys of a section must be text")
-            _check_values(f"{key}.{name}" if key else name, inner)
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            _check_values(f"{key}[{position}]", inner)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key}={value}: must be a finite number")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ConfigError(f"{key}={value}: must be a whole number of at most 19 digits")  # 64 bits
-    elif isinstance(value, str) and (len(value) > LONGEST or re.search("[\ud800-\udfff]", value)):
-        raise ConfigError(f"{key}={value}: must be text of at most {LONGEST} characters, in UTF-8")
-
-
-def _check(config: Config) -> None:
-    _size("al.initial_size", config.al.initial_size)
-    _size("al.query_size", config.al.query_size)
-    _size("al.val_size", config.al.val_size, least=0)
-    if config.al.pool_sample is not None:
-        _size("al.pool_sample", config.al.pool_sample)
-    if config.al.rounds is not None:
-        _at_least("al.rounds", config.al.rounds, 0)
-    if config.al.budget is not None:
-        _at_least("al.budget", config.al.budget, 1)
-    elif config.al.rounds is None:
-        raise ConfigError("al.rounds=null al.budget=null: one of the two has to end the run")
-    _at_least("al.n_clusters", config.al.n_clusters, 2)
-    _within("al.mc_samples", config.al.mc_samples, 1, 10_000)
-    if config.al.pool_batch_size is not None:
-        _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
-    _one_of("al.scoring_precision", config.al.scoring_precision, SCORING_PRECISIONS)
-    _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
-    _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
-    _one_of("train.engine", config.train.engine, ENGINES)
-    _one_of("train.schedule", config.train.schedule, SCHEDULES)
-    if not 0 <= config.seed < 2**32:
-        raise ConfigError(f"seed={config.seed}: must be from 0 to {2**32 - 1}")
-    _folder_name("study", config.study)
-    for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger"):
-        node = getattr(config, group)
-        if not isinstance(node, dict):
-            raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
-        _folder_name(f"{group}.name", node.get("name"))
-    _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
-    _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
-    epochs = config.trainer.get("max_epochs")
-    if type(epochs) is not int:  # a bool is an int to Python
-        raise ConfigError(f"trainer.max_epochs={epochs}: must be a whole number, at least 1")
-    _within("trainer.max_epochs", epochs, 1, 100_000)
-    devices = config.trainer.get("devices")
-    if type(devices) is not int or devices != 1:
-        raise ConfigError(f"trainer.devices={devices}: must be 1, a run uses one device")
-    for key in ("logger", "enable_checkpointing"):
-        if (value := config.trainer.get(key)) is not False:
-            raise ConfigError(f"trainer.{key}={value}: must be false, a run writes into its own folder only")
-    for key, value in config.optimizer.items():
-        if isinstance(value, int | float) and abs(value) > 1000:
-            raise ConfigError(f"optimizer.{key}={value}: must be at most 1000")
-
-
-def _at_least(key: str, value: int, least: int, why: str = "") -> None:
-    if value < least:
-        raise ConfigError(f"{key}={value}: must be at least {least}{why}")
-
-
-def _within(key: str, value: int, least: int, most: int, why: str = "") -> None:
-    _at_least(key, value, least, why)
-    if value > most:
-        raise ConfigError(f"{key}={value}: must be at most {most}")
-
-
-def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{key}={value}: must be one of {', '.join(allowed)}")
-
-
-def _size(key: str, value: int | float, least: int = 1) -> None:
-    fraction = isinstance(value, float) and 0 < value < 1
-    images = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    if not (fraction or images):
-        raise ConfigError(f"{key}={value}: must be a whole number of images, at least {least}, or a fraction in (0, 1)")
-
-
-def _folder_name(key: str, value: object) -> None:
-    allowed = isinstance(value, str) and value.strip(".") and all(c.isalnum() or c in "-_." for c in value)
-    if not allowed or len(str(value)) > 64 or os.sep in str(value):
-        hint = "; to run one after the other, add --multirun" if "," in str(value) else ""
-        raise ConfigError(f"{key}={value}: names a folder: 1 to 64 letters, digits, '-', '_' or '.'{hint}")

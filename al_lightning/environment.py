@@ -11,21 +11,25 @@ from typing import Any
 
 import torch
 
-from al_lightning import __version__
+from al_lightning import __version__, provenance
 from al_lightning.errors import DataError
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "scikit-learn", "numpy")
 
 
-def current(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
+def current(device: torch.device, data_fingerprint: str, data_state: str = "", n_gone: int = 0) -> dict[str, Any]:
     """The environment of this process, a dictionary for JSON.
 
     Args:
         device: that trains.
         data_fingerprint: hash of the images.
+        data_state: of their files, see :func:`al_lightning.data.state.state`.
+        n_gone: images of the pool that are no longer there.
     """
     return {
         "data_fingerprint": data_fingerprint,
+        "data_state": data_state,
+        "n_gone": n_gone,
         "threads": torch.get_num_threads(),
         "device": device.type,  # not which one of several: the next process may get another
         "hardware": {
@@ -35,11 +39,14 @@ def current(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
         },
         "versions": {"al_lightning": __version__, "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
+        "made_by": [provenance.made_by()],
     }
 
 
 def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """The environment in which a run goes on: this process's, with the thread count that the run began with.
+
+    The commands that made the rounds before stay on the list.
 
     What else differs is said on stderr: from here on the results are not those of an uninterrupted run to the bit.
 
@@ -59,7 +66,7 @@ def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> d
             print(f"warning: {name} was {were.get(name)} and is {value}: the last digits may differ", file=sys.stderr)
     if before["threads"] != now["threads"]:
         print(f"goes on with {before['threads']} threads, as it began")
-    return {**now, "threads": before["threads"]}
+    return {**now, "threads": before["threads"], "made_by": [*before.get("made_by", []), *now["made_by"]]}
 
 
 @contextmanager
@@ -91,7 +98,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -1,6 +1,9 @@
 """How long a run may take."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +16,8 @@ from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
 from al_lightning.inference import undisturbed
 from al_lightning.plan import Plan
+from al_lightning.run_folder import committed
+from al_lightning.words import duration
 
 TRIAL_STEPS = 3
 
@@ -26,39 +31,100 @@ def remaining(settings: build.Settings, plan: Plan, row: Mapping[str, Any]) -> f
     return _total(settings, plan, number + 1, per_step, per_image, row["seconds/test"] + row["seconds/other"])
 
 
-def dry_run(cfg: DictConfig) -> None:
-    """Show what a configuration would run, and how long it might take; nothing is trained or written.
+@dataclass(frozen=True)
+class Forecast:
+    """What a configuration would run.
+
+    Attributes:
+        folder: of the run.
+        state: `new`, `goes on`, or `done` where there is nothing left to do.
+        start: the first round to do.
+        plan: its labels.
+        seconds: that it may take.
+        device: where.
+    """
+
+    folder: Path
+    state: str
+    start: int
+    plan: Plan
+    seconds: float
+    device: torch.device
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As `sweep.Job` has it."""
+        labels = self.plan.n_paid(self.plan.rounds)
+        return {
+            "state": self.state,
+            "folder": str(self.folder),
+            "fits": max(0, self.plan.rounds + 1 - self.start),
+            "labels": labels,
+            "seconds": self.seconds,
+        }
+
+
+def forecast(cfg: DictConfig) -> Forecast:
+    """What a configuration would run, and how long it might take; nothing is trained or written.
 
     Raises:
         ConfigError, DataError: as a run.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
-    data, plan, device = build.prepare(typed, settings)
+    data = build.load_data(settings)
+    plan, device = build.prepare(typed, settings, data)
+    folder = config.run_folder(cfg)
+    start = 0 if typed.overwrite else min(len(committed(folder)[0]), plan.rounds + 1)
+    state = "new" if not start else "goes on" if start <= plan.rounds else "done"
+    seconds = trial(settings, plan, data, device, start) if start <= plan.rounds else 0.0
+    return Forecast(folder, state, start, plan, seconds, device)
+
+
+def dry_run(cfg: DictConfig) -> None:
+    """Show what a configuration would run.
+
+    Raises:
+        ConfigError, DataError: as a run.
+    """
+    found, settings = forecast(cfg), config.resolved(cfg)
     print(OmegaConf.to_yaml(cfg, resolve=True))
     print(f"{' round':>6} {'labels':>8} {'paid':>8} {'epochs':>8} {'steps':>8}")
-    for number in range(plan.rounds + 1):
-        epochs, steps = build.fit_length(settings, plan.n_labeled(number))
-        print(f"{number:>6} {plan.n_labeled(number):>8} {plan.n_paid(number):>8} {epochs:>8} {steps:>8}")
-    seconds = duration(trial(settings, plan, data, device))
-    print(f"run folder: {config.run_folder(cfg)}")
-    print(f"estimated time: {seconds} on {device}, without what the strategy does with the features")
+    for number in range(found.plan.rounds + 1):
+        n_labeled = found.plan.n_labeled(number)
+        epochs, steps = build.fit_length(settings, n_labeled)
+        print(f"{number:>6} {n_labeled:>8} {found.plan.n_paid(number):>8} {epochs:>8} {steps:>8}")
+    print(f"run folder: {found.folder} ({found.state}, {found.start} of {found.plan.rounds + 1} rounds are there)")
+    time = duration(found.seconds)
+    print(f"estimated time: {time} on {found.device}, without what the strategy does with the features")
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> float:
-    """Seconds that a whole run may take, from a few timed steps of a model that is thrown away.
+def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device, start: int = 0) -> float:
+    """Seconds that a run may take from a round on, from a few timed steps of a model that is thrown away.
 
     What the strategy does with the features is not in it.
     """
-    model = build.make_classifier(settings, data, 0, plan.n_labeled(0)).to(device)
-    optimizer = model.configure_optimizers()["optimizer"]
+    per_step, per_image = _rates(settings, plan, data, device)
+    uses_features = settings["strategy"]["name"] != "random"
+    return _total(settings, plan, start, per_step, per_image * uses_features, per_image * len(data.test))
+
+
+_TIMED: dict[str, tuple[float, float]] = {}  # the jobs of a sweep differ in their seeds and strategies mostly
+
+
+def _rates(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> tuple[float, float]:
+    """Seconds of a step and of an image that is scored; those of equal settings are timed once in a process."""
     size = min(settings["batch_size"], plan.n_labeled(0))
+    al = {key: settings["al"][key] for key in ("pool_batch_size", "scoring_precision")}
+    relevant = [size, al, *(settings[key] for key in ("dataset", "model", "optimizer", "trainer"))]
+    key = json.dumps(relevant, sort_keys=True)
+    if key not in _TIMED:
+        _TIMED[key] = _timed(settings, size, data, device)
+    return _TIMED[key]
+
+
+def _timed(settings: build.Settings, size: int, data: ImageData, device: torch.device) -> tuple[float, float]:
+    model = build.make_classifier(settings, data, 0, size).to(device)
+    optimizer = model.configure_optimizers()["optimizer"]
     images, labels = data.pool.images[:size].to(device), data.pool.labels[:size].to(device)
 
     def step() -> None:
@@ -71,9 +137,7 @@ def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.d
     pool = data.pool.images[:size].to(device)
     with undisturbed(model):
         outputs = model.frozen_backbone(build.SCORING[settings["al"]["scoring_precision"]])
-        per_image = _seconds(lambda: outputs(model.normalized(pool)), device) / len(pool)
-    uses_features = settings["strategy"]["name"] != "random"
-    return _total(settings, plan, 0, per_step, per_image * uses_features, per_image * len(data.test))
+        return per_step, _seconds(lambda: outputs(model.normalized(pool)), device) / len(pool)
 
 
 def _seconds(step: Any, device: torch.device) -> float:

@@ -56,13 +56,14 @@ def score_histogram(query: Query) -> np.ndarray | None:
 
     Returns:
         `float64 [40, 4]`: lower and upper edge of a bin, images of the pool and of the query in it; None for a
-        strategy without scores, or where a score is infinite.
+        strategy without scores, or where they are further apart than a number can say.
     """
     if query.scores is None or query.pool_scores is None:
         return None
-    pool, queried = query.pool_scores.float().cpu().numpy(), query.scores.float().cpu().numpy()
-    if not np.isfinite(pool).all():
-        return None
+    pool, queried = (scores.double().cpu().numpy() for scores in (query.pool_scores, query.scores))
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.ptp(pool)):
+            return None
     counts, edges = np.histogram(pool, N_SCORE_BINS)
     return np.stack([edges[:-1], edges[1:], counts, np.histogram(queried, edges)[0]], 1)
 

@@ -1,17 +1,19 @@
 """What Hydra and OmegaConf refuse, in one message that names the key, the value and what is allowed."""
 
+import argparse
 import re
+import shlex
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
+from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from al_lightning.config import conf_dir, options
+from al_lightning import command_line, keys
+from al_lightning.config import GROUPS, options
 from al_lightning.errors import ConfigError
 
 REFUSALS = (HydraException, OmegaConfBaseException)
@@ -27,25 +29,51 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     """
     if isinstance(error, ConfigError):
         return str(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
+    given = command_line.parse(arguments)
+    file = _file_of(error, given)
+    own = [path for each in given.overrides if (path := _own_file(*_parts(each), given))]
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}={option}: there is no such {group}; there are: {', '.join(error.options)}"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as key=value: {_first_line(error)}"
+        near = keys.nearest_option(option, error.options)
+        hint = f"did you mean {near}? " if near else ""
+        said = f"{group}={option}: there is no such {group}; {hint}there are: {', '.join(error.options)}"
+        return said if f"{group}={option}" in given.overrides or not own else f"{own[0]}: {said}"
+    if isinstance(error, YAMLError):
+        return f"{_culprit(given)}: its file cannot be read: {' '.join(str(error).split())}"
     if several := re.search(r"Ambiguous value for argument '(.*?)'", str(error)):
-        return f"{several[1]}: these are several values; to run one after the other, add --multirun"
-    cause = error.__cause__ or error
+        return (
+            f"{several[1]}: these are several values; to run one after the other, add --multirun; "
+            f"a text with commas stands in quotes: {_quoted(several[1])}"
+        )
+    cause = (error.__cause__ or error.__context__ if file else error.__cause__) or error
     unknown = re.search(r"Key '(.*?)' is not in struct|Key '(.*?)' not in '", str(cause))
     key = _overridden(str(error)) or getattr(cause, "full_key", None)
-    if unknown and key:
-        return _unknown_key(key, arguments)
+    typed = None
     if key:
-        return f"{_as_typed(key, arguments)}: {_first_line(cause)}"
+        typed = _in_file(file, key) if file else _as_typed(key, given.overrides, _first_line(cause))
+    if unknown and key:
+        return keys.unknown(typed or key, key, _chosen(given), command_line.folders(given))
+    if typed and typed.endswith("="):
+        return f"{typed}: there is no value after the ="
+    if file and key in (*GROUPS, "experiment") and "@package" not in file.read_text(encoding="utf-8"):
+        return f"{file}: {_first_line(cause)}; a file that sets keys of other sections begins with # @package _global_"
+    if key:
+        return f"{typed}: {_first_line(cause)}"
     message = ": ".join(dict.fromkeys(_first_line(each) for each in (error, cause) if str(each)))
+    if file:
+        return f"{file}: {message}"
     if any(argument in message for argument in arguments):
         return message
-    culprit = _culprit(arguments)
-    if names := options(culprit.split("=")[0]):
+    culprit = _culprit(given) or " ".join(arguments)
+    group, option = _parts(culprit)
+    if (
+        culprit in given.overrides
+        and (names := options(group))
+        and option not in names
+        and not _own_file(group, option, given)
+    ):
         return f"{culprit}: must be one of {', '.join(names)}"
     return f"{culprit}: {message or type(error).__name__}"
 
@@ -75,45 +103,74 @@ def _first_line(error: BaseException) -> str:
     return (str(getattr(error, "msg", None) or error).splitlines() or [type(error).__name__])[0]
 
 
-def _culprit(arguments: Sequence[str]) -> str:
-    """The argument with which a configuration stops to compose, where Hydra does not say; else all of them."""
-    settings = [each for each in arguments if re.search("^~|=", each)]
-    ordered = sorted(settings, key=lambda each: not options(each.split("=")[0]))  # other arguments depend on options
+def _unreadable(error: OverrideParseException) -> str:
+    """What Hydra's grammar does not take: mostly a value that has to stand in quotes."""
+    key, equals, value = error.override.partition("=")
+    if not equals:
+        owner = next((group for group in (*GROUPS, "experiment") if key in options(group)), None)
+        hint = f"; did you mean {owner}={key}?" if owner else ""
+        return f"{error.override}: cannot be read as key=value{hint}"
+    if not value.strip() or value.lstrip()[:1] in ('"', "'", "[", "{", "$") or not re.fullmatch(r"[+~]*[\w./@-]+", key):
+        return f"{error.override}: cannot be read as key=value: {_first_line(error)}"
+    return (
+        f"{error.override}: cannot be read as key=value; "
+        f"a value with such characters stands in quotes, once more for the shell: {_quoted(error.override)}"
+    )
+
+
+def _quoted(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return shlex.quote(f'{key}="{value}"')
+
+
+def _file_of(error: BaseException, given: argparse.Namespace) -> Path | None:
+    """The user's file in which Hydra stopped, where it says so."""
+    named = re.match(r"In '([^']+)'", str(error))
+    group, _, option = named[1].rpartition("/") if named else ("", "", "")
+    return _own_file(group, option, given) if named else None
+
+
+def _parts(setting: str) -> tuple[str, str]:
+    key, _, value = setting.partition("=")
+    return key, value
+
+
+def _own_file(group: str, option: str, given: argparse.Namespace) -> Path | None:
+    file = Path(given.config_dir or "") / group / f"{option.removesuffix('.yaml')}.yaml"
+    return file if given.config_dir and file.is_file() else None
+
+
+def _in_file(file: Path, key: str) -> str:
+    """`file:line: key`, with the first line that has the last part of the key."""
+    name = re.escape(key.rpartition(".")[2])
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    number = next((i for i, line in enumerate(lines, 1) if re.search(rf"(^|[\s{{,]){name}['\"]?\s*:", line)), None)
+    return f"{file}:{number}: {key}" if number else f"{file}: {key}"
+
+
+def _culprit(given: argparse.Namespace) -> str:
+    """The setting with which a configuration stops to compose, where Hydra does not say; else all of them."""
+    ordered = sorted(given.overrides, key=lambda each: not _is_choice(each))  # other settings depend on options
     for end, last in enumerate(ordered, 1):
         try:
-            cfg = _composed(ordered[:end])
+            cfg = command_line.composed(given, ordered[:end])
             OmegaConf.resolve(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
         except Exception:
             return last
-    return " ".join(arguments)
+    return " ".join(given.overrides)
 
 
-def _composed(arguments: Sequence[str]) -> DictConfig:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("config", list(arguments), return_hydra_config=True)
+def _is_choice(setting: str) -> bool:
+    return setting.split("=")[0] in (*GROUPS, "experiment")
 
 
-def _unknown_key(key: str, arguments: Sequence[str]) -> str:
-    parent, _, name = key.rpartition(".")
-    known = _keys(parent, arguments)
-    if not known and parent:
-        return _unknown_key(parent, arguments)
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {f'{parent}.' if parent else ''}{near[0]}? " if near else ""
-    owner = f"{parent} has" if parent else "there are"
-    return f"{_as_typed(key, arguments)}: there is no such key; {hint}{owner}: {', '.join(known)}"
-
-
-def _keys(parent: str, arguments: Sequence[str]) -> list[str]:
-    """The keys of a section, under the options that the command line chooses as far as they exist."""
-    groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+def _chosen(given: argparse.Namespace) -> DictConfig:
+    """The configuration under the options that the command line chooses as far as they exist."""
     try:
-        cfg = _composed([a for a in arguments if a.split("=")[0] in groups and "," not in a])
-    except REFUSALS:
-        cfg = _composed([])
-    section = OmegaConf.select(cfg, parent) if parent else cfg
-    return [str(key) for key in section if key != "hydra"] if isinstance(section, DictConfig) else []
+        return command_line.composed(given, [each for each in given.overrides if _is_choice(each) and "," not in each])
+    except (*REFUSALS, YAMLError):
+        return command_line.composed(command_line.parse([]), [])
 
 
 def _overridden(message: str) -> str | None:
@@ -121,6 +178,8 @@ def _overridden(message: str) -> str | None:
     return match[1] if match else None
 
 
-def _as_typed(key: str, arguments: Sequence[str]) -> str:
-    """`key=value` where the command line has it."""
-    return next((a for a in arguments if a.lstrip("+~").split("=")[0] == key), key)
+def _as_typed(key: str, settings: Sequence[str], message: str) -> str:
+    """`key=value` where the command line has it; of several the one whose value is in the message, else the last."""
+    typed = [each for each in settings if each.lstrip("+~").split("=")[0] == key]
+    meant = [each for each in typed if f"'{each.partition('=')[2]}'" in message]
+    return [key, *typed, *meant][-1]

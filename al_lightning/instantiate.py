@@ -6,18 +6,17 @@ here are called, and those of packages that the user names in the environment, o
 
 import importlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 import hydra.utils
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from al_lightning.errors import ConfigError
-
-ALLOW_VARIABLE = "AL_LIGHTNING_ALLOW"
+from al_lightning.contract import ALLOW_VARIABLE, out_of_memory, own_packages, told
+from al_lightning.errors import ConfigError, UserError
 
 EXACT = frozenset(
     {
@@ -51,6 +50,7 @@ def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = o
         ConfigError: a target that is not allowed, an argument it does not have or of the wrong type, or arguments
             that it refuses.
     """
+    option = node.get("name")
     node = {name: value for name, value in node.items() if name not in FRAMEWORK_KEYS}
     check_targets(key, node)
     if node.get("_partial_", False) is not partial:
@@ -59,7 +59,7 @@ def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = o
     call = hydra.utils.instantiate({**node, "_partial_": True, "_convert_": "all"})
     if partial:
         return call
-    with refusals(key, node):
+    with refusals(key, {**node, "name": option}):
         made = call(**runtime)
     if not isinstance(made, returns):
         raise ConfigError(
@@ -73,14 +73,24 @@ def refusals(key: str, node: Mapping[str, Any]) -> Iterator[None]:
     """Turn what a target says of its arguments into a message that names them.
 
     Raises:
-        ConfigError: where a TypeError, a ValueError or Lightning's MisconfigurationException was raised.
+        ConfigError: where a TypeError, a ValueError or Lightning's MisconfigurationException was raised; and whatever
+            a target of the user's own raises, with its file and line.
     """
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+    target = node["_target_"]
     try:
         yield
-    except (TypeError, ValueError, MisconfigurationException) as error:
-        raise ConfigError(f"{as_typed(key, node)}: {node['_target_']} refuses: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        if target.partition(".")[0] in own_packages():
+            raise ConfigError(f"{key}={node['name']}: {target}: {told(error)}") from error
+        if not isinstance(error, TypeError | ValueError | MisconfigurationException):
+            raise
+        raise ConfigError(f"{as_typed(key, node)}: {target} refuses: {error}") from error
 
 
 def as_typed(key: str, node: Mapping[str, Any]) -> str:
@@ -102,11 +112,8 @@ def check_targets(key: str, node: Any) -> None:
     if isinstance(node, Mapping):
         if "." not in key and "_target_" not in node:
             raise ConfigError(f"{key}._target_: missing; it names what the settings of {key} are for")
-        if "_target_" in node and not _allowed(node["_target_"]):
-            raise ConfigError(
-                f"{key}._target_={node['_target_']}: not a target that this program calls. "
-                f"To use your own package, name it in the environment: {ALLOW_VARIABLE}=your_package"
-            )
+        if "_target_" in node and (why := _refused(node["_target_"])):
+            raise ConfigError(f"{key}._target_={node['_target_']}: {why}")
         for name, value in node.items():
             check_targets(f"{key}.{name}", value)
     elif isinstance(node, list | tuple):
@@ -114,23 +121,41 @@ def check_targets(key: str, node: Any) -> None:
             check_targets(f"{key}[{position}]", value)
 
 
-def _allowed(target: object) -> bool:
-    if not isinstance(target, str):
-        return False
+def _refused(target: object) -> str:
+    """Why a target is not called; empty for one that is."""
+    foreign = (
+        "not a target that this program calls. "
+        f"To use your own package, name it in the environment: {ALLOW_VARIABLE}=your_package"
+    )
     if target in EXACT:
-        return True
-    module_name, _, name = target.rpartition(".")
-    package = module_name.split(".")[0]
-    users = {entry.strip() for entry in os.environ.get(ALLOW_VARIABLE, "").split(",")} - {""}
+        return ""
+    module_name, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "_")
+    package = module_name.partition(".")[0]
     in_room = any(module_name == room or module_name.startswith(f"{room}.") for room in ROOMS)
-    if name.startswith("_") or not (in_room or package in users):
-        return False
+    if name.startswith("_") or not (in_room or package in own_packages()):
+        return foreign
     try:
-        member = getattr(importlib.import_module(module_name), name, None)
-    except ImportError:
-        return False
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a user's own module may do anything when it is imported
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{module_name}.".startswith(f"{missing}."):
+            looked = (
+                f"there is no module {missing}; Python looks for it in the folder it is started in and in PYTHONPATH"
+            )
+            return foreign if in_room else looked
+        return f"{module_name} cannot be imported: {told(error)}"
     # What a module merely imports (its `os`, its `torch`) is not its own.
-    return callable(member) and getattr(member, "__module__", "").split(".")[0] == package
+    own = [each for each, member in vars(module).items() if _is_of(package, member) and not each.startswith("_")]
+    if name in own:
+        return ""
+    if hasattr(module, name):
+        return foreign
+    near = get_close_matches(name, own, n=1)
+    return f"{module_name} has no {name}; {f'did you mean {near[0]}? ' if near else ''}it has: {', '.join(own)}"
+
+
+def _is_of(package: str, member: object) -> bool:
+    return callable(member) and str(getattr(member, "__module__", "")).partition(".")[0] == package
 
 
 def _locate(target: str) -> Callable[..., Any]:

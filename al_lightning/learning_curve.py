@@ -25,3 +25,39 @@ def labels_to(target: float, n_labeled: Sequence[float], accuracy: Sequence[floa
             rise = (target - accuracy[i - 1]) / (value - accuracy[i - 1])
             return float(n_labeled[i - 1] + rise * (n_labeled[i] - n_labeled[i - 1]))
     return None
+
+
+def learns_nothing(n_labeled: Sequence[float], accuracy: Sequence[float], n_classes: int, test_size: float) -> str:
+    """Why a run that went through is no result: its accuracy stays near chance, or falls with more labels.
+
+    Near chance: no round is 3 standard errors of a guess on the test images above it. Falling: the mean of the last
+    third of the rounds is below that of the first third by 0.05 and by 3 standard errors.
+
+    Args:
+        n_labeled: labels by round.
+        accuracy: the balanced accuracy by round: of a model that always gives one answer it is 1 / n_classes, however
+            the classes are distributed. The plain accuracy will do where they are even.
+        n_classes: at least 2.
+        test_size: images that it was measured on.
+
+    Returns:
+        The reason, to follow the name of the run; empty where it has learned.
+    """
+    values = np.asarray(accuracy, dtype=float)
+    chance = 1 / n_classes
+    if len(values) and (values <= chance + 3 * np.sqrt(chance * (1 - chance) / test_size)).all():
+        low, high = (f"{end:.2f}" for end in (values.min(), values.max()))
+        seen = low if low == high else f"{low} to {high}"
+        rounds = "its only round" if len(values) == 1 else f"all {len(values)} rounds"
+        return f"near chance in {rounds}: accuracy {seen}, a guess among {n_classes} classes {chance:.2f}"
+    third = len(values) // 3
+    if not third:
+        return ""
+    first, last = values[:third].mean(), values[-third:].mean()
+    error = np.sqrt((first * (1 - first) + last * (1 - last)) / (third * test_size))
+    if first - last < max(0.05, 3 * error):
+        return ""
+    return (
+        f"falling with more labels: accuracy {first:.2f} up to {n_labeled[third - 1]:,.0f} labels, {last:.2f} from "
+        f"{n_labeled[-third]:,.0f} on"
+    )

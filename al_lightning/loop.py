@@ -10,12 +10,17 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import build, config, environment, evidence, oracle
+from al_lightning import build, config, environment, evidence, oracle, same_images, signals
 from al_lightning.acquisition.callback import AcquisitionCallback
+from al_lightning.acquisition.choose import StrategyError
 from al_lightning.clock import Clock
+from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import UNLABELED, PoolDataModule
+from al_lightning.data.listing import listing, to_csv_gz
 from al_lightning.data.memory import largest_batch
+from al_lightning.data.state import state as state_of
 from al_lightning.errors import DataError, UserError
+from al_lightning.fit_check import FitCheck
 from al_lightning.instantiate import instantiate
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
@@ -24,9 +29,9 @@ from al_lightning.recalibration import Recalibration
 from al_lightning.rounds import Evidence, Masks, Round, read_json
 from al_lightning.run_folder import RunFolder, WriteError, is_whole
 from al_lightning.signals import Interrupted
-from al_lightning.streams import Stream, torch_seed
-from al_lightning.summary import covers, summarize
-from al_lightning.tracking import Observer, RunInfo
+from al_lightning.streams import Stream, seeded, torch_seed
+from al_lightning.summary import covers, limit, summarize
+from al_lightning.tracking import Observers, RunInfo
 from al_lightning.tracking.console import ConsoleReporter, describe
 
 
@@ -57,16 +62,20 @@ def run(cfg: DictConfig) -> Outcome:
         ConfigError: settings that cannot work; nothing has been trained or written.
         DataError: images that cannot be had, or that are not those of the rounds before.
         LockedError: another process is at it.
-        RoundError: a fit that diverged, or not enough memory.
+        RoundError: a fit that diverged, a strategy that cannot choose, or not enough memory.
         WriteError: a disk that is full or cannot be written.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
     path = config.run_folder(cfg)
     earlier = None if typed.overwrite else read_json(path / "summary.json")
+    files = state_of(settings["dataset"], (typed.paths.output_root, typed.paths.data))
+    unchanged = earlier is not None and bool(files) and earlier.get("data_state") == files
+    loaded = None if unchanged else same_images.load(path, settings)
     if earlier and covers(earlier, typed.al) and is_whole(path):
-        print(f"{path}: finished before, {describe(earlier)}")
+        print(f"{path}: finished before, {describe(earlier)}{limit(typed.al, earlier)}")
         return Outcome(path, "skipped", earlier)
-    data, plan, device = build.prepare(typed, settings)
+    data, fingerprint = loaded or same_images.load(path, settings)
+    plan, device = build.prepare(typed, settings, data)
     pool = PoolDataModule(
         data,
         typed.batch_size,
@@ -78,10 +87,10 @@ def run(cfg: DictConfig) -> Outcome:
     classifier = build.classifiers(settings, data, device)
     console = ConsoleReporter()
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
-    observers: list[Observer] = [console, *mirrors]
+    observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
         kept = _kept(folder.rounds, plan)
-        here = environment.current(device, data.fingerprint())
+        here = environment.current(device, fingerprint, files, len(data.gone))
         if kept:
             here = environment.going_on(path, kept[-1].environment, here)
         _restore(pool, plan, folder.masks(kept[-1].number) if kept else None)
@@ -89,6 +98,7 @@ def run(cfg: DictConfig) -> Outcome:
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
         if not kept:
+            folder.write_listing(to_csv_gz(listing(data)))
             folder.write_pool(evidence.pool_map(data))
         folder.write_rejected(data.rejected)
         folder.write_duplicates(data.duplicates)
@@ -96,20 +106,19 @@ def run(cfg: DictConfig) -> Outcome:
         state, clock = "failed", Clock(device)
         try:
             with environment.threads(here["threads"]), environment.tf32(typed.train.tf32):
-                for observer in observers:
-                    observer.start(run_info)
+                observers.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
-                    with _named(number, path), profiled(typed.train.profile) as operations:
+                    with _named(number, path, typed.strategy["name"]), profiled(typed.train.profile) as operations:
                         done = _round(number, run_info, pool, classifier, clock, console)
                     done = replace(done, operations=operations)
                     gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                     folder.commit(done)
                     folder.write_summary(summarize(run_info, folder.rounds, "running"))
-                    for observer in observers:
-                        observer.round(done)
+                    observers.round(done)
             state = "finished"
         except (Interrupted, KeyboardInterrupt):
             state = "interrupted"
+            signals.heard()
             raise
         finally:
             gc.unfreeze()
@@ -122,30 +131,31 @@ def run(cfg: DictConfig) -> Outcome:
     return Outcome(path, state, summary)
 
 
-def _end(folder: RunFolder, observers: Sequence[Observer], state: str, summary: dict[str, Any]) -> None:
+def _end(folder: RunFolder, observers: Observers, state: str, summary: dict[str, Any]) -> None:
     try:
         folder.write_summary(summary)
     except WriteError:
         if state == "finished":  # otherwise there is something else to say: what stopped the run
             raise
     finally:
-        for observer in observers:
-            observer.finish(state, summary)
+        observers.finish(state, summary)
 
 
 @contextmanager
-def _named(number: int, path: Path) -> Iterator[None]:
-    """Say which round it was that could not be finished."""
+def _named(number: int, path: Path, strategy: str) -> Iterator[None]:
+    """Say which round it was that could not be finished, and whose strategy."""
     before = f"the {number} rounds before it stand" if number else "no round was committed"
     try:
         yield
+    except StrategyError as error:
+        raise RoundError(f"{path}: round {number}: strategy={strategy}: {error}; {before}") from error
     except FloatingPointError as error:
         raise RoundError(
             f"{path}: round {number} diverged: {error}; {before}. "
             "Try a lower optimizer.lr, or trainer.precision=32-true where it is another"
         ) from error
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
+        if not out_of_memory(error):
             raise
         reason = str(error).partition("\n")[0]
         raise RoundError(
@@ -165,7 +175,7 @@ def _round(
     """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test, ask the oracle."""
     settings, plan = run.settings, run.plan
     pool.round, is_last = number, number == plan.rounds
-    n_labeled = plan.n_labeled(number)
+    n_labeled = int(pool.labeled_mask.sum())
     epochs, steps = build.fit_length(settings, n_labeled)
     choosing = AcquisitionCallback(
         build.make_strategy(settings),
@@ -175,15 +185,16 @@ def _round(
         console.bar("score", plan.n_candidates(number)),
         build.SCORING[settings["al"]["scoring_precision"]],
     )
+    check = FitCheck(pool, build.fit_rule(settings), epochs)
     callbacks = [
         console.fit_bar(f"round {number}/{plan.rounds}  fit", steps),
         *([Recalibration(pool)] if settings["train"]["bn_recalibrate"] else []),
+        check,
         *([] if is_last else [choosing]),
     ]
-    with clock.phase("fit"):
+    with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
         model = classifier(number, n_labeled)
         trainer = build.make_trainer(settings, epochs, callbacks)
-        torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, number))
         trainer.fit(model, datamodule=pool)
     with clock.phase("test"):
         measures = dict(trainer.test(model, datamodule=pool, verbose=False)[0])
@@ -198,13 +209,14 @@ def _round(
             evidence.score_histogram(query),
             evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
         )
-    row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": plan.n_paid(number)}
+    row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": n_labeled + int(pool.val_mask.sum())}
+    row |= check.row(steps)
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
     masks = Masks(pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy())
-    return Round(row, queries, confusion, run.environment, shown, masks, weights)
+    return Round(row, queries, confusion, pool.data.classes, run.environment, shown, masks, weights)
 
 
 def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
@@ -213,14 +225,17 @@ def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) ->
     indices, scores = choosing.query.indices.cpu(), choosing.query.scores
     labels = oracle.simulated(pool.data, indices)
     pool.label(indices, labels, since=number + 1)
+    predicted = choosing.predicted.tolist()
     columns = zip(
         indices.tolist(),
         scores.tolist() if scores is not None else [""] * len(indices),
         labels.tolist(),
-        choosing.predicted.tolist(),
+        predicted,
+        [pool.data.classes[label] for label in labels.tolist()],
+        [pool.data.classes[label] for label in predicted],
         strict=True,
     )
-    names = ("index", "score", "label", "predicted")
+    names = ("index", "score", "label", "predicted", "label_name", "predicted_name")
     return [
         {"round": number, "rank": rank, "id": pool.data.pool.ids[values[0]], **dict(zip(names, values, strict=True))}
         for rank, values in enumerate(columns)

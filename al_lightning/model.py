@@ -31,8 +31,8 @@ class Classifier(LightningModule):
         dropout: probability of dropping a feature before the last layer.
         statistics: mean and standard deviation of each channel, for pixels scaled to [0, 1].
         optimizer: makes the optimizer from the parameters.
-        schedule: a key of `SCHEDULES`; the learning rate is multiplied by it, from 0 (start) to 1 (end of the fit).
-        total_steps: optimizer steps of the fit.
+        schedule: a key of `SCHEDULES`; the learning rate is multiplied by it, from 0 (start) to 1 (end of a cycle).
+        total_steps: optimizer steps of the fit, or of a cycle where it takes several.
         crop: see :func:`al_lightning.data.augment.augment`.
         flip: likewise.
         augmentation_seed: of the draws of the augmentation.
@@ -143,10 +143,14 @@ class Classifier(LightningModule):
         """An optimizer that has not taken a step."""
         return self._make_optimizer(self.parameters())
 
+    def _rate(self, step: int) -> float:
+        """What the learning rate is multiplied by; a fit that goes on begins the schedule anew."""
+        return self._schedule(step % self._total_steps / self._total_steps)
+
     def configure_optimizers(self) -> Any:
         """The optimizer, with its learning rate moved every step."""
         optimizer = self.new_optimizer()
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._schedule(step / self._total_steps))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:

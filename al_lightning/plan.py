@@ -18,6 +18,7 @@ class Plan:
         rounds: number of queries; the run fits `rounds + 1` times.
         initial_balanced: the initial set has as many images of every class, as far as that goes.
         pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
+        n_gone: images of the pool that are no longer there, and cannot be asked for.
     """
 
     pool_size: int
@@ -27,6 +28,7 @@ class Plan:
     rounds: int
     initial_balanced: bool = False
     pool_sample: int | None = None
+    n_gone: int = 0
 
     def n_labeled(self, round_: int) -> int:
         """Images that a round trains on."""
@@ -38,7 +40,7 @@ class Plan:
 
     def n_candidates(self, round_: int) -> int:
         """Images that a round's strategy chooses from."""
-        unlabeled = self.pool_size - self.n_paid(round_)
+        unlabeled = self.pool_size - self.n_gone - self.n_paid(round_)
         return unlabeled if self.pool_sample is None else min(self.pool_sample, unlabeled)
 
 
@@ -47,8 +49,13 @@ def to_images(size: int | float, pool_size: int) -> int:
     return max(1, round(size * pool_size)) if 0 < size < 1 else int(size)
 
 
-def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
+def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
     """Work out the rounds.
+
+    Args:
+        al: sizes and limits.
+        pool_size: images that can be labeled; fractions are of them.
+        n_gone: those of them that are no longer there.
 
     Raises:
         ConfigError: the sizes do not fit into the pool or the budget.
@@ -69,6 +76,7 @@ def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
             f"al.pool_sample={al.pool_sample}: {sample} images to choose {query} (al.query_size) from; "
             f"at least {query} are needed"
         )
+    there = pool_size - n_gone
     limits = [] if al.rounds is None else [al.rounds]
     if al.budget is not None:
         if al.budget < initial + val:
@@ -76,12 +84,12 @@ def make_plan(al: ActiveLearning, pool_size: int) -> Plan:
                 f"al.budget={al.budget}: the initial set ({initial}) and the validation set ({val}) "
                 f"already cost {initial + val} labels"
             )
-        limits.append((min(al.budget, pool_size) - initial - val) // query)
+        limits.append((min(al.budget, there) - initial - val) // query)
     rounds = min(limits)
-    if initial + val + rounds * query > pool_size:
+    if initial + val + rounds * query > there:
         raise ConfigError(
             f"al.rounds={al.rounds}: {initial} + {rounds} x {query} (al.query_size) + {val} (al.val_size) = "
-            f"{initial + val + rounds * query} labels, but the pool has {pool_size}; "
-            f"at most {(pool_size - initial - val) // query} rounds fit"
+            f"{initial + val + rounds * query} labels, but the pool has {there}; "
+            f"at most {(there - initial - val) // query} rounds fit"
         )
-    return Plan(pool_size, initial, query, val, rounds, al.initial_balanced, sample)
+    return Plan(pool_size, initial, query, val, rounds, al.initial_balanced, sample, n_gone)

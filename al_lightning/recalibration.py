@@ -19,8 +19,10 @@ class Recalibration(pl.Callback):
     def __init__(self, pool: PoolDataModule) -> None:
         self.pool = pool
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Recalibrate; before anything is scored."""
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Recalibrate after the last step; before anything is scored."""
+        if trainer.current_epoch + 1 != trainer.max_epochs:
+            return
         assert isinstance(pl_module, Classifier)
         pl_module.train()
         update_bn((pl_module.normalized(images) for images, _ in self.pool.labeled_batches()), pl_module.backbone)

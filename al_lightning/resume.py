@@ -14,7 +14,7 @@ from al_lightning import config
 from al_lightning.errors import ConfigError
 
 # What may be typed beside it: none of it changes the results of a round.
-BESIDE = ("al.rounds", "al.budget", "logger", "trainer.accelerator", "dry_run", "debug")
+BESIDE = ("al.rounds", "al.budget", "logger", "trainer.accelerator", "skip_changed", "dry_run", "debug")
 
 
 def command(folder: Path) -> str:
@@ -47,7 +47,8 @@ def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
         raise ConfigError(f"{said}: no run folder: its config.yaml cannot be read: {reason}") from error
     settings = cast(DictConfig, read)
-    settings.overwrite, settings.resume, settings.debug, settings.dry_run = False, None, cfg.debug, cfg.dry_run
+    settings.overwrite, settings.skip_changed, settings.resume = False, False, None
+    settings.debug, settings.dry_run = cfg.debug, cfg.dry_run
     if missing := sorted(OmegaConf.missing_keys(settings)):
         raise ConfigError(f"{said}: no run folder: its config.yaml has no {missing[0]}")
     try:

@@ -6,7 +6,7 @@ Plain CSV, JSON, NPZ and safetensors under checksums: nothing is pickled, and no
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted")
+QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name")
 CHECKSUMS = "SHA256SUMS"
 FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz")
 SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
@@ -63,6 +63,7 @@ class Round:
         row: of `rounds.csv`, by column.
         queries: of `queries.csv`, by column; empty in the last round.
         confusion: `int64 [K, K]`, rows are true classes.
+        classes: K names.
         environment: what the bits of a result depend on besides the settings: threads, device, versions, images.
         evidence: until it is committed, like masks and weights.
         masks: until it is committed, see :class:`Masks`: after that they are on disk, and 150 rounds cost no memory.
@@ -73,6 +74,7 @@ class Round:
     row: dict[str, Any]
     queries: list[dict[str, Any]]
     confusion: np.ndarray
+    classes: Sequence[str]
     environment: dict[str, Any]
     evidence: Evidence | None = None
     masks: Masks | None = None
@@ -91,7 +93,7 @@ def to_files(done: Round) -> dict[str, bytes]:
         "measures.json": json.dumps(done.row, indent=2).encode(),
         "environment.json": json.dumps(done.environment, indent=2).encode(),
         "queries.csv": to_csv(QUERY_COLUMNS, done.queries),
-        "confusion.csv": to_csv(range(len(done.confusion)), [dict(enumerate(row)) for row in done.confusion.tolist()]),
+        "confusion.csv": _confusion_file(done),
     }
     if done.evidence is not None:
         files |= _evidence_files(done.evidence)
@@ -107,6 +109,33 @@ def to_files(done: Round) -> dict[str, bytes]:
         files[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in done.weights.items()})
     sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     return {**files, CHECKSUMS: sums.encode()}
+
+
+def _confusion_file(done: Round) -> bytes:
+    """A row a true class and a column a predicted one, both by name; names may be any, `true` too."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["true", *done.classes])
+    writer.writerows([name, *row] for name, row in zip(done.classes, done.confusion.tolist(), strict=True))
+    return text.getvalue().encode()
+
+
+def read_confusion(file: Iterable[str]) -> tuple[np.ndarray, list[str]]:
+    """Read `confusion.csv`, also one of an earlier version, which had class indices as its header and no names.
+
+    Returns:
+        `int64 [K, K]`, rows are true classes, and the names.
+
+    Raises:
+        ValueError: it is not such a table.
+    """
+    header, *rows = csv.reader(file)
+    named = len(header) == len(rows) + 1
+    counts = [row[1:] if named else row for row in rows]
+    names = header[1:] if named else header
+    if {len(row) for row in counts} != {len(rows)} or len(names) != len(rows):
+        raise ValueError(f"{len(rows)} rows under {len(header)} columns")
+    return np.array(counts, dtype=np.int64), names
 
 
 def _evidence_files(evidence: Evidence) -> dict[str, bytes]:
@@ -138,18 +167,18 @@ def read(folder: Path) -> Round:
     verify(folder)
     name = ""
     try:
-        row = json.loads((folder / (name := "measures.json")).read_text())
-        environment = json.loads((folder / (name := "environment.json")).read_text())
-        with (folder / (name := "queries.csv")).open(newline="") as file:
+        row = json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
+        environment = json.loads((folder / (name := "environment.json")).read_text(encoding="utf-8"))
+        with (folder / (name := "queries.csv")).open(newline="", encoding="utf-8") as file:
             queries = list(csv.DictReader(file))
-        with (folder / (name := "confusion.csv")).open(newline="") as file:
-            confusion = np.array(list(csv.reader(file))[1:], dtype=np.int64)
+        with (folder / (name := "confusion.csv")).open(newline="", encoding="utf-8") as file:
+            confusion, classes = read_confusion(file)
         read_masks(folder / (name := "masks.npz"))
         if row["round"] != int(folder.name) or not isinstance(environment["threads"], int):
             raise ValueError("not of this round")
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:  # its checksum is right: not written by us
         raise DamagedError(f"{name} cannot be read: {error}") from error
-    return Round(row, queries, confusion, environment)
+    return Round(row, queries, confusion, classes, environment)
 
 
 def read_masks(file: Path) -> Masks:
@@ -165,7 +194,7 @@ def verify(folder: Path) -> None:
         DamagedError: names the first that differs.
     """
     try:
-        text = (folder / CHECKSUMS).read_text()
+        text = (folder / CHECKSUMS).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise DamagedError(f"{CHECKSUMS} cannot be read: {_reason(error)}") from error
     sums = [line.partition("  ")[::2] for line in text.splitlines()]
@@ -188,14 +217,18 @@ def to_csv(columns: Sequence[Any] | range, rows: Sequence[Mapping[Any, Any]]) ->
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value  # true and false, as JSON has them
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where there is no readable one."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None

@@ -25,6 +25,7 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
+LISTING = "images.csv.gz"
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
 
 
@@ -99,12 +100,17 @@ class RunFolder:
         with self._writing("summary.json"):
             self._replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
 
+    def write_listing(self, listing: bytes) -> None:
+        """Write `images.csv.gz`: the images that the run was made with, see :mod:`al_lightning.data.listing`."""
+        with self._writing(LISTING):
+            self._replace(LISTING, listing)
+
     def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
         """Write `rejected.csv`: files of the data set that were left out, and why; no file where there are none."""
         self._write_table("rejected.csv", ("path", "reason"), rejected)
 
     def write_duplicates(self, duplicates: Sequence[tuple[int, str, str, str]]) -> None:
-        """Write `duplicates.csv`: equal images that are in train and in test, or in more than one class."""
+        """Write `duplicates.csv`: the groups of images that look alike to the model; no file where there are none."""
         self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
 
     def write_pool(self, arrays: Mapping[str, np.ndarray]) -> None:

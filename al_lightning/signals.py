@@ -26,34 +26,51 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """130 from the keyboard, otherwise 143, for SLURM's pre-emption signals too."""
+        """130 from the keyboard, otherwise 143, whichever signal it was."""
         return 128 + (signal.SIGINT if self.signal_number == signal.SIGINT else signal.SIGTERM)
 
 
-# What SLURM sends is chosen by `--signal`; the two user signals are what people choose.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# What SLURM sends is chosen by `--signal`; the two user signals are what people choose. A terminal that is closed sends
+# SIGHUP, a limit on CPU time SIGXCPU.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
 
 
 @contextmanager
 def raised() -> Iterator[None]:
     """Raise :class:`Interrupted` when a signal arrives.
 
-    A signal that is ignored, or that a launcher has a handler for (submitit requeues on SIGUSR2), is left to it.
-    Outside of the main thread, where Python handles no signals, nothing changes.
+    A signal that is ignored (SIGHUP under `nohup`), or that a launcher has a handler for (submitit requeues on
+    SIGUSR2), is left to it. Outside of the main thread, where Python handles no signals, nothing changes.
     """
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     default = (signal.SIG_DFL, signal.default_int_handler)
     before = {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) in default}
     for number in before:
-        signal.signal(number, handle)
+        signal.signal(number, _raise)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def heard() -> None:
+    """Raise no signal again, up to the end of :func:`raised`: what was told to stop is stopping, and needs time for it.
+
+    A terminal that closes says so twice, a limit on CPU time every second. Ctrl-C is still raised: people may not want
+    to wait.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            if number != signal.SIGINT and signal.getsignal(number) is _raise:
+                signal.signal(number, _pass)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _pass(number: int, frame: FrameType | None) -> None:
+    """Not SIG_IGN, which processes started from now on would inherit."""

@@ -1,6 +1,7 @@
 """The summary of a run: what `summary.json` holds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from al_lightning.clock import PHASES
@@ -34,6 +35,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
         "pool_size": run.plan.pool_size,
         "classes": list(run.data.classes),
         "image_shape": [run.data.channels, *run.data.image_size],
+        "levels": run.data.levels,
     }
     if rows:
         labels, accuracy = [row["n_labeled"] for row in rows], [row["test/acc"] for row in rows]
@@ -42,6 +44,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
             "n_paid": rows[-1]["n_paid"],
             "final": {name: rows[-1][f"test/{name}"] for name in MEASURES},
             "aubc": aubc(labels, accuracy),
+            "failed_fits": [row["round"] for row in rows if not row["fit/ok"]],
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),
             "seconds": {phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")},
@@ -54,3 +57,22 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
     return summary["rounds_done"] > make_plan(al, summary["pool_size"]).rounds
+
+
+def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
+    """Which of two limits ends a run, and what to type to leave the other; nothing where there is only one.
+
+    Args:
+        al: sizes and limits that are asked for.
+        summary: of the run.
+    """
+    if al.rounds is None or al.budget is None:
+        return ""
+    by_rounds, by_budget = (
+        make_plan(replace(al, **{other: None}), summary["pool_size"]).rounds for other in ("budget", "rounds")
+    )
+    if by_rounds == by_budget:
+        return ""
+    key, other = ("al.rounds", "al.budget") if by_rounds < by_budget else ("al.budget", "al.rounds")
+    asked = getattr(al, key.partition(".")[2]), getattr(al, other.partition(".")[2])
+    return f"; {key}={asked[0]} ends it, before {other}={asked[1]} does: for more, add {key}=null"

@@ -44,6 +44,7 @@ def configuration(arguments: argparse.Namespace) -> build.Settings:
         "strategy": arguments.strategy,
         "trainer.max_epochs": arguments.epochs,
         "train.min_steps": 0,
+        "train.max_cycles": 1,
         "train.schedule": "constant",
         "train.bn_recalibrate": "false",
         "al.mc_samples": arguments.samples,

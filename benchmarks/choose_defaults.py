@@ -6,6 +6,8 @@ variant and seed a model is trained on random labels of the others with the comm
     python benchmarks/choose_defaults.py mnist --data data
     python benchmarks/choose_defaults.py digits
     python benchmarks/choose_defaults.py mnist-cnn
+    python benchmarks/choose_defaults.py mnist-quick
+    python benchmarks/choose_defaults.py digits-quick
 """
 
 import argparse
@@ -23,12 +25,18 @@ from torch import Tensor
 from al_lightning import build, config
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.fit_check import FitCheck
 from al_lightning.model import Classifier
 from al_lightning.streams import Stream, torch_seed
 
 SEEDS = (100, 101, 102)  # not those of the results
 SCHEDULES = ["train.schedule=constant", "train.schedule=linear", "train.schedule=cosine"]
 STEPS = ["train.min_steps=75", "train.min_steps=300"]
+QUICK = [
+    f"experiment=quick optimizer.lr={lr} model.width={width} model.dropout={dropout}"
+    for lr in (0.001, 0.002, 0.005, 0.01)
+    for width, dropout in ((16, 0.25), (32, 0.25), (32, 0.5))
+]
 STUDIES = {
     # data set: (images held out, numbers of labels, variants of the settings)
     "mnist": (
@@ -40,10 +48,12 @@ STUDIES = {
     "mnist-cnn": (  # of experiment=paper_small
         2_000,
         (180, 1020),
-        [f"model=cnn model.width=16 optimizer.lr={lr}" for lr in (0.0005, 0.001, 0.002, 0.005, 0.01)]
-        + [f"model=cnn model.width=16 optimizer.lr={lr} batch_size=32" for lr in (0.002, 0.005, 0.01)]
-        + ["model=cnn model.width=16 optimizer.lr=0.005 model.dropout=0.25"],
+        [f"model=cnn model.width=16 optimizer.lr={lr}" for lr in (0.001, 0.002, 0.005, 0.01)]
+        + [f"model=cnn model.width=16 optimizer.lr={lr} model.dropout=0.25" for lr in (0.002, 0.005, 0.01)],
     ),
+    # of experiment=quick
+    "mnist-quick": (2_000, (100, 500, 1000), QUICK),
+    "digits-quick": (287, (20, 100, 200), QUICK),
     "digits": (287, (50, 200, 500), ["model.stem=imagenet", "model.stem=small"]),
 }
 
@@ -69,7 +79,10 @@ def main() -> None:
     arguments = parser.parse_args()
     build.quiet_lightning()
     held_out, sizes, variants = STUDIES[arguments.study]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"), arguments.out.open("a", newline="") as file:
+    with (
+        initialize_config_dir(str(config.conf_dir()), version_base="1.3"),
+        arguments.out.open("a", newline="", encoding="utf-8") as file,
+    ):
         out = csv.writer(file, lineterminator="\n")
         if not file.tell():
             out.writerow(["dataset", "settings", "labels", "seed", "acc", "nll"])
@@ -102,7 +115,8 @@ def fit(settings: build.Settings, data: ImageData, labeled: Tensor) -> tuple[pl.
     pool = PoolDataModule(data, settings["batch_size"], 256, settings["seed"], whole_epochs=True)
     pool.label(labeled, data.pool.labels[labeled], since=0)
     model = build.make_classifier(settings, data, 0, len(labeled))
-    trainer = build.make_trainer(settings, build.fit_length(settings, len(labeled))[0], [])
+    epochs = build.fit_length(settings, len(labeled))[0]
+    trainer = build.make_trainer(settings, epochs, [FitCheck(pool, build.fit_rule(settings), epochs)])
     torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, 0))
     trainer.fit(model, datamodule=pool)
     return trainer, model, pool

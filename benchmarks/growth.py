@@ -54,6 +54,7 @@ def pool_seconds(sizes: list[int], *common: str) -> pd.DataFrame:
         f"al.rounds={QUERIES}",
         "al.query_size=10",
         "train.min_steps=20",
+        "train.max_cycles=1",
         "trainer.max_epochs=1",
     )
     asking = rounds[rounds["round"] < QUERIES]  # the last round asks for nothing
@@ -70,6 +71,7 @@ def label_seconds(sizes: list[int], *common: str) -> pd.DataFrame:
         f"al.rounds={QUERIES - 1}",
         "al.query_size=1",
         "train.min_steps=0",
+        "train.max_cycles=1",
         f"trainer.max_epochs={EPOCHS}",
     )
     return rounds.groupby("labels")["seconds/fit"].median().to_frame("fit").T

@@ -48,6 +48,7 @@ def configuration(arguments: argparse.Namespace, output: str) -> DictConfig:
         "trainer": "cpu",
         "trainer.max_epochs": arguments.epochs,
         "train.min_steps": 0,
+        "train.max_cycles": 1,
         "train.bn_recalibrate": "false",
         "al.rounds": arguments.rounds,
         "al.query_size": arguments.query,
@@ -99,9 +100,9 @@ def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
     start = time.perf_counter()
     folder = loop.run(cfg).folder
     seconds = time.perf_counter() - start - sum(pause["seconds"] for pause in pauses)
-    with (folder / "rounds.csv").open(newline="") as file:
+    with (folder / "rounds.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    with (folder / "queries.csv").open(newline="") as file:
+    with (folder / "queries.csv").open(newline="", encoding="utf-8") as file:
         queries = [(int(query["index"]), float(query["score"])) for query in csv.DictReader(file)]
     assert queries == [image for query, _ in turns for image in query], "the sides did not ask for the same"
     assert [float(row["test/acc"]) for row in rows] == [float(f"{accuracy:.7g}") for _, accuracy in turns]

@@ -25,7 +25,7 @@ import kill_points
 from run_folders import only_run
 from soak import SETTLED, growth, soak
 
-from al_lightning.estimate import duration
+from al_lightning.words import duration
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 DRAWS, SEED, LONG = 400, 2026, 150
@@ -114,10 +114,10 @@ TABLES: dict[str, Callable[[Path], Iterable[str]]] = {
 
 def rewrite(name: str, lines: list[str]) -> None:
     """Put a table between its two marks in the page."""
-    before, begin, rest = PAGE.read_text().partition(f"<!-- {name} -->\n")
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->")
     assert begin and end, f"{PAGE}: the marks of {name} are missing"
-    PAGE.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
+    PAGE.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def main() -> None:

@@ -13,9 +13,11 @@ RESULTS_GPU = Path(__file__).with_name("RESULTS-GPU.md")
 def write_section(title: str, *lines: str, file: Path = RESULTS) -> None:
     """Put lines under a heading of a file, in place of those that are there, and print them."""
     text = "\n".join(lines).strip() + "\n"
-    sections = re.split(r"^## ", file.read_text() if file.exists() else "# Measured\n", flags=re.MULTILINE)
+    sections = re.split(
+        r"^## ", file.read_text(encoding="utf-8") if file.exists() else "# Measured\n", flags=re.MULTILINE
+    )
     kept = [section.rstrip() + "\n" for section in sections[1:] if not section.startswith(f"{title}\n")]
-    file.write_text("\n## ".join(["# Measured\n", *sorted([*kept, f"{title}\n\n{text}"])]))
+    file.write_text("\n## ".join(["# Measured\n", *sorted([*kept, f"{title}\n\n{text}"])]), encoding="utf-8")
     print(text)
 
 

@@ -66,6 +66,7 @@ def main() -> None:
             f"paths.data={arguments.data.resolve()}",
             "al.rounds=1",
             "train.min_steps=20",
+            "train.max_cycles=1",
             "logger.mode=offline",
         )
         for strategy in ("margin", "bald", "kmeans"):

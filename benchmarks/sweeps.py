@@ -30,7 +30,10 @@ def sweep(had: set[int], *arguments: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "al_lightning", *JOBS, *arguments]
         subprocess.run(command, cwd=folder, env=unset, check=True, stdout=subprocess.DEVNULL)
-        summaries = [json.loads(file.read_text()) for file in Path(folder).glob("multirun_outputs/*/*/summary.json")]
+        summaries = [
+            json.loads(file.read_text(encoding="utf-8"))
+            for file in Path(folder).glob("multirun_outputs/*/*/summary.json")
+        ]
     assert [summary["finished"] for summary in summaries] == [True, True]
     had.update(summary["threads"] for summary in summaries)
 

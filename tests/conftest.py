@@ -29,6 +29,7 @@ FAST = {
     "model": "cnn",
     "model.width": "4",
     "train.min_steps": "2",
+    "train.max_cycles": "1",  # two steps fit nothing
     "trainer.max_epochs": "1",
     "al.rounds": "2",
     "logger": "none",

@@ -48,10 +48,10 @@ def write_run(
 
 
 def write_study(study: Path, **own: Any) -> list[Path]:
-    curves = {"random": [0.5, 0.7, 0.8], "margin": [0.5, 0.8, 0.9]}
+    curves = {"random": ([0.5, 0.7, 0.8], 0.01), "margin": ([0.5, 0.8, 0.9], 0.011)}
     return [
-        write_run(study, name, seed, [value + seed / 100 for value in curve], **own)
-        for name, curve in curves.items()
+        write_run(study, name, seed, [value + step * seed for value in curve], **own)
+        for name, (curve, step) in curves.items()
         for seed in (0, 1, 2)
     ]
 
@@ -120,9 +120,10 @@ def panels(written: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def verdict(written: dict[str, Any]) -> tuple[list[list[str]], list[str]]:
-    """Cells of the verdict table without its rule, and the sentences below it."""
-    [block], [below] = blocks(written, "markdown-block"), blocks(written, "list")
-    head, _, *rows = (re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in block["content"].splitlines())
+    """Cells of the verdict table without its rule, and the sentences below the tables."""
+    block, [below] = blocks(written, "markdown-block")[0], blocks(written, "list")
+    lines = [line for line in block["content"].splitlines() if line.startswith("|")]
+    head, _, *rows = (re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in lines)
     return [head, *rows], [item["children"][0]["children"][0]["text"] for item in below["children"]]
 
 

@@ -7,11 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from al_lightning.data import cache as cache_module
 from al_lightning.data import decode as decode_module
+from al_lightning.data import decode_all as module
 from al_lightning.data.cache import Request, cache_folder
+from al_lightning.data.decode import How
 from al_lightning.data.folder import folder
 from al_lightning.data.images import ImageData
+
+HOW = How((3, 8, 6))
 
 
 def make_root(tmp_path: Path) -> Path:
@@ -27,12 +30,11 @@ def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The content of every file that is decoded from now on, as it is decoded."""
     contents = []
 
-    def decode(file, *arguments):
-        contents.append(file.read())
-        file.seek(0)
-        return decode_module.decode(file, *arguments)
+    def decode(data, *arguments):
+        contents.append(data)
+        return decode_module.decode(data, *arguments)
 
-    monkeypatch.setattr(cache_module, "decode", decode)
+    monkeypatch.setattr(module, "decode", decode)
     return contents
 
 
@@ -47,7 +49,7 @@ def load(root: Path, cache: bool = True) -> ImageData:
 
 def kept(root: Path) -> Path:
     """The folder of the cache that `load` uses."""
-    return cache_folder(Request(root, [], (3, 8, 6)), str(root.parent / "cache"))
+    return cache_folder(Request(root, [], HOW, 0), str(root.parent / "cache"))
 
 
 def assert_same(left: ImageData, right: ImageData) -> None:

@@ -128,7 +128,7 @@ def whole(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         del os.environ[name]  # a service of W&B's that the tests have started may be gone
     os.environ["WANDB_MODE"] = "offline"
-    with Path("log.txt").open("a") as log:
+    with Path("log.txt").open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     options = [argument for argument in arguments if argument.startswith("-")]  # Hydra wants them first
@@ -145,7 +145,7 @@ def killed(point: Point, cwd: Path, arguments: tuple[str, ...]) -> None:
         clocks.append(given[0])
 
     def note(called: Callable[..., Any], number: int, *given: Any) -> Any:
-        Path("begun").write_text(str(number))
+        Path("begun").write_text(str(number), encoding="utf-8")
         return called(number, *given)
 
     _wrap(clock.Clock, "__init__", remember)

@@ -53,11 +53,13 @@ def make_round(number: int) -> Round:
     for asked in range(number if last else number + 1):
         since[4 * asked : 4 * asked + 4] = asked + 1
     masks = Masks(since, np.isin(np.arange(20), (12, 13)))
-    return Round(row, queries, generator.integers(0, 9, (2, 2)), ENVIRONMENT, Evidence(np.zeros((15, 3))), masks)
+    shown = Evidence(np.zeros((15, 3)))
+    return Round(row, queries, generator.integers(0, 9, (2, 2)), ("cat", "dog"), ENVIRONMENT, shown, masks)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
-    part = ImageSet(torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte(), torch.arange(20) % 2, ["i"] * 20)
+    images = torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte()
+    part = ImageSet(images, torch.arange(20) % 2, list(map(str, range(20))))
     plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
     data = ImageData(part, part, ("cat", "dog"))
     return RunInfo(path, path.parent.name, SETTINGS, plan, data, ENVIRONMENT, rounds)

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from al_lightning.report.compare import Comparison, compare
+from al_lightning.report.compare import ACCURACY, Comparison, compare
+from al_lightning.report.measures import Measure
 
 
 def write_run(study: Path, name: str, accuracy: Sequence[float], /, *, size: int = 20, **settings: Any) -> Path:
@@ -84,6 +85,11 @@ def table(curves: Curves, states: Mapping[tuple[str, int], str] | None = None, *
     )
 
 
-def one(rounds: pd.DataFrame, targets: tuple[float, ...] = (), cost_per_label: float | None = None) -> Comparison:
-    (comparison,) = compare(rounds, targets, cost_per_label)
+def one(
+    rounds: pd.DataFrame,
+    targets: tuple[float, ...] | None = None,
+    cost_per_label: float | None = None,
+    measure: Measure = ACCURACY,
+) -> Comparison:
+    (comparison,) = compare(rounds, targets, cost_per_label, measure)
     return comparison

@@ -29,7 +29,7 @@ def growth(held: list[dict[str, int]], what: str) -> float:
 
 
 def _held() -> dict[str, int]:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return {
         "memory": int(status["VmRSS"].split()[0]),
         "files": len(list(Path("/proc/self/fd").iterdir())),
@@ -50,5 +50,5 @@ if __name__ == "__main__":
     RunFolder.commit = count
     sys.argv = ["al-lightning", *fast(("al.initial_size=10", "al.query_size=5", *sys.argv[1:]))]
     code = main()
-    Path("held.json").write_text(json.dumps(held))
+    Path("held.json").write_text(json.dumps(held), encoding="utf-8")
     sys.exit(code)

@@ -171,7 +171,7 @@ def _round(folder: Path, run: Run, row: dict[str, float], queries: list[tuple[ob
 
 def _csv(file: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
     lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @cache

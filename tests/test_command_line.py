@@ -30,7 +30,7 @@ def test_no_pickle_is_loaded(flag: str, command: Command, tmp_path: Path) -> Non
         ("seed=0 --multirun seed=1,2", ["seed=1,2", "before all settings"]),
         ("--config-name nope", ["nope"]),
         ("--config-path nope", ["--config-path", "--config-dir"]),
-        ("--config-dir nope", ["nope' not found"]),
+        ("--config-dir nope", ["--config-dir nope: there is no such folder"]),
         ("--resolve", ["--resolve"]),
         ("--run --multirun", ["--multirun"]),
         ("--info nope", ["--info", "defaults-tree"]),
@@ -98,4 +98,4 @@ def test_hydra_calls_no_target_that_this_program_would_not(command: Command, tmp
 def test_launcher_sweeper_and_mode_are_free(command: Command) -> None:
     ended = command("hydra.mode=MULTIRUN", "hydra.sweeper.max_batch_size=1", "seed=0,1", "dry_run=true")
     assert ended.code == 0, ended.err
-    assert "2 jobs" in ended.out
+    assert "what would run" in ended.out and "2 runs, 1 at a time" in ended.out

@@ -186,7 +186,7 @@ def test_every_data_set_loads_or_says_which_files_it_needs(option: str, tmp_path
 def test_every_key_is_explained(file: Path) -> None:
     """By a comment on its line, or above the block of lines that it is in; in config.yaml on its line."""
     section, explained, bare = "", False, []
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         text = line.strip()
         if text.startswith("#"):
             explained = explained or not text.startswith("# @package")

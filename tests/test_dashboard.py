@@ -98,15 +98,14 @@ def test_variants_of_a_strategy_are_curves_of_their_own(tmp_path: Path) -> None:
 def test_verdict_is_a_table(tmp_path: Path) -> None:
     write_study(tmp_path / "study")
     rows, below = verdict(specification(tmp_path / "study"))
-    targets = ("labels to 90%", "labels to 95%", "saved at 90%", "saved at 95%")
-    assert rows[0] == ["method", "seeds", "AUBC", *targets, "verdict"]
-    # Areas by hand: random (0.5 + 2 x 0.7 + 0.8) / 4, margin (0.5 + 2 x 0.8 + 0.9) / 4, and 0.01 more a seed.
+    columns = ("strategy", "verdict", "AUBC", "against random (95% interval)", "p", "labels to 90%", "seeds")
+    assert rows[0] == [*columns]
+    # Areas by hand: random (0.5 + 2 x 0.7 + 0.8) / 4, margin (0.5 + 2 x 0.8 + 0.9) / 4, and 0.01, 0.011 more a seed.
     assert [row[:3] for row in rows[1:]] == [
-        ["random", "3", "0.6850 ± 0.0248"],
-        ["margin", "3", "0.7600 ± 0.0248"],
+        ["margin", "better", "0.7610 ± 0.0273"],
+        ["random", "reference", "0.6850 ± 0.0248"],
     ]
-    assert [row[-1] for row in rows[1:]] == ["reference", "better"]
-    assert below[0].startswith("margin: better than random: AUBC +0.0750")
+    assert below[0].startswith("margin: better than random: AUBC +0.0760")
 
 
 @needs_extra
@@ -116,7 +115,7 @@ def test_one_seed_and_an_unfinished_run_have_no_verdict(tmp_path: Path) -> None:
     write_run(tmp_path / "study", "bald", 0, [0.5], state="failed")
     written = specification(tmp_path / "study")
     rows, below = verdict(written)
-    assert {row[0]: row[-1] for row in rows[1:]} == {"random": "reference", "margin": "unknown", "bald": "unknown"}
+    assert {row[0]: row[1] for row in rows[1:]} == {"random": "reference", "margin": "unknown", "bald": "unknown"}
     assert "nan" not in f"{rows} {below}"
     assert len(panels(written)) == 5
 
@@ -183,12 +182,14 @@ def test_runs_that_are_offline_are_to_be_uploaded_first(tmp_path: Path, capsys: 
 def test_default_place_is_the_report_of_the_study(tmp_path, capsys, monkeypatch) -> None:
     run, *_ = write_study(tmp_path / "study")
     file = tmp_path / "study" / "report" / "dashboard.json"
-    for folder in (tmp_path / "study", run):
+    of_run = tmp_path / "study" / "report" / run.name / "dashboard.json"
+    for folder, place in ((tmp_path / "study", file), (run, of_run)):
         assert main([str(folder), "--dry-run"]) == 0
-        assert str(file) in capsys.readouterr().out
-        file.unlink()
+        assert str(place) in capsys.readouterr().out
     monkeypatch.chdir(run)
+    of_run.unlink()
     assert main([".", "--dry-run"]) == 0
+    assert of_run.exists()
     assert json.loads(file.read_text())["workspaces"][0]["displayName"] == "digits: study"
 
 

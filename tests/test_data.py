@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torchvision import datasets
 
+from al_lightning.data import originals
 from al_lightning.data.folder import folder
 from al_lightning.data.sources import SETS, digits, torchvision_set
 from al_lightning.errors import ConfigError, DataError
@@ -34,14 +35,18 @@ PIXELS = np.random.default_rng(0)
 def _write_idx(root: Path, dataset: str, monkeypatch: pytest.MonkeyPatch) -> dict:
     raw = root / SETS[dataset].__name__ / "raw"
     raw.mkdir(parents=True)
-    written = {}
+    written, shapes, sums = {}, {}, {}
     for part, count in {"train": N_TRAIN, "t10k": N_TEST}.items():
         images = PIXELS.integers(0, 256, (count, 28, 28), dtype=np.uint8)
         labels = PIXELS.integers(0, 10, count, dtype=np.uint8)
         for name, array in {"images-idx3": images, "labels-idx1": labels}.items():
             header = bytes([0, 0, 8, array.ndim]) + b"".join(side.to_bytes(4, "big") for side in array.shape)
-            (raw / f"{part}-{name}-ubyte").write_bytes(header + array.tobytes())
+            file = raw / f"{part}-{name}-ubyte"
+            file.write_bytes(header + array.tobytes())
+            shapes[file.name], sums[file.name] = array.shape, md5(file.read_bytes()).hexdigest()
         written["test" if part == "t10k" else part] = images[:, None], labels
+    monkeypatch.setattr(originals, "SHAPES", shapes)
+    monkeypatch.setattr(originals, "SUMS", {"MNIST": sums} if dataset == "mnist" else {})
     return written
 
 
@@ -206,7 +211,7 @@ def test_unknown_name_lists_the_names_there_are() -> None:
 def test_a_data_set_file_holds_what_its_target_takes(file: Path) -> None:
     node = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     assert isinstance(node, dict)
-    if file.read_text().startswith("# @package _global_"):
+    if file.read_text(encoding="utf-8").startswith("# @package _global_"):
         node = node["dataset"]
     assert node.pop("name") == file.stem
     assert set(node.pop("augment")) == {"crop", "flip"}

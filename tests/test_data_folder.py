@@ -50,23 +50,7 @@ def test_folder_with_train_and_test_keeps_pixels_order_and_parts(tmp_path: Path)
     assert folder(str(tmp_path), [8, 6], 3, 0.2, 5).fingerprint() == data.fingerprint()
 
 
-def test_folder_without_parts_splits_each_class_by_its_own_draw(tmp_path: Path) -> None:
-    drawn = _draw_images(tmp_path, {"a": 20, "b": 10, "c": 2, "d": 1})
-    data = folder(str(tmp_path), 8, 3, 0.3, 0)
-    assert data.image_size == (8, 8)
-    assert sorted([*data.pool.ids, *data.test.ids]) == sorted(drawn)
-    assert list(data.pool.ids) == sorted(data.pool.ids)
-    assert data.test.labels.bincount(minlength=4).tolist() == [6, 3, 1, 0]
-
-    assert folder(str(tmp_path), 8, 3, 0.3, 0).test.ids == data.test.ids
-    assert folder(str(tmp_path), 8, 3, 0.3, 1).test.ids != data.test.ids
-    _draw_images(tmp_path, {"B": 4})
-    assert set(folder(str(tmp_path), 8, 3, 0.3, 0).test.ids) > set(data.test.ids)
-
-
-def test_broken_files_are_left_out_with_a_reason_and_the_good_ones_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_files_are_left_out_with_a_reason_and_the_good_ones_are_used(tmp_path: Path) -> None:
     drawn = _draw_images(tmp_path, {"a": 3, "b": 2})
     Image.fromarray(np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(
         tmp_path / "a/whole.jpg"
@@ -78,11 +62,10 @@ def test_broken_files_are_left_out_with_a_reason_and_the_good_ones_are_used(
     (tmp_path / "b/text.PNG").write_text("hello")
     (tmp_path / "b/link.png").symlink_to("nowhere")
     # More pixels than the limit (Pillow warns), and more than twice as many (Pillow raises).
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
     Image.new("RGB", (80, 80)).save(tmp_path / "a/large.png")
     Image.new("RGB", (200, 200)).save(tmp_path / "a/bomb.png")
 
-    data = folder(str(tmp_path), [8, 6], 3, 0.5, 0)
+    data = folder(str(tmp_path), [8, 6], 3, 0.5, 0, max_pixels=5000)
 
     assert {*data.pool.ids, *data.test.ids} == {*drawn, "a/whole.jpg"}
     reasons = dict(data.rejected)

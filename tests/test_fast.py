@@ -110,7 +110,7 @@ def test_recalibration_takes_the_statistics_of_the_labeled_images_and_touches_no
     model = fit(settings_of()).double()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     model.eval().frozen_backbone()  # with the statistics of before
-    Recalibration(pool).on_train_end(pl.Trainer(logger=False, enable_checkpointing=False), model)
+    Recalibration(pool).on_train_epoch_end(pl.Trainer(logger=False, enable_checkpointing=False, max_epochs=1), model)
     after = model.state_dict()
     seen = model.backbone.get_submodule("0")(model.normalized(IMAGES[:N_LABELED]))
     torch.testing.assert_close(after["backbone.1.running_mean"], seen.mean((0, 2, 3)))

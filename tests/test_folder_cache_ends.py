@@ -18,8 +18,8 @@ from conftest import Command
 from image_cache import assert_same, draw, kept, load, make_root, watch_decoding
 from rich.progress import Progress, TaskID
 
-from al_lightning.data import cache as cache_module
 from al_lightning.data import decode as decode_module
+from al_lightning.data import decode_all as module
 from al_lightning.data import threads
 from al_lightning.data.cache_folder import MANIFEST
 from al_lightning.data.folder import folder
@@ -115,7 +115,7 @@ def test_the_second_of_two_waits_and_decodes_nothing(
         return decode_module.decode(*arguments)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    monkeypatch.setattr(cache_module, "decode", decode)
+    monkeypatch.setattr(module, "decode", decode)
     with ThreadPoolExecutor(2) as executor:
         first = executor.submit(load, root)
         assert begun.wait(60)
@@ -144,7 +144,7 @@ def test_an_interrupt_does_not_wait_for_what_is_left(chunk: int, root: Path, mon
 
     monkeypatch.setattr(threads, "CHUNK", chunk)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(cache_module, "decode", decode)
+    monkeypatch.setattr(module, "decode", decode)
     monkeypatch.setattr(Progress, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load(root)
@@ -161,7 +161,7 @@ def test_an_interrupt_does_not_wait_for_what_is_left(chunk: int, root: Path, mon
 
 KILLED = """
 import os, shutil, signal, sys
-from al_lightning.data import cache
+from al_lightning.data import decode_all
 from al_lightning.data.folder import folder
 
 def dying(function, calls):
@@ -181,7 +181,7 @@ for point in range(5):
         if point:
             os.fsync = dying(os.fsync, point)  # of the images, of the folder, of the manifest, of the folder
         else:
-            cache.decode = dying(cache.decode, 3)
+            decode_all.decode = dying(decode_all.decode, 3)
         folder(root, [8, 6], 3, 0.25, 0, f"{kept}-{point}")
         os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL, point

@@ -1,35 +1,18 @@
-"""Links in a folder of images, equal images in it, and what a run says of both."""
+"""Links in a folder of images, and what a run says of what it left out."""
 
 import csv
 import os
-from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pytest
 from bad_images import IMAGE, pixels_of, saved
 from conftest import Command
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
+from image_folders import draw, ids, load
 
-from al_lightning.data.folder import folder
-from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError, DataError
 
-OUT = "a link that leads out of the folder"
+OUT = "a link that leads out of the folder: dataset.follow_links=true follows it"
 CIRCLE = "a link to a folder that it is in"
-
-
-def draw(root: Path, *paths: str) -> None:
-    """An image of one shade at each path, another shade each."""
-    for shade, path in enumerate(paths):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4), shade).save(root / path)
-
-
-def load(root: Path) -> ImageData:
-    return folder(str(root), 4, 1, 0.2, 0)
 
 
 # --- links ----------------------------------------------------------------------------------------------------------
@@ -68,7 +51,7 @@ def test_links_that_leave_or_run_in_circles_are_left_out(tmp_path: Path) -> None
         "d": ".",
         "e": "nowhere",
         "f": "../root-too",  # a path that begins like the root's
-        "loose.png": "../other/a/0.png",  # beside the classes, where images are not looked for
+        "loose.png": "../other/a/0.png",
     }.items():
         (root / name).symlink_to(target)
     data = load(root)
@@ -83,10 +66,44 @@ def test_links_that_leave_or_run_in_circles_are_left_out(tmp_path: Path) -> None
         "d": CIRCLE,
         "e": "a link that cannot be followed: No such file or directory",
         "f": OUT,
+        "loose.png": OUT,
     }
     expected = {"a/0.png", "a/1.png", "b/0.png", "b/1.png", "b/deep/2.png"}
     expected |= {f"b/deep/to_a/{number}.png" for number in "01"} | {f"a/to_b/{name}" for name in ("0.png", "1.png")}
     assert {*data.pool.ids, *data.test.ids} == expected | {"a/to_b/deep/2.png"}
+
+
+def test_links_that_lead_out_are_followed_when_asked_and_circles_never(tmp_path: Path) -> None:
+    """As in the cache of a Hugging Face hub: names in a snapshot, contents without a suffix in another folder."""
+    draw(tmp_path, "blobs/0f", "blobs/1e", "blobs/2d", "blobs/3c", "other/dog/4.png", "other/dog/deep/5.png")
+    root = tmp_path / "snapshots" / "main"
+    for number, blob in enumerate(("0f", "1e", "2d", "3c")):
+        place = root / ("train", "test")[number % 2] / "cat"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.png").symlink_to(f"../../../../blobs/{blob}")
+    for part in ("train", "test"):
+        (root / part / "dog").symlink_to(tmp_path / "other" / "dog")
+    (tmp_path / "other" / "dog" / "back").symlink_to(root)
+    (tmp_path / "other" / "dog" / "up").symlink_to("..")
+    (tmp_path / "other" / "dog" / "above").symlink_to(tmp_path)
+
+    with pytest.raises(
+        DataError, match=r"at least 2 classes.*rejected: 6, .*: a link that leads out .*follow_links=true"
+    ):
+        load(root)
+    data = load(root, follow_links=True)
+    assert ids(data) == {
+        *("train/cat/0.png", "test/cat/1.png", "train/cat/2.png", "test/cat/3.png"),
+        *(f"{part}/dog/{name}" for part in ("train", "test") for name in ("4.png", "deep/5.png")),
+    }
+    assert dict(data.rejected) == {
+        f"{part}/dog/{name}": CIRCLE for part in ("train", "test") for name in ("back", "up", "above")
+    }
+
+    (root / "train").rename(tmp_path / "elsewhere")
+    (root / "train").symlink_to(tmp_path / "elsewhere")
+    draw(tmp_path, "elsewhere/cat/9.png")  # of another depth, where the other links lead nowhere
+    assert "train/cat/9.png" in load(root, follow_links=True).pool.ids
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -105,52 +122,6 @@ def test_classes_that_are_all_left_out_are_a_data_error(tmp_path: Path) -> None:
         DataError, match=rf"at least 2 classes.*a \(2 images\), b \(0 images\).*rejected: 1,.* b: {OUT}"
     ):
         load(tmp_path / "root")
-
-
-# --- equal images ---------------------------------------------------------------------------------------------------
-
-
-def offending_pairs(data: ImageData) -> set[frozenset[str]]:
-    """By comparing all images: the pairs of equal ones that are in both parts, or in two classes."""
-    images = [
-        (part, data.classes[int(label)], path, image.numpy())
-        for part, images in (("train", data.pool), ("test", data.test))
-        for path, label, image in zip(images.ids, images.labels, images.images, strict=True)
-    ]
-    return {
-        frozenset((path, other_path))
-        for (part, name, path, pixels), (other_part, other_name, other_path, other) in combinations(images, 2)
-        if np.array_equal(pixels, other) and (part, name) != (other_part, other_name)
-    }
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["train", "test"]), st.sampled_from("abc"), st.integers(0, 4), st.booleans()),
-        max_size=14,
-    )
-)
-def test_equal_images_of_two_parts_or_classes_are_listed(
-    tmp_path_factory: pytest.TempPathFactory, images: list[tuple[str, str, int, bool]]
-) -> None:
-    root = tmp_path_factory.mktemp("root")
-    draw(root, *(f"{part}/{name}/first.png" for part in ("train", "test") for name in "abc"))
-    for number, (part, name, shade, is_large) in enumerate(images):
-        picture = Image.new("L", (8, 8) if is_large else (4, 4), 100 + shade)
-        picture.save(root / part / name / f"{number}.{'bmp' if is_large else 'png'}")
-    data = load(root)
-    for number, part, name, path in data.duplicates:
-        assert path.startswith(f"{part}/{name}/")
-        assert number in range(1, 6)
-    groups = {number: {row[3] for row in data.duplicates if row[0] == number} for number, *_ in data.duplicates}
-    listed = {frozenset(pair) for group in groups.values() for pair in combinations(sorted(group), 2)}
-    offending = offending_pairs(data)
-    assert offending <= listed
-    # Besides them, twins of an offender that are in its own class and part: the same image, so in the same group.
-    of_offenders = frozenset().union(*offending)
-    assert {path for group in groups.values() for path in group} == of_offenders
-    assert list(groups) == list(range(1, len(groups) + 1))
 
 
 # --- a run ----------------------------------------------------------------------------------------------------------

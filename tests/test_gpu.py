@@ -33,7 +33,8 @@ N = 600
 DRAW = torch.Generator().manual_seed(0)
 KINDS = torch.randint(256, (5, 1, 16, 16), generator=DRAW)
 NOISE = 60 * torch.randn(N, 1, 16, 16, generator=DRAW)
-PART = ImageSet((KINDS.repeat(N // 5, 1, 1, 1) + NOISE).clamp(0, 255).to(torch.uint8), torch.arange(N) % 5, [""] * N)
+IMAGES = (KINDS.repeat(N // 5, 1, 1, 1) + NOISE).clamp(0, 255).to(torch.uint8)
+PART = ImageSet(IMAGES, torch.arange(N) % 5, list(map(str, range(N))))
 DATA = ImageData(PART, PART, tuple("abcde"))
 STRATEGIES = sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml"))
 

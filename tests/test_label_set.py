@@ -48,7 +48,7 @@ def label_set(info: RunInfo) -> tuple[dict, dict[str, list[dict[str, str]]]]:
     tables = {}
     for entry in artifact["manifest"]["contents"]:
         assert Path(entry["local_path"]).is_relative_to(info.folder.parent / "wandb")  # not in the user's home
-        with Path(entry["local_path"]).open(newline="") as file:
+        with Path(entry["local_path"]).open(encoding="utf-8", newline="") as file:
             tables[entry["path"]] = list(csv.DictReader(file))
     return artifact, tables
 

@@ -12,7 +12,8 @@ from al_lightning.clock import PHASES, Clock
 from al_lightning.learning_curve import aubc, labels_to
 from al_lightning.measures import MEASURES, measure
 
-pytestmark = pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:No positive samples")
+# scikit-learn's, of the twins; a warning of our own measures would stand on the user's screen.
+pytestmark = pytest.mark.filterwarnings("error", "ignore:y_pred contains classes not in y_true")
 K = 6
 
 
@@ -73,6 +74,21 @@ def test_ece_keeps_confidences_that_round_to_one_in_the_last_bin() -> None:
     labels = torch.tensor([0, 1, 0, 0])  # confidences 1, 1, 0.971, 0.971, all in the last bin
     measured = measure(logits, labels)[0]["ece"].item()
     assert measured == pytest.approx(slow_ece(logits.softmax(1).numpy(), labels.numpy()), abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_classes", [3, 5, 15, 6, 7])
+def test_a_confidence_at_the_border_of_two_bins_belongs_to_the_lower_one(n_classes: int, dtype: torch.dtype) -> None:
+    logits = torch.zeros(
+        30, n_classes, dtype=dtype
+    )  # confidences of 1/3, 1/5 and 1/15 are borders, 1/6 and 1/7 are not
+    logits[10:, 0] = 3.0
+    labels = torch.arange(30) % n_classes
+    scalars, _, reliability = measure(logits, labels)
+    p = logits.softmax(1).numpy()
+    filled = {math.ceil(round(15 * each, 4)) - 1 for each in p.max(1).tolist()}
+    assert reliability[:, 0].nonzero().squeeze(1).tolist() == sorted(filled)
+    assert scalars["ece"].item() == pytest.approx(slow_ece(p, labels.numpy()), abs=1e-6)
 
 
 def test_confusion_has_true_classes_in_rows() -> None:

@@ -69,6 +69,36 @@ def test_masks_partition_the_pool_and_illegal_calls_change_nothing(val: set[int]
         assert pool.labels.tolist() == [truth[i] if i in since or i in val else UNKNOWN for i in range(N)]
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([-1, 0]), "label -1 is no class: there are 3, from 0 to 2"),
+        (torch.tensor([0, 99]), "label 99 is no class"),
+        (torch.tensor([0, 3]), "label 3 is no class"),
+        (torch.tensor([0.0, 1.0]), "labels must be whole numbers"),
+        (torch.tensor([True, False]), "labels must be whole numbers"),
+        (torch.tensor([[0], [1]]), "labels must be whole numbers"),
+        (torch.tensor([0]), "an image of the pool and a label"),
+    ],
+)
+@pytest.mark.parametrize("validation", [False, True])
+def test_an_answer_outside_the_classes_is_refused(labels: Tensor, message: str, validation: bool) -> None:
+    pool = PoolDataModule(make_data(), 4, 4, seed=0)
+    before = state(pool)
+    with pytest.raises(ValueError, match=message):
+        if validation:
+            pool.keep_for_validation(torch.tensor([2, 5]), labels)
+        else:
+            pool.label(torch.tensor([2, 5]), labels, since=0)
+    assert state(pool) == before
+
+
+def test_a_mask_is_not_taken_for_indices() -> None:
+    pool = PoolDataModule(make_data(), 4, 4, seed=0)
+    with pytest.raises(ValueError, match="indices must be whole numbers"):
+        pool.label(torch.tensor([True, False]), torch.tensor([0, 1]), since=0)
+
+
 PLAN = Plan(pool_size=N, initial_size=4, query_size=2, val_size=3, rounds=2)
 
 

@@ -66,11 +66,12 @@ def test_a_study_is_compared_as_the_readme_shows(command: Command, capfd: pytest
         command("--multirun", "study=digits", "strategy=random,margin", "logger=wandb", "logger.mode=offline").code == 0
     )
     shown = [shlex.split(line)[2:] for line in COMMANDS if re.search(r"\.(report|dashboard) .*digits", line)]
-    assert len(shown) == 4
+    assert len(shown) == 6
     for module, *arguments in shown:
         if module == "al_lightning.report":
             assert report(arguments) == 0
-            assert ("a label" in capfd.readouterr().out) == ("--cost-per-label" in arguments)
+            out = capfd.readouterr().out
+            assert ("page: " in out) == ("--latex" not in arguments) and ("tabular" in out) == ("--latex" in arguments)
         else:
             assert dashboard(arguments) == (0 if "--dry-run" in arguments else 1), "there is no key"
     assert (Path.cwd() / "multirun_outputs/digits/report/dashboard.json").exists()

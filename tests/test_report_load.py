@@ -221,3 +221,21 @@ def test_no_runs_or_no_folder_is_said(tmp_path: Path) -> None:
     (write_run(tmp_path, "1", [0.5]) / "config.yaml").write_text("")
     with pytest.raises(DataError, match=r"no run with a committed round in there; .*config\.yaml has no study"):
         load(tmp_path)
+
+
+def test_what_is_said_of_a_fit_is_read_and_missing_in_old_runs(tmp_path: Path) -> None:
+    for name, values in (("new", ["true,", "false,plateau"]), ("empty", [",", ","]), ("old", None)):
+        run = write_run(tmp_path, name, [0.5, 0.6], seed=len(name))
+        if values is not None:
+            head, *lines = (run / "rounds.csv").read_text().splitlines()
+            lines = [f"{line},1.0,{value}" for line, value in zip(lines, values, strict=True)]
+            (run / "rounds.csv").write_text("\n".join([f"{head},fit/acc,fit/ok,fit/reason", *lines, ""]))
+    rounds = load(tmp_path)
+    assert rounds.attrs["notes"] == ()
+    by_name = {Path(str(folder)).name: rows for folder, rows in rounds.groupby("folder")}
+    assert by_name["new"]["fit/ok"].tolist() == [True, False]
+    assert by_name["new"]["fit/reason"].fillna("").tolist() == ["", "plateau"]
+    for name in ("empty", "old"):
+        assert by_name[name]["fit/ok"].isna().to_list() == [True, True]
+    (tmp_path / "new" / "rounds.csv").write_text("round,n_labeled,test/acc,fit/ok\n0,20,0.5,perhaps\n")
+    assert len(load(tmp_path).attrs["notes"]) == 1

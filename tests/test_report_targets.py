@@ -5,6 +5,8 @@ import math
 import pytest
 from report_runs import one, table
 
+from al_lightning.report.measures import MEASURES
+
 CROSSING = {
     # labels to 0.6: 15, 20, 25; to 0.8: 30, never up to 40, 40; to 0.95: never
     "random": {0: {10: 0.5, 20: 0.7, 30: 0.8}, 1: {10: 0.5, 20: 0.6, 40: 0.7}, 2: {10: 0.5, 20: 0.5, 30: 0.7, 40: 0.8}},
@@ -62,3 +64,47 @@ def test_labels_saved_by_hand() -> None:
     assert (row["text"], row["bound"]) == ("5 (33%)", "")
     assert math.isnan(row["half_width"]), "one seed has no interval"
     assert math.isnan(row["cost"]), "no price was given"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "targets"),
+    [
+        (0.55, 0.9616, (0.8, 0.9, 0.95)),
+        (0.55, 0.95, (0.8, 0.9, 0.95)),
+        (0.1, 0.36, (0.2, 0.3)),
+        (0.91, 0.945, (0.92, 0.93, 0.94)),  # no rounder number in between
+        (0.9712, 0.9741, (0.972, 0.973, 0.974)),
+        (0.97121, 0.97124, ()),
+        (0.7, 0.6, ()),
+        (0.985, 0.999, (0.99,)),
+    ],
+)
+def test_targets_follow_from_what_random_reached(first: float, last: float, targets: tuple[float, ...]) -> None:
+    curves = {
+        "random": {0: {10: first - 0.01, 20: last - 0.01}, 1: {10: first + 0.01, 20: last + 0.01}},
+        "margin": {0: {10: 0.2, 20: 1.0}},
+    }
+    assert one(table(curves)).targets == targets
+
+
+def test_targets_are_behind_the_end_that_all_have() -> None:
+    rounds = table({"random": {0: {10: 0.5, 20: 0.75, 40: 0.99}}, "margin": {0: {10: 0.5, 20: 0.6}}})
+    assert one(rounds).targets == (0.6, 0.7)
+    assert one(table({"a": {0: {10: 0.55, 20: 0.85}}, "b": {0: {10: 0.55, 20: 0.65}}})).targets == (0.6, 0.7)
+
+
+def test_a_target_that_nobody_reached_has_no_column_and_is_named() -> None:
+    comparison = one(table(CROSSING), (0.6, 0.97, 0.99))
+    assert comparison.targets == (0.6,)
+    assert set(comparison.labels_to["target"]) == set(comparison.saved["target"]) == {0.6}
+    assert "No run reached 97%, 99%." in comparison.notes
+
+
+def test_targets_of_a_measure_that_falls_are_reached_from_above() -> None:
+    rounds = table({"random": {0: {10: 0.5, 20: 0.6, 30: 0.7}}, "a": {0: {10: 0.5, 20: 0.8, 30: 0.85}}})
+    rounds["test/nll"] = 3 - 3 * rounds["test/acc"]  # random 1.5, 1.2, 0.9, a 1.5, 0.6, 0.45
+    comparison = one(rounds, measure=MEASURES["nll"])
+    assert comparison.targets == (1.0,)
+    labels = comparison.labels_to.set_index("method")["mean"]
+    assert labels.to_dict() == {"random": pytest.approx(20 + 10 * 2 / 3), "a": pytest.approx(10 + 10 * 5 / 9)}
+    assert comparison.saved["saved"].item() == pytest.approx(80 / 3 - 140 / 9)

@@ -25,10 +25,11 @@ from al_lightning.run_folder import RunFolder
 MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
 COLUMNS = [
     *("round", "n_labeled", "n_paid"),
+    *(f"fit/{name}" for name in ("acc", "loss", "min_recall", "steps", "cycles", "ok", "reason")),
     *(f"test/{name}" for name in MEASURES),
     *(f"seconds/{name}" for name in ("fit", "score", "select", "test", "other")),
 ]
-QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted"]
+QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def rounds(folder: Path) -> pd.DataFrame:
 def test_the_files_are_those_of_the_contract(two: Path) -> None:
     of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
     of_a_round |= {"reliability.csv"}
-    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", "pool.npz", ".lock"}
+    expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", "pool.npz", "images.csv.gz", ".lock"}
     expected |= {"rounds/002/model.safetensors"}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(2) for name in ("scores.csv", "queries.png")}
@@ -88,7 +89,7 @@ def test_rounds_csv_has_a_row_a_round_and_the_labels_that_were_paid(two: Path) -
     assert list(table.columns) == COLUMNS
     assert table["round"].tolist() == [0, 1, 2]
     assert table["n_labeled"].tolist() == table["n_paid"].tolist() == [20, 40, 60]
-    assert table.notna().all(axis=None)
+    assert table.drop(columns="fit/reason").notna().all(axis=None)
     assert (table.filter(like="seconds/") >= 0).all(axis=None)
 
 
@@ -143,7 +144,9 @@ def test_the_weights_of_the_last_round_are_a_state_dict_that_measures_the_same(t
     with torch.inference_mode():
         correct = model.eval()(data.test.images).argmax(1) == data.test.labels
     assert correct.double().mean().item() == pytest.approx(rounds(two)["test/acc"].iloc[-1], abs=1e-6)
-    confusion = pd.read_csv(two / "rounds/002/confusion.csv").to_numpy()
+    table = pd.read_csv(two / "rounds/002/confusion.csv", index_col="true", dtype={"true": str})
+    assert list(table.index) == list(table.columns) == list(data.classes)
+    confusion = table.to_numpy()
     assert np.trace(confusion) == correct.sum()
     assert confusion.sum(1).tolist() == data.test.labels.bincount().tolist()
 
@@ -152,7 +155,7 @@ def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, c
     assert command("al.val_size=30", "al.rounds=null", "al.budget=89", cwd=tmp_path / "a").code == 0
     folder = only_run(tmp_path / "a")
     table = rounds(folder)
-    assert list(table.columns) == [*COLUMNS[:9], *(f"val/{name}" for name in MEASURES), *COLUMNS[9:]]
+    assert list(table.columns) == [*COLUMNS[:-5], *(f"val/{name}" for name in MEASURES), *COLUMNS[-5:]]
     assert table["n_labeled"].tolist() == [20, 40]
     assert table["n_paid"].tolist() == [50, 70]  # the next query would make it 90
     with np.load(folder / "rounds/001/masks.npz", allow_pickle=False) as masks:

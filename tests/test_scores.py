@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from sklearn.datasets import make_blobs
 from torch import Tensor
 
 from al_lightning.acquisition import pool as pool_module
+from al_lightning.acquisition.choose import choose
 from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
 from al_lightning.acquisition.select import Query, top, uniform
 from al_lightning.backbones import Backbone, cnn, gal2017
 from al_lightning.clock import Clock
+from al_lightning.contract import ContractError
+from al_lightning.errors import ConfigError
 from al_lightning.model import Classifier
 
 M, K, D = 40, 8, 8
@@ -137,8 +141,10 @@ def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, mon
     assert pool.features.shape == (7, 128) and samples.std(1).max() > 0.01
 
 
-def test_bald_is_exactly_zero_without_dropout() -> None:
-    assert bald(make_pool(dropout=0.0)[0], mc_samples=10).tolist() == [0.0] * M
+@pytest.mark.parametrize(("dropout", "samples", "typed"), [(0.0, 10, "model.dropout=0"), (0.3, 1, "al.mc_samples=1")])
+def test_samples_that_could_not_differ_are_refused(dropout: float, samples: int, typed: str) -> None:
+    with pytest.raises(ConfigError, match=typed):
+        make_pool(dropout=dropout)[0].mc_log_probabilities(samples)
 
 
 def test_kmeans_boundary_equals_loops_over_the_same_centroids() -> None:
@@ -184,7 +190,7 @@ LOGITS = st.integers(1, 6).flatmap(
 
 @pytest.mark.parametrize("name", BOUNDS)
 @SEEDED
-@given(logits=LOGITS, dropout=st.sampled_from([0.0, 0.1, 0.5, 0.99]))
+@given(logits=LOGITS, dropout=st.sampled_from([0.01, 0.1, 0.5, 0.99]))
 def test_scores_are_finite_and_stay_in_their_stated_bounds(name: str, logits: np.ndarray, dropout: float) -> None:
     scores = SCORES[name](pool_of(logits, dropout))
     low, high = BOUNDS[name]
@@ -243,10 +249,14 @@ def test_ties_break_by_the_seed_and_never_by_position(choose: Callable[[Pool, in
 
 def test_a_score_that_is_not_a_number_is_refused() -> None:
     pool, _ = make_pool(size=3)
-    with pytest.raises(FloatingPointError, match="1 of 3 scores"):
-        top(pool, 1, score=lambda pool: torch.tensor([0.0, float("nan"), 1.0]))
+    for odd in ("nan", "inf", "-inf"):
+        with pytest.raises(ContractError, match="1 of 3 scores"):
+            top(pool, 1, score=lambda pool, odd=odd: torch.tensor([0.0, float(odd), 1.0]))
+
+
+def test_predictions_that_are_not_finite_are_the_fit_s_fault_and_not_the_strategy_s() -> None:
     spoilt, model = make_pool(size=3)
     model.head.bias.fill_(float("nan"))
     for name in ("margin", "uncertainty", "entropy", "bald"):
-        with pytest.raises(FloatingPointError, match="3 of 3 scores"):
-            top(spoilt, 1, score=SCORES[name])
+        with pytest.raises(FloatingPointError, match="predictions"):
+            choose(partial(top, score=SCORES[name]), spoilt, 1, seed=0)

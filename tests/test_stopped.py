@@ -17,7 +17,11 @@ LONG = ("trainer.max_epochs=100000",)  # a fit that nobody waits for
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143), (signal.SIGUSR2, 143)]
+    ("number", "code"),
+    [
+        *((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143), (signal.SIGUSR2, 143)),
+        *((signal.SIGHUP, 143), (signal.SIGXCPU, 143)),
+    ],
 )
 def test_a_signal_stops_a_long_fit_at_once(number: int, code: int, tmp_path: Path) -> None:
     point = Point("fit", "al_lightning.model:Classifier.training_step", 30, number=number)

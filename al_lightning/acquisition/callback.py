@@ -6,12 +6,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from al_lightning.acquisition.choose import Strategy, choose
 from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.select import Query
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.inference import undisturbed
-from al_lightning.streams import Stream, generator
+from al_lightning.streams import Stream, generator, torch_seed
 
 
 class AcquisitionCallback(pl.Callback):
@@ -32,7 +33,7 @@ class AcquisitionCallback(pl.Callback):
 
     def __init__(
         self,
-        strategy: Callable[[Pool, int], Query],
+        strategy: Strategy,
         n: int,
         pool: PoolDataModule,
         clock: Clock,
@@ -45,7 +46,11 @@ class AcquisitionCallback(pl.Callback):
         self.predicted: Tensor | None = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose."""
+        """Choose.
+
+        Raises:
+            StrategyError: the strategy fails, or returns something other than n of the images.
+        """
         with self.clock.phase("select"), undisturbed(pl_module):
             unlabeled = Pool(
                 pl_module,  # type: ignore[arg-type]
@@ -57,5 +62,6 @@ class AcquisitionCallback(pl.Callback):
                 self.on_batch,
                 self.dtype,
             )
-            self.query = self.strategy(unlabeled, self.n)
+            seed = torch_seed(self.pool.seed, Stream.GLOBAL, self.pool.round)
+            self.query = choose(self.strategy, unlabeled, self.n, seed)
             self.predicted = unlabeled.predict(self.query.indices)

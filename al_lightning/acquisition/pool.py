@@ -1,6 +1,7 @@
 """The unlabeled pool as a strategy sees it: one pass of the backbone, and what follows from it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from al_lightning.clock import Clock
 from al_lightning.data.memory import take
+from al_lightning.errors import ConfigError
 from al_lightning.model import Classifier
 
 # Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
@@ -31,7 +33,7 @@ class Pool:
         indices: `int64 [M]`, data set indices of the unlabeled images, ascending.
         batch_size: images a step of the pass; half as many where the device runs out of memory.
         rng: everything random in choosing comes from it.
-        clock: counts the pass as `score`.
+        clock: counts the pass as `score`; None: it counts where it is made.
         on_batch: called with the number of images done, after each step of the pass.
         dtype: that the backbone computes in during the pass; None: as it was trained.
     """
@@ -43,7 +45,7 @@ class Pool:
         indices: Tensor,
         batch_size: int,
         rng: np.random.Generator,
-        clock: Clock,
+        clock: Clock | None = None,
         on_batch: Callable[[int], None] = lambda done: None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -60,10 +62,15 @@ class Pool:
         """The highest probability with which the model drops a feature; 0: its predictions are all the same."""
         return max(p for p, _ in self._model.dropped)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the predictions, as far as there has been a pass, are not finite."""
+        return "inputs" in self.__dict__ and not bool(self.log_probabilities.isfinite().all())
+
     @cached_property
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
-        with self._clock.phase("score"):
+        with self._clock.phase("score") if self._clock else nullcontext():
             backbone = self._model.frozen_backbone(self._dtype)
             out = torch.empty(len(self), self._model.dropped[0][1].in_features, device=self.indices.device)
             done = 0
@@ -101,9 +108,22 @@ class Pool:
         Args:
             samples: T.
 
-        Yields:
+        Returns:
             Consecutive pieces of the pool, `float32 [m, T, K]`.
+
+        Raises:
+            ConfigError: the samples could not differ.
         """
+        # All samples the same: every score that lives off their differences would be 0, and the query random.
+        if self.dropout == 0:
+            raise ConfigError(
+                "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5, or another one"
+            )
+        if samples < 2:
+            raise ConfigError(f"al.mc_samples={samples}: the strategy compares dropout samples; at least 2 are needed")
+        return self._samples(samples)
+
+    def _samples(self, samples: int) -> Iterator[Tensor]:
         layers = self._model.dropped
         masks = [self._masks(samples, p, layer) for p, layer in layers]  # [T, D] of every layer
         first = layers[0][1]

@@ -37,10 +37,11 @@ def bald(pool: Pool, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> T
     """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
 
     Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image
-    Data", section 3. Without dropout it is 0.
+    Data", section 3.
+
+    Raises:
+        ConfigError: a model without dropout, or a single sample: it would be 0 everywhere.
     """
-    if pool.dropout == 0:
-        return torch.zeros(len(pool), device=pool.indices.device)
     parts = []
     for log_p in pool.mc_log_probabilities(mc_samples):
         mean = log_p.logsumexp(1) - math.log(mc_samples)

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from al_lightning.acquisition.pool import Pool
+from al_lightning.contract import ContractError, expect
+
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -14,28 +18,80 @@ class Query:
     """The images that a strategy asks for.
 
     Attributes:
-        indices: `int64 [n]`, data set indices, the most wanted first.
+        indices: `int64 [n]`, data set indices, the most wanted first, each once.
         scores: `float [n]`, or None where the strategy has none.
         pool_scores: `float [M]`, of all images that it chose from; likewise.
+
+    Raises:
+        ContractError: an attribute is not a tensor of that kind, an image is named twice, or a score is not finite.
     """
 
     indices: Tensor
     scores: Tensor | None = None
     pool_scores: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        expect("Query.indices", self.indices, "an int64 tensor [n] of data set indices", (torch.int64,), 1)
+        n, distinct = len(self.indices), len(self.indices.unique())
+        if distinct < n:
+            raise ContractError(f"Query.indices names only {distinct} different images in {n} entries")
+        if self.scores is not None:
+            check_scores("Query.scores", self.scores, n)
+        if self.pool_scores is not None:
+            check_scores("Query.pool_scores", self.pool_scores)
+
+    def check(self, pool: Pool, n: int) -> None:
+        """Hold the query against what was asked for.
+
+        Raises:
+            ContractError: it does not ask for n images of the pool, or has scores of another number of images.
+        """
+        if len(self.indices) != n:
+            raise ContractError(f"it returned {len(self.indices)} of {n} images")
+        outside = self.indices[~torch.isin(self.indices, pool.indices.to(self.indices.device))]
+        if len(outside):
+            raise ContractError(
+                f"it returned {int(outside[0])}, which is not in pool.indices: Query.indices are taken from those, "
+                "they are not positions in the pool"
+            )
+        if self.pool_scores is not None:
+            check_scores("Query.pool_scores", self.pool_scores, len(pool))
+
+
+def check_scores(name: str, scores: Any, n: int | None = None) -> None:
+    """Refuse what is not a finite number an image.
+
+    Args:
+        name: of the scores, for the message.
+        scores: anything.
+        n: how many images there are; None: any number.
+
+    Raises:
+        ContractError: it is not a float tensor `[n]`, or a score is infinite or not a number.
+    """
+    expect(name, scores, wanted := f"a float tensor [{'M' if n is None else n}], a score an image", FLOATS, 1)
+    if n is not None and len(scores) != n:
+        raise ContractError(f"{name} is of {len(scores)} images; it has to be {wanted}")
+    if odd := int((~scores.isfinite()).sum()):
+        raise ContractError(f"{odd} of {len(scores)} scores are infinite or not a number")
+
 
 def top(pool: Pool, n: int, *, score: Callable[[Pool], Tensor]) -> Query:
     """The n images of the highest score. Ties break by an order drawn anew each round, never by position.
 
     Raises:
-        FloatingPointError: a score is not a number.
+        ContractError: the scores are not a float tensor `[M]` of finite numbers.
     """
     scores = score(pool)
-    if scores.isnan().any():
-        raise FloatingPointError(f"{int(scores.isnan().sum())} of {len(scores)} scores are not a number")
+    check_scores(f"what {_name(score)} returned", scores, len(pool))
     order = torch.from_numpy(pool.rng.permutation(len(pool))).to(scores.device)
     best = order[scores[order].sort(descending=True, stable=True).indices[:n]]
     return Query(pool.indices[best], scores[best], scores)
+
+
+def _name(score: Callable[[Pool], Tensor]) -> str:
+    function = getattr(score, "func", score)  # a strategy's settings are bound to it
+    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 def uniform(pool: Pool, n: int) -> Query:

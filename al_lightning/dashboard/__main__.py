@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_lightning.errors import UserError
 from al_lightning.report.__main__ import default_out
+from al_lightning.report.runs import is_run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help=f"send nothing, write {FILE}; needs no key")
     parser.add_argument("--out", type=Path, help=f"folder for {FILE}; default: report in the study")
     options = parser.parse_args(arguments)
-    out = options.out or default_out(Path(options.folders[0]))
-    if any((folder / "rounds.csv").exists() for folder in (out.resolve(), *out.resolve().parents)):
+    out = options.out or default_out([Path(folder) for folder in options.folders])
+    if any(is_run(folder) for folder in (out.resolve(), *out.resolve().parents)):
         parser.error(f"--out {out}: in a run folder, which only its run writes to; name another folder")
     try:
         return _run(options, out)
@@ -105,7 +106,7 @@ def _write(file: Path, built: "Specification") -> None:
     text = json.dumps({"report": _dump(built.report._to_model()), "workspaces": views}, indent=2)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
+        file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}; choose another folder with --out") from error
 

@@ -11,8 +11,9 @@ import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
 from al_lightning.dashboard.mirrored import Mirrored
-from al_lightning.dashboard.verdict import verdict_table
 from al_lightning.report.compare import Comparison
+from al_lightning.report.render import markdown
+from al_lightning.report.tables import tables
 from al_lightning.tracking.wandb_mirror import CLASS_ENTROPY
 
 TITLE_LENGTH = 128  # the library refuses longer ones of a report
@@ -60,12 +61,13 @@ def build(
         setting, condition = comparison.setting, run_filter(runs, _folders(comparison))
         panels = [panel for part in _panels(comparison).values() for panel in part]
         runset = wr.Runset(name=setting, filters=condition, **where)
-        if comparison.methods:
-            verdict = wr.MarkdownBlock(verdict_table(comparison))
-        else:
-            verdict = wr.P("These runs trained once and never queried: there are no strategies to compare.")
+        read = [
+            wr.MarkdownBlock(f"**{table.title}**\n\n{markdown(table)}")
+            for table in tables(comparison, {})
+            if not table.folded
+        ]
         said = [*comparison.verdicts["sentence"], *comparison.notes]
-        blocks += [wr.H2(setting), verdict, *([wr.UnorderedList(said)] if said else [])]
+        blocks += [wr.H2(setting), wr.P(comparison.headline), *read, *([wr.UnorderedList(said)] if said else [])]
         blocks.append(wr.PanelGrid(runsets=[runset], panels=panels))
         workspaces.append(
             ws.Workspace(

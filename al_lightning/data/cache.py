@@ -4,20 +4,18 @@ What counts is a hash of a file's content: a copy, or a file with a new name, ha
 reading, too, where the file system says that it is as it was.
 """
 
-import errno
 import os
-import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b, file_digest
-from io import BufferedReader
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
+from al_lightning.data import levels
 from al_lightning.data.cache_folder import (
     MANIFEST,
     Content,
@@ -31,12 +29,12 @@ from al_lightning.data.cache_folder import (
     read_manifest,
     write_manifest,
 )
-from al_lightning.data.decode import decode, decoder, decoding, is_passing, reason
+from al_lightning.data.decode import How, decoder
+from al_lightning.data.decode_all import decode_all
+from al_lightning.data.levels import Scale, Span
+from al_lightning.data.look import Seen, check_all_read, look
 from al_lightning.data.threads import in_threads
 
-# A file may change twice within a tick of the file system's clock: with times as close to the look at it as this, it
-# is read again.
-RACY_NS = 2_000_000_000
 BLOCK = 1024  # rows copied at a time
 
 
@@ -47,12 +45,14 @@ class Request:
     Attributes:
         base: the root, resolved.
         paths: of files, relative to it.
-        shape: of every image: channels, height and width.
+        how: their pixels are to be made.
+        n_pool: the first of the paths, whose files decide on the scale of what has more than 8 bits a pixel.
     """
 
     base: Path
     paths: Sequence[str]
-    shape: tuple[int, int, int]
+    how: How
+    n_pool: int
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,20 @@ class Images:
     Attributes:
         pixels: `uint8 [M, C, H, W]`, the M files that can be decoded, in the order of the paths.
         digests: M hashes of these pixels.
+        contents: M hashes of the bytes of their files.
         reasons: for each of the N paths why it cannot be decoded, or nothing.
+        scale: of images with more than 8 bits a pixel; None where there are none.
+        spans: of the values in such images, by path.
+        notes: what an image has and its pixels do not, by path.
     """
 
     pixels: np.ndarray
     digests: list[str]
+    contents: list[str]
     reasons: list[str]
+    scale: Scale | None
+    spans: Mapping[str, Span]
+    notes: Mapping[str, tuple[str, ...]]
 
 
 def load_images(request: Request, cache: str | None) -> Images:
@@ -77,6 +85,9 @@ def load_images(request: Request, cache: str | None) -> Images:
         request: what is wanted.
         cache: folder of all caches; None: none. One that cannot be used, or is damaged, is said on standard error, and
             changes nothing else.
+
+    Raises:
+        DataError: the machine fails to read a file.
     """
     if cache is None:
         return _in_memory(request)
@@ -96,74 +107,52 @@ def load_images(request: Request, cache: str | None) -> Images:
 
 
 def cache_folder(request: Request, cache: str) -> Path:
-    """Where the images of a request are kept: one folder for each root and shape."""
-    channels, height, width = request.shape
-    return Path(cache).expanduser() / f"{height}x{width}x{channels}-{hashed(os.fsencode(request.base))[:16]}"
+    """Where the images of a request are kept: one folder for each root and way to decode."""
+    channels, height, width = request.how.shape
+    key = hashed(os.fsencode(request.base) + f"\0{request.how.levels} {request.how.max_pixels}".encode())
+    return Path(cache).expanduser() / f"{height}x{width}x{channels}-{key[:16]}"
 
 
 def _in_memory(request: Request) -> Images:
-    files, unread = _look(request, Manifest("", 0, {}, {}))
-    new = _first_paths(files, {})
-    rows = np.empty((len(new), *request.shape), np.uint8)
-    contents, failed = _decode(request, files, new, rows, 0)
-    return _collect(request, files, unread, contents, failed, rows)
+    seen = look(request.base, request.paths, Manifest("", 0, {}, {}))
+    new = _first_paths(seen.files, {})
+    rows = np.empty((len(new), *request.how.shape), np.uint8)
+    contents, failed, scale = _fill(request, seen, {}, None, rows)
+    return _collect(request, seen, contents, failed, scale, rows)
 
 
 def _through(folder: Path, request: Request) -> Images:
     looked_ns = time.time_ns()
-    known = read_manifest(folder, decoder())
-    rows = open_rows(folder, known, request.shape)
-    files, unread = _look(request, known)
+    known = read_manifest(folder, decoder(request.how))
+    rows = open_rows(folder, known, request.how.shape)
+    seen = look(request.base, request.paths, known)
+    files = seen.files
     contents = {each.content: known.contents[each.content] for each in files.values() if each.content in known.contents}
-    new, failed = _first_paths(files, contents), {}
-    if new:
+    new, failed, scale = _first_paths(files, contents), {}, known.scale
+    writes = bool(new) or scale != _scale(request, files, contents)
+    if writes:
         kept = [content for content, each in contents.items() if not each.reason]
-        with new_rows(folder, (len(kept) + len(new), *request.shape)) as into:
+        with new_rows(folder, (len(kept) + len(new), *request.how.shape)) as into:
             for start in range(0, len(kept), BLOCK):
                 block = [contents[content].row for content in kept[start : start + BLOCK]]
                 into[start : start + len(block)] = rows[block]
-            decoded, failed = _decode(request, files, new, into, len(kept))
-        contents |= {content: contents[content]._replace(row=row) for row, content in enumerate(kept)} | decoded
+            contents |= {content: contents[content]._replace(row=row) for row, content in enumerate(kept)}
+            contents, failed, scale = _fill(request, seen, contents, scale, into)
         rows = into
-        n_good = sum(not each.reason for each in decoded.values())
+        n_good = sum(content in contents and not contents[content].reason for content in new)
         if n_good and not sys.stderr.isatty():  # where there is one, a bar has been seen
             print(f"decoded {n_good} images of {request.base} into {folder}", file=sys.stderr)
     lasting = {path: each for path, each in files.items() if each.content in contents}
-    manifest = Manifest(decoder(), looked_ns, lasting, contents)
-    if new:
+    manifest = Manifest(decoder(request.how), looked_ns, lasting, contents, scale)
+    if writes:
         write_manifest(folder, manifest)
     elif len(lasting) != len(known.files) or any(each is not known.files.get(path) for path, each in lasting.items()):
         with suppress(OSError):  # it would spare the next look some reading, no more
             write_manifest(folder, manifest)
-    images = _collect(request, files, unread, contents, failed, rows)
+    images = _collect(request, seen, contents, failed, scale, rows)
     if in_threads(hashed, list(images.pixels), "check images") != images.digests:
         raise DamagedError("images.npy")
     return images
-
-
-def _look(request: Request, known: Manifest) -> tuple[dict[str, File], dict[str, str]]:
-    """State and content of every file that can be read, and why not of the others, by path."""
-
-    def look(path: str) -> File | str:
-        try:
-            # Before it is opened: with some devices, opening alone does something.
-            state = _state((request.base / path).stat())
-            before = known.files.get(path)
-            if before and before[:4] == state and before.ctime_ns + RACY_NS < known.looked_ns:
-                return before
-            with _open(request.base / path) as file:
-                state = _state(os.fstat(file.fileno()))
-                return File(*state, file_digest(file, lambda: blake2b(digest_size=16)).hexdigest())
-        except OSError as error:
-            return reason(error)
-
-    files, unread = {}, {}
-    for path, found in zip(request.paths, in_threads(look, request.paths, "look at images"), strict=True):
-        if isinstance(found, str):
-            unread[path] = found
-        else:
-            files[path] = found
-    return files, unread
 
 
 def _first_paths(files: Mapping[str, File], known: Mapping[str, Content]) -> dict[str, str]:
@@ -175,66 +164,66 @@ def _first_paths(files: Mapping[str, File], known: Mapping[str, Content]) -> dic
     return new
 
 
-def _decode(
-    request: Request, files: Mapping[str, File], new: Mapping[str, str], rows: np.ndarray, first: int
-) -> tuple[dict[str, Content], dict[str, str]]:
-    """Decode each content from its path into a row of its own, from `first` on.
+def _scale(request: Request, files: Mapping[str, File], contents: Mapping[str, Content]) -> Scale | None:
+    """The scale of images with more than 8 bits a pixel: the pool's, where it has some."""
+    spans = [
+        (contents[files[path].content].span, number < request.n_pool)
+        for number, path in enumerate(request.paths)
+        if path in files and files[path].content in contents
+    ]
+    of_pool = [span for span, in_pool in spans if span and in_pool]
+    return levels.scale(request.how.levels, of_pool or [span for span, _ in spans if span])
+
+
+def _fill(
+    request: Request, seen: Seen, known: Mapping[str, Content], known_scale: Scale | None, rows: np.ndarray
+) -> tuple[dict[str, Content], dict[str, str], Scale | None]:
+    """Decode what is not known into the rows after what is; and again what has more than 8 bits a pixel.
+
+    The scale of these follows from all of them, so nobody knows it before they have been decoded once.
 
     Returns:
-        What became of the contents; and the reason for those that may well be decoded another time.
+        What became of all contents; the reason for those that may well be decoded another time; and the scale.
     """
-    channels, height, width = request.shape
-
-    def work(item: tuple[int, str]) -> Content | str:
-        row, path = item
-        try:
-            with _open(request.base / path) as file:
-                try:
-                    rows[row] = decode(file, (height, width), channels)
-                    done = Content(row, hashed(rows[row]), "")
-                # A broken file can raise nearly anything in Pillow's readers: whatever it is, the others are good.
-                except Exception as error:
-                    if is_passing(error):
-                        return reason(error)
-                    done = Content(-1, "", reason(error))
-                unchanged = _state(os.fstat(file.fileno())) == files[path][:4]
-                return done if unchanged else "it changed while it was read"
-        except OSError as error:
-            return reason(error)
-
-    with decoding():
-        done = in_threads(work, list(enumerate(new.values(), first)), "decode images")
-    results = dict(zip(new, done, strict=True))
-    contents = {content: each for content, each in results.items() if isinstance(each, Content)}
-    return contents, {content: each for content, each in results.items() if isinstance(each, str)}
+    first, known_row = levels.fixed(request.how.levels), count(sum(not each.reason for each in known.values()))
+    new = {content: (path, next(known_row)) for content, path in _first_paths(seen.files, known).items()}
+    decoded, failed = decode_all(request.base, seen.files, new, request.how, first, rows)
+    contents = {**known, **decoded}
+    scale = _scale(request, seen.files, contents)
+    paths = _first_paths(seen.files, {})
+    again = {
+        content: (paths[content], each.row)
+        for content, each in contents.items()
+        if each.span and scale != (first if content in decoded else known_scale)
+    }
+    scaled, failed_again = decode_all(request.base, seen.files, again, request.how, scale, rows)
+    contents |= scaled
+    return {name: each for name, each in contents.items() if name not in failed_again}, failed | failed_again, scale
 
 
 def _collect(
     request: Request,
-    files: Mapping[str, File],
-    unread: Mapping[str, str],
+    seen: Seen,
     contents: Mapping[str, Content],
     failed: Mapping[str, str],
+    scale: Scale | None,
     rows: np.ndarray,
 ) -> Images:
     """The images in the order of the paths, in memory."""
-    reasons, good = [], []
-    for path in request.paths:
-        content = files[path].content if path in files else ""
-        reasons.append(unread.get(path) or failed.get(content) or contents[content].reason)
-        if not reasons[-1]:
-            good.append(contents[content])
-    index = [each.row for each in good]
+    unread = {path: failed[each.content] for path, each in seen.files.items() if each.content in failed}
+    check_all_read(request.base, len(request.paths), {**seen.failed, **unread})
+    content_of = {path: each.content for path, each in seen.files.items()}
+    reasons = [seen.refused.get(path) or contents[content_of[path]].reason for path in request.paths]
+    good = [path for path, why in zip(request.paths, reasons, strict=True) if not why]
+    had = [contents[content_of[path]] for path in good]
+    index = [each.row for each in had]
     in_place = not isinstance(rows, np.memmap) and index == list(range(len(rows)))
-    return Images(rows if in_place else np.asarray(rows[index]), [each.pixels for each in good], reasons)
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-        raise OSError(errno.EINVAL, "not a regular file")
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def _open(path: Path) -> BufferedReader:
-    """Open for reading without waiting, whatever the path has become by now."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    return Images(
+        rows if in_place else np.asarray(rows[index]),
+        [each.pixels for each in had],
+        [content_of[path] for path in good],
+        reasons,
+        scale,
+        {path: each.span for path, each in zip(good, had, strict=True) if each.span},
+        {path: each.notes for path, each in zip(good, had, strict=True) if each.notes},
+    )

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from al_lightning.data.levels import Scale, Span
 from al_lightning.disk import sync
 
 IMAGES, MANIFEST = "images.npy", "manifest.json"
@@ -34,11 +35,16 @@ class File(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What became of a content: a row of the images and the hash of its pixels, or the reason why it was left out."""
+    """What became of a content: a row of the images and the hash of its pixels, or the reason why it was left out.
+
+    Of images with more than 8 bits a pixel also the span of their values; and notes on what was not used.
+    """
 
     row: int
     pixels: str
     reason: str
+    span: Span | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,14 @@ class Manifest:
         looked_ns: when the files were looked at, before the first of them was.
         files: by path relative to the root.
         contents: by hash of the content; all that the files have.
+        scale: of the images with more than 8 bits a pixel.
     """
 
     decoder: str
     looked_ns: int
     files: Mapping[str, File]
     contents: Mapping[str, Content]
+    scale: Scale | None = None
 
 
 class DamagedError(OSError):
@@ -105,8 +113,12 @@ def read_manifest(folder: Path, decoder: str) -> Manifest:
     if body["decoder"] != decoder:
         return Manifest(decoder, 0, {}, {})
     files = {path: File(*values) for path, values in body["files"].items()}
-    contents = {content: Content(*values) for content, values in body["contents"].items()}
-    return Manifest(decoder, body["looked_ns"], files, contents)
+    contents = {
+        content: Content(row, pixels, reason, Span(*span) if span else None, tuple(notes))
+        for content, (row, pixels, reason, span, notes) in body["contents"].items()
+    }
+    scale = Scale(*body["scale"]) if body["scale"] else None
+    return Manifest(decoder, body["looked_ns"], files, contents, scale)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -114,7 +126,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     body = vars(manifest)
     text = json.dumps({"checksum": hashed(json.dumps(body).encode()), "body": body})
     with _replacing(folder / MANIFEST) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
 
 
 def open_rows(folder: Path, manifest: Manifest, shape: tuple[int, ...]) -> np.ndarray:

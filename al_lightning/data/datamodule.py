@@ -13,13 +13,15 @@ from al_lightning.streams import Stream, generator
 
 UNLABELED = -1
 UNKNOWN = -1
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8)  # a mask of bools would be taken for positions 0 and 1
 
 
 class PoolDataModule(LightningDataModule):
     """Images on the device of the model as far as they fit there, and masks over the pool.
 
-    `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool. All indices are positions
-    in the data set. Training sees the labels that were paid for and no others.
+    `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool, less the images that are
+    gone since the run began. All indices are positions in the data set. Training sees the labels that were paid for and
+    no others.
 
     Attributes:
         labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
@@ -47,6 +49,8 @@ class PoolDataModule(LightningDataModule):
         self.labeled_since = torch.full((len(data.pool),), UNLABELED)
         self.labels = torch.full((len(data.pool),), UNKNOWN)
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
+        self._there = torch.ones(len(data.pool), dtype=torch.bool)
+        self._there[list(data.gone)] = False
         self.round = 0
         self.device = torch.device("cpu")
 
@@ -58,7 +62,7 @@ class PoolDataModule(LightningDataModule):
     @property
     def unlabeled_mask(self) -> Tensor:
         """Images that a strategy may ask for."""
-        return ~self.labeled_mask & ~self.val_mask
+        return ~self.labeled_mask & ~self.val_mask & self._there
 
     def draw(self, plan: Plan) -> tuple[Tensor, Tensor]:
         """Draw the validation and the initial set: the same for every strategy of a seed.
@@ -98,7 +102,7 @@ class PoolDataModule(LightningDataModule):
 
         Raises:
             ValueError: an image is not in the pool, labeled already, kept for validation, or named twice; a label is
-                missing. Nothing has been changed.
+                missing or no class of the data set. Nothing has been changed.
         """
         if since < 0:
             raise ValueError(f"there is no round {since}")
@@ -111,12 +115,17 @@ class PoolDataModule(LightningDataModule):
         self.val_mask[indices.cpu()] = True
 
     def _answer(self, indices: Tensor, labels: Tensor) -> None:
-        indices = indices.cpu()
+        indices, labels, n_classes = indices.cpu(), labels.cpu(), len(self.data.classes)
+        for name, given in {"indices": indices, "labels": labels}.items():
+            if given.dtype not in WHOLE or given.dim() != 1:
+                raise ValueError(f"{name} must be whole numbers [n], not {given.dtype} {list(given.shape)}")
         if len(labels) != len(indices) or not ((indices >= 0) & (indices < len(self.labels))).all():
             raise ValueError("every answer needs an image of the pool and a label")
+        if (wrong := labels[(labels < 0) | (labels >= n_classes)]).numel():
+            raise ValueError(f"label {wrong[0]} is no class: there are {n_classes}, from 0 to {n_classes - 1}")
         if not self.unlabeled_mask[indices].all() or len(indices.unique()) != len(indices):
             raise ValueError("only unlabeled images can be labeled, each once")
-        self.labels[indices] = labels.cpu()
+        self.labels[indices] = labels.long()
 
     def setup(self, stage: str) -> None:
         """Move the images to the device of the model, once, as far as they fit."""
@@ -135,10 +144,14 @@ class PoolDataModule(LightningDataModule):
         """The same images in batches of the size that evaluation has."""
         return self._labeled_batches(self.eval_batch_size)
 
+    @property
+    def trained_on(self) -> Tensor:
+        """Data set indices of the images that the current round trains on, ascending."""
+        return ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
+
     def _labeled_batches(self, batch_size: int) -> TrainBatches:
-        indices = ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
         rng = generator(self.seed, Stream.BATCHES, self.round)
-        return TrainBatches(self.images, self.labels.to(self.device), indices, batch_size, rng)
+        return TrainBatches(self.images, self.labels.to(self.device), self.trained_on, batch_size, rng)
 
     def test_dataloader(self) -> EvalBatches:
         """The test part."""

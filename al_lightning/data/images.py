@@ -1,5 +1,6 @@
 """What every data set loads into."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,20 +9,50 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+from al_lightning.contract import ContractError, described, expect
+
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images with their labels, in data set order.
 
     Attributes:
-        images: `uint8 [N, C, H, W]`, C is 1 or 3.
+        images: `uint8 [N, C, H, W]`, C is 1 or 3, in the memory of the host.
         labels: `int64 [N]`, class indices from 0.
-        ids: N names that outlive a reordering: a path relative to the root, or the index in the original file.
+        ids: N different names that outlive a reordering: a path relative to the root, or the index in the original
+            file.
+
+    Raises:
+        ContractError: an attribute is not of that kind, their numbers differ, a label is negative, an id comes twice.
     """
 
     images: Tensor
     labels: Tensor
     ids: Sequence[str]
+
+    def __post_init__(self) -> None:
+        wanted = "a uint8 tensor [N, C, H, W] with 1 or 3 channels"
+        expect("ImageSet.images", self.images, wanted, (torch.uint8,), 4)
+        if self.images.shape[1] not in (1, 3) or 0 in self.images.shape[2:]:
+            last = self.images.shape[3] in (1, 3)
+            hint = "; where channels come last, take images.permute(0, 3, 1, 2)" if last else ""
+            raise ContractError(f"ImageSet.images is {described(self.images)}; it has to be {wanted}{hint}")
+        expect("ImageSet.labels", self.labels, "an int64 tensor [N] of class indices", (torch.int64,), 1)
+        for name in ("images", "labels"):
+            if (device := getattr(self, name).device).type != "cpu":
+                raise ContractError(f"ImageSet.{name} is on {device}; a data set is loaded on the CPU")
+        if not len(self.images) == len(self.labels) == len(self.ids):
+            raise ContractError(
+                f"an ImageSet has {len(self.images)} images, {len(self.labels)} labels and {len(self.ids)} ids; "
+                "every image has one of each"
+            )
+        if len(self.labels) and (least := int(self.labels.min())) < 0:
+            raise ContractError(f"ImageSet.labels has {least}; class indices begin at 0")
+        if odd := next((each for each in self.ids if not isinstance(each, str)), None):
+            raise ContractError(f"ImageSet.ids has {odd!r}, which is not text")
+        if len(set(self.ids)) < len(self.ids):
+            twice = next(each for each, count in Counter(self.ids).items() if count > 1)
+            raise ContractError(f"ImageSet.ids has {twice!r} more than once; every image has an id of its own")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -36,8 +67,15 @@ class ImageData:
         test: the images that every round is measured on; they decide nothing.
         classes: names, in the order of the class indices.
         rejected: (path, reason) of every file that was left out.
-        duplicates: (group from 1, "train" or "test", class name, id) of images that look alike to the model, pixel for
-            pixel, though they are in both parts or in more than one class.
+        duplicates: (group from 1, "train", "test" or "dropped", class name, id) of images that look alike to the model,
+            pixel for pixel.
+        notes: what a person should know of how the images were made, a line each.
+        levels: the values that became 0 and 255, of images with more than 8 bits a pixel; None where there are none.
+        gone: positions in the pool of images that a run began with and that are no longer there; they are black.
+
+    Raises:
+        ContractError: a part is empty, the parts have images of different shapes, there are fewer than two classes, or
+            a label is none of them.
     """
 
     pool: ImageSet
@@ -45,6 +83,29 @@ class ImageData:
     classes: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...] = field(default=())
     duplicates: tuple[tuple[int, str, str, str], ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
+    levels: tuple[int, int] | None = field(default=None)
+    gone: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        names = list(self.classes)
+        if odd := next((each for each in names if not isinstance(each, str)), None):
+            raise ContractError(f"ImageData.classes has {odd!r}; a class has a name")
+        if len(set(names)) < max(2, len(names)):
+            raise ContractError(f"ImageData.classes is {self.classes}; there have to be at least 2, each once")
+        for part in ("pool", "test"):
+            images = getattr(self, part)
+            if not isinstance(images, ImageSet):
+                raise ContractError(f"ImageData.{part} is {described(images)}, not an ImageSet")
+            if not len(images):
+                raise ContractError(f"ImageData.{part} has no images")
+            if (most := int(images.labels.max())) >= len(names):
+                raise ContractError(
+                    f"ImageData.{part} has the label {most}; {len(names)} classes have 0 to {len(names) - 1}"
+                )
+        pool, test = (list(part.images.shape[1:]) for part in (self.pool, self.test))
+        if pool != test:
+            raise ContractError(f"ImageData.pool has images of {pool} (C, H, W), but ImageData.test of {test}")
 
     @property
     def channels(self) -> int:
@@ -63,8 +124,13 @@ class ImageData:
         They are taken from histograms, so they are exact and need no floating-point copy of the pool.
         """
         levels = torch.arange(256, dtype=torch.float64) / 255
+        images = self.pool.images
+        if self.gone:
+            there = torch.ones(len(images), dtype=torch.bool)
+            there[list(self.gone)] = False
+            images = images[there]
         means, deviations = [], []
-        for channel in self.pool.images.unbind(1):
+        for channel in images.unbind(1):
             share = torch.bincount(channel.reshape(-1).int(), minlength=256).double() / channel.numel()
             mean = (share * levels).sum()
             means.append(mean.item())

@@ -6,22 +6,13 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
+from al_lightning.data import originals
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.data.originals import SETS, Kind
 from al_lightning.errors import ConfigError, DataError
 
 # The test part of digits never changes, whatever the seed of a run: results stay comparable across runs.
 DIGITS_SPLIT_SEED = 0
-
-SETS = {
-    "mnist": datasets.MNIST,
-    "fashion_mnist": datasets.FashionMNIST,
-    "kmnist": datasets.KMNIST,
-    "cifar10": datasets.CIFAR10,
-    "cifar100": datasets.CIFAR100,
-    "svhn": datasets.SVHN,
-}
-
-Kind = type[datasets.MNIST] | type[datasets.CIFAR10] | type[datasets.SVHN]
 
 
 def digits() -> ImageData:
@@ -58,15 +49,17 @@ def torchvision_set(dataset: str, root: str, download: bool) -> ImageData:
 
     Raises:
         ConfigError: there is no data set of this name.
-        DataError: the files are missing and cannot be fetched, or are damaged.
+        DataError: the files are missing and cannot be fetched, are damaged, or are not the published ones.
     """
     if dataset not in SETS:
         raise ConfigError(f"dataset.dataset={dataset}: must be one of {', '.join(SETS)}.")
     kind = SETS[dataset]
     folder = Path(root).expanduser()
+    originals.refuse_copies(kind, folder)
     try:
         pool, classes = _part(kind, folder, True, download)
         test, _ = _part(kind, folder, False, download)
+        originals.check(kind, folder)
     # Network, archives, pickle and .mat readers: there is no shorter list of what missing or damaged files raise.
     except Exception as error:
         raise DataError(_explain(dataset, kind, folder, download, error)) from error
@@ -96,26 +89,29 @@ def _image_set(images: Tensor, labels: Tensor, n_classes: int) -> ImageSet:
     return ImageSet(images.contiguous(), labels, tuple(map(str, range(len(labels)))))
 
 
-def _files(kind: Kind, root: Path) -> tuple[Path, list[str], str]:
-    """The folder that torchvision reads from, the names it needs there, and the archives it unpacks (by md5 sum)."""
-    if issubclass(kind, datasets.MNIST):
-        names = [name.removesuffix(".gz") for name, _ in kind.resources]
-        return root / kind.__name__ / "raw", names, "each of them as the original .gz"
-    if issubclass(kind, datasets.CIFAR10):
-        names = [name for name, _ in kind.train_list + kind.test_list]
-        return root / kind.base_folder, [*names, kind.meta["filename"]], str(root / kind.filename)
-    return root, [kind.split_list[part][1] for part in ("train", "test")], ""
-
-
 def _explain(dataset: str, kind: Kind, root: Path, download: bool, error: Exception) -> str:
-    folder, names, archive = _files(kind, root)
-    said = f"torchvision said: {type(error).__name__}: {' '.join(str(error).split())}"
-    if all((folder / name).is_file() for name in names):
-        again = "run again" if download else "run again with dataset.download=true"
-        return f"{dataset}: the files in {folder} are damaged: delete {', '.join(names)} and {again}. {said}"
-    instead = f" (or {archive}, which dataset.download=true unpacks)" if archive else ""
+    folder, names = originals.files(kind, root)
+    said = "" if isinstance(error, DataError) else f" torchvision said: {type(error).__name__}: {_one_line(error)}"
+    again = "run again" if download else "run again with dataset.download=true"
+    missing = [name for name in names if not (folder / name).is_file()]
+    wrong = dict(originals.damaged(kind, root))
+    if wrong or not missing:  # where no sum is known, each of them may be the one
+        whys = "; ".join(f"{name}: {why}" for name, why in wrong.items())
+        return (
+            f"{dataset}: files in {folder} are damaged: delete {', '.join(wrong or names)} and {again}. {whys}.{said}"
+        )
+    if issubclass(kind, datasets.MNIST):
+        instead = " (or each of them as the original .gz, which dataset.download=true unpacks)"
+    elif issubclass(kind, datasets.CIFAR10):
+        instead = f" (or {root / kind.filename}, which dataset.download=true unpacks)"
+    else:
+        instead = ""
     fetch = "could not be fetched" if download else "are not to be fetched (dataset.download=false)"
     return (
         f"{dataset}: files are missing in {folder} and {fetch}. "
-        f"Put {', '.join(names)} there{instead}, or set paths.data or dataset.root, now {root}. {said}"
+        f"Put {', '.join(missing)} there{instead}, or set paths.data or dataset.root, now {root}.{said}"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

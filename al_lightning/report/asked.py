@@ -65,6 +65,11 @@ class Asked:
         have = set(self.queries["method"])
         return [method for method in methods if method in have]
 
+    def test_size(self, method: str) -> float:
+        """Test images of a run of a method; 0 where they are not known."""
+        runs = sum(run.method == method for run in self.last)
+        return float(self.confusion[method].sum()) / runs if runs and method in self.confusion else 0.0
+
     def queries_of(self, method: str) -> pd.DataFrame:
         """The queries of the run that stands for a method."""
         return self.queries.loc[(self.queries["method"] == method) & (self.queries["seed"] == self.shown[method])]

@@ -1,4 +1,4 @@
-"""What the runs of a setting say when held against each other, by rules that are printed with it."""
+"""What the runs of a setting say when held against each other, by :data:`al_lightning.report.rules.RULES`."""
 
 import re
 from collections.abc import Callable, Hashable, Sequence
@@ -7,45 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from al_lightning.report.pairs import counted, pairs_table, penalty_matrix, verdicts_table
+from al_lightning.errors import DataError
+from al_lightning.report.measures import BY_COLUMN, MEASURES, Measure
+from al_lightning.report.pairs import all_pairs, pairs_table, penalty_matrix
 from al_lightning.report.run_curve import RunCurve, curves_of
 from al_lightning.report.runs import OF_QUERYING
 from al_lightning.report.statistics import area, interval
-from al_lightning.report.targets import crossings, labels_table, saved_table
+from al_lightning.report.targets import crossings, labels_table, round_targets, saved_table
+from al_lightning.report.verdict import headline, verdicts_table
+from al_lightning.words import counted
 
 REFERENCE = "random"
-TARGETS = (0.90, 0.95, 0.97, 0.99)
-
-RULES: tuple[str, ...] = (
-    "Runs are compared within a setting: same data set, and same settings outside of the strategy. A method is a "
-    "strategy with those of its own settings that differ. Runs that train once and never query are no method; they are "
-    "shown with every setting that differs from theirs only in how it queries.",
-    "A run given twice counts once. Of two runs of one method and seed, the one with more rounds counts.",
-    "AUBC is the area under the curve of test accuracy against labels (trapezoids) divided by its range of labels. The "
-    "range begins at the largest first label count of the runs that take part and ends at the smallest, over methods, "
-    "of the most labels that a finished run of the method has; methods without a finished run do not bind it, and "
-    "where no run has finished all runs count. Early is its first quarter. Curves are cut there by straight lines.",
-    "Runs that have not reached the end of the range are left out of AUBC, pairs, verdicts and penalties, and named. "
-    "Curves and labels to a target use all runs.",
-    "± and intervals are 95% t intervals over seeds, each for itself: they are not widened for the number of pairs. "
-    "One seed has no interval, no p and no verdict.",
-    "Two methods are compared over the seeds that both have.",
-    "Labels to a target: the first crossing of each run's curve, straight between rounds; a run that starts above the "
-    "target counts with its first label count. A run that never reached it is censored at its last label count: then "
-    "there is no mean, and a median only where more than half of the seeds reached the target and no other seed ended "
-    "before the median. Where there is no median, > or ≥ gives its lower bound.",
-    "Labels saved: labels of the reference less those of the method, by seed. Where the reference did not reach the "
-    "target its last label count stands for it and the figure is a lower bound (at least), where the method did not "
-    "an upper one (at most); where both happened it is unknown. Bounds have no interval. The share is of the labels "
-    "of the reference.",
-    "Verdict: two-sided paired t-test on AUBC by seed, p adjusted by Holm for all pairs of the setting, level 0.05. "
-    "Without any spread p is 1 for a difference of zero, else 0.",
-    "The difference that would have been found is the smallest true one that so many seeds find with 80% power at the "
-    "strictest of Holm's levels (0.05 / pairs). It, and the number of more seeds, take the spread seen for the true "
-    "one, which few seeds know only roughly.",
-    "Penalty matrix: the number of label counts, of those that all runs of two methods have in the range, at which the "
-    "row's method beats the column's (paired t-test at 0.05, not corrected for their number; at least 2 common seeds).",
-)
+ACCURACY = MEASURES["acc"]
 
 
 @dataclass(frozen=True)
@@ -58,20 +31,23 @@ class Comparison:
         one_shot: rows of the runs that trained once, each size and seed once.
         methods: the reference first, then by name.
         reference: `random` where there is such a method.
+        measure: the column of `rounds` that areas, targets and verdicts are of.
         start: labels at which the areas begin; nan where no run takes part, likewise the next two.
         early_end: labels at which the early areas end.
         end: labels at which the whole areas end.
-        targets: accuracies.
+        targets: values of the measure, each reached by some run.
         cost_per_label: money, in any currency.
         notes: how the rules applied here, in sentences.
+        headline: the answer in a sentence or three.
         areas: `method, seed, whole, early`, a row a run that takes part.
         aubc: `method, seeds, whole, whole_half_width, early, early_half_width`, a row a method.
         labels_to: see :func:`al_lightning.report.targets.labels_table`.
         saved: see :func:`al_lightning.report.targets.saved_table`; empty without a reference.
-        pairs: see :func:`al_lightning.report.pairs.pairs_table`.
+        verdicts: a row a method but the reference, see :func:`al_lightning.report.verdict.verdicts_table`; `verdict`
+            is `better`, `worse`, `not distinguishable` or `unknown`.
+        pairs: every two methods, see :func:`al_lightning.report.pairs.pairs_table`.
         penalty: see :func:`al_lightning.report.pairs.penalty_matrix`.
-        verdicts: `method, verdict, sentence`, a row a method but the reference; `verdict` is `better`, `worse`,
-            `not distinguishable` or `unknown`.
+        fits: `method, failed, fits`, a row a method: fits that are said to have failed, of those that say.
     """
 
     setting: str
@@ -79,34 +55,62 @@ class Comparison:
     one_shot: pd.DataFrame
     methods: tuple[str, ...]
     reference: str | None
+    measure: str
     start: float
     early_end: float
     end: float
     targets: tuple[float, ...]
     cost_per_label: float | None
     notes: tuple[str, ...]
+    headline: str
     areas: pd.DataFrame
     aubc: pd.DataFrame
     labels_to: pd.DataFrame
     saved: pd.DataFrame
+    verdicts: pd.DataFrame
     pairs: pd.DataFrame
     penalty: pd.DataFrame
-    verdicts: pd.DataFrame
+    fits: pd.DataFrame
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less of the measure is better."""
+        return BY_COLUMN[self.measure].lower_is_better
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The methods by result, best first; those without one last."""
+        ranked = self.aubc.sort_values("whole", ascending=self.lower_is_better, kind="stable", na_position="last")
+        return tuple(ranked["method"])
 
 
 def compare(
-    rounds: pd.DataFrame, targets: Sequence[float] = TARGETS, cost_per_label: float | None = None
+    rounds: pd.DataFrame,
+    targets: Sequence[float] | None = None,
+    cost_per_label: float | None = None,
+    measure: Measure = ACCURACY,
 ) -> list[Comparison]:
-    """Compare the methods of every setting by :data:`RULES`.
+    """Compare the methods of every setting by :data:`al_lightning.report.rules.RULES`.
 
     Args:
         rounds: as :func:`al_lightning.report.load` gives them, in any order.
-        targets: accuracies, for labels to a target and labels saved.
+        targets: values of the measure, for labels to a target and labels saved; None: what follows from the reference.
         cost_per_label: money that a label costs.
+        measure: what areas, targets and verdicts are of.
 
     Returns:
         One a setting, in order of their names. A setting that has only runs which trained once has no methods.
+
+    Raises:
+        DataError: no run has the measure.
     """
+    if measure.column not in rounds or rounds[measure.column].isna().to_numpy().all():
+        have = [
+            name
+            for name, each in MEASURES.items()
+            if each.column in rounds and rounds[each.column].notna().to_numpy().any()
+        ]
+        raise DataError(f"no run has {measure.column} in its rounds.csv; choose --measure among {', '.join(have)}")
     rounds = rounds.drop_duplicates(["folder", "round"]).sort_values(["folder", "round"])
     active, single = rounds.loc[~rounds["one_shot"]], rounds.loc[rounds["one_shot"]]
     settings = set(active["setting"])
@@ -117,8 +121,9 @@ def compare(
             setting,
             active.loc[active["setting"] == setting],
             single.loc[single["setting"] == (setting if setting in alone else _without_queries(setting))],
-            tuple(targets),
+            targets,
             cost_per_label,
+            measure,
         )
         for setting in sorted(settings | alone, key=_natural)
     ]
@@ -128,11 +133,14 @@ def _compare(
     setting: str,
     rounds: pd.DataFrame,
     one_shot: pd.DataFrame,
-    targets: tuple[float, ...],
+    targets: Sequence[float] | None,
     cost_per_label: float | None,
+    measure: Measure,
 ) -> Comparison:
-    runs, notes = _once(curves_of(rounds), lambda run: (run.method, run.seed))
-    trained_once, _ = _once(curves_of(one_shot), lambda run: (run.n_labeled[0], run.seed))
+    runs, notes = _once(curves_of(rounds, measure.column), lambda run: (run.method, run.seed))
+    trained_once, _ = _once(curves_of(one_shot, measure.column), lambda run: (run.n_labeled[0], run.seed))
+    if without := sorted(set(rounds["folder"]) - set(rounds.dropna(subset=[measure.column])["folder"])):
+        notes.append(f"{', '.join(without)}: left out: no {measure.column}.")
     names = {run.method for run in runs}
     reference = REFERENCE if REFERENCE in names else None
     methods = tuple(sorted(names, key=lambda name: (name != reference, _natural(name))))
@@ -140,29 +148,43 @@ def _compare(
     early_end = start + (end - start) / 4
     part = [run for run in runs if run.n_labeled[-1] >= end >= start]
     areas = _areas(part, start, early_end, end)
-    pairs = pairs_table(areas, methods, reference)
-    penalty, budgets = penalty_matrix(part, methods, start, end)
-    found = crossings(runs, targets)
+    aubc = _aubc(areas, methods)
+    against = pairs_table(areas, [(method, reference) for method in methods if reference and method != reference])
+    mean = float(aubc["whole"].iloc[0]) if reference else np.nan
+    verdicts = verdicts_table(against, measure, mean, f"{start:,.0f} to {end:,.0f}")
+    penalty, budgets = penalty_matrix(part, methods, start, end, measure.lower_is_better)
+    if targets is None:
+        targets = round_targets([run for run in runs if reference in (None, run.method)], end, measure)
+    found = crossings(runs, targets, measure)
+    reached = tuple(
+        t for t in targets if any(labels is not None for m in methods for labels, _ in found[m, t].values())
+    )
     notes += _range_notes(runs, methods, start, end) + _seed_notes(part, methods, reference, budgets)
+    if runs and (missed := [measure.text(target) for target in targets if target not in reached]):
+        notes.append(f"No run reached {', '.join(missed)}.")
+    kept = rounds.loc[rounds["folder"].isin([run.folder for run in runs])].reset_index(drop=True)
     return Comparison(
         setting=setting,
-        rounds=rounds.loc[rounds["folder"].isin([run.folder for run in runs])].reset_index(drop=True),
+        rounds=kept,
         one_shot=one_shot.loc[one_shot["folder"].isin([run.folder for run in trained_once])].reset_index(drop=True),
         methods=methods,
         reference=reference,
+        measure=measure.column,
         start=start,
         early_end=early_end,
         end=end,
-        targets=targets,
+        targets=reached,
         cost_per_label=cost_per_label,
         notes=tuple(notes),
+        headline=headline(verdicts, reference, len(methods), measure),
         areas=areas,
-        aubc=_aubc(areas, methods),
-        labels_to=labels_table(found, methods, targets),
-        saved=saved_table(found, methods, reference, targets, cost_per_label),
-        pairs=pairs,
+        aubc=aubc,
+        labels_to=labels_table(found, methods, reached),
+        saved=saved_table(found, methods, reference, reached, cost_per_label),
+        verdicts=verdicts,
+        pairs=pairs_table(areas, all_pairs(methods, reference)),
         penalty=penalty,
-        verdicts=verdicts_table(pairs, reference, start, end),
+        fits=_fits(kept, methods),
     )
 
 
@@ -180,7 +202,7 @@ def _once(runs: list[RunCurve], key: Callable[[RunCurve], Hashable]) -> tuple[li
 
 
 def _range(runs: Sequence[RunCurve]) -> tuple[float, float]:
-    """Labels at which the areas begin and end; see :data:`RULES`."""
+    """Labels at which the areas begin and end; see the rules."""
     if not runs:
         return np.nan, np.nan
     most: dict[str, float] = {}
@@ -192,7 +214,7 @@ def _range(runs: Sequence[RunCurve]) -> tuple[float, float]:
 
 def _areas(runs: Sequence[RunCurve], start: float, early_end: float, end: float) -> pd.DataFrame:
     rows = [
-        (run.method, run.seed, *(area(run.n_labeled, run.accuracy, start, stop) for stop in (end, early_end)))
+        (run.method, run.seed, *(area(run.n_labeled, run.values, start, stop) for stop in (end, early_end)))
         for run in runs
     ]
     return pd.DataFrame(rows, columns=pd.Index(("method", "seed", "whole", "early")))
@@ -206,6 +228,16 @@ def _aubc(areas: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         rows.append((method, whole.n, whole.mean, whole.half_width, early.mean, early.half_width))
     columns = ("method", "seeds", "whole", "whole_half_width", "early", "early_half_width")
     return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _fits(rounds: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """How many fits failed, of those that say; runs of an older version do not."""
+    said = rounds.dropna(subset=["fit/ok"]) if "fit/ok" in rounds else rounds.iloc[:0].assign(**{"fit/ok": True})
+    rows = []
+    for method in methods:
+        fine = said.loc[said["method"] == method, "fit/ok"].to_numpy(bool)
+        rows.append((method, int((~fine).sum()), len(fine)))
+    return pd.DataFrame(rows, columns=pd.Index(("method", "failed", "fits")))
 
 
 def _range_notes(runs: Sequence[RunCurve], methods: Sequence[str], start: float, end: float) -> list[str]:
@@ -225,7 +257,7 @@ def _range_notes(runs: Sequence[RunCurve], methods: Sequence[str], start: float,
         short = [run for run in runs if run.method == method and run.n_labeled[-1] < end]
         if short:
             which = ", ".join(f"seed {run.seed} ({run.state} at {run.n_labeled[-1]})" for run in short)
-            notes.append(f"{method}: left out of AUBC, pairs, verdicts and penalties, short of {end} labels: {which}.")
+            notes.append(f"{method}: left out of AUBC, verdicts, pairs and penalties, short of {end} labels: {which}.")
     return notes
 
 
@@ -234,7 +266,7 @@ def _seed_notes(
 ) -> list[str]:
     notes = []
     if methods and reference is None:
-        notes.append(f"There is no method {REFERENCE}, so no labels saved and no verdict against it.")
+        notes.append(f"There are no runs of {REFERENCE}, so no labels saved and no verdict.")
     everyone = {run.seed for run in part}
     for method in methods:
         own = {run.seed for run in part if run.method == method}

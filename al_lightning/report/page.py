@@ -7,13 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_lightning.report.asked import read
-from al_lightning.report.compare import RULES, Comparison
+from al_lightning.report.compare import Comparison
 from al_lightning.report.figures import FIGURES
-from al_lightning.report.figures.files import Shown, save, slug, write
+from al_lightning.report.figures.files import Shown, save, write
 from al_lightning.report.figures.style import styled
 from al_lightning.report.gallery import CAPTION, Gallery, galleries
-from al_lightning.report.page_tables import Table, runs_table, tables
+from al_lightning.report.render import FILES
+from al_lightning.report.rules import RULES
+from al_lightning.report.sections import FOLDER, Section
 
 # What is said in place of a figure whose data no run has.
 MISSING = {
@@ -27,32 +28,27 @@ MISSING = {
 
 
 @dataclass(frozen=True)
-class Section:
-    """A setting on the page."""
+class Drawn:
+    """The figures of a section."""
 
-    anchor: str
-    comparison: Comparison
-    tables: Sequence[Table]
+    section: Section
     figures: dict[str, Shown]
     missing: dict[str, str]
     galleries: Sequence[Gallery]
-    ran: Table
-    notes: Sequence[str]
 
 
-def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Path) -> Path:
+def write_page(sections: Sequence[Section], notes: Sequence[str], out: Path) -> Path:
     """Write `report.html`, and its figures to `figures/`.
 
     Args:
-        comparisons: a section each.
+        sections: see :func:`al_lightning.report.sections.sections`.
         notes: sentences on the reading of the runs.
         out: folder of the report; it is made where it is missing.
 
     Returns:
         The page.
     """
-    taken: set[str] = set()
-    sections = [_section(comparison, slug(comparison.setting, taken), out / "figures") for comparison in comparisons]
+    drawn = [_drawn(section, out / "figures") for section in sections]
     states = [run for section in sections for run in _states(section.comparison)]
     environment = Environment(
         loader=PackageLoader("al_lightning.report", "."),
@@ -62,12 +58,14 @@ def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Pat
         lstrip_blocks=True,
     )
     html = environment.get_template("page.html").render(
-        title=f"Active learning: {', '.join(_studies(comparisons))}",
+        title=f"Active learning: {', '.join(_studies(sections))}",
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         states=[(state, states.count(state)) for state in ("finished", "running", "stopped", "failed")],
-        sections=sections,
+        drawn=drawn,
         notes=notes,
         rules=RULES,
+        folder=FOLDER,
+        suffixes=tuple(FILES),
         gallery_caption=CAPTION,
     )
     page = out / "report.html"
@@ -75,26 +73,16 @@ def write_page(comparisons: Sequence[Comparison], notes: Sequence[str], out: Pat
     return page
 
 
-def _section(comparison: Comparison, anchor: str, folder: Path) -> Section:
-    asked = read(comparison)
+def _drawn(section: Section, folder: Path) -> Drawn:
     figures, missing = {}, {}
     with styled():
         for name, draw in FIGURES.items():
-            drawing = draw(comparison, asked)
+            drawing = draw(section.comparison, section.asked)
             if drawing is not None:
-                figures[name] = save(drawing, folder, anchor)
-            elif comparison.methods and name in MISSING:
+                figures[name] = save(drawing, folder, section.anchor)
+            elif section.comparison.methods and name in MISSING:
                 missing[name] = MISSING[name]
-    return Section(
-        anchor=anchor,
-        comparison=comparison,
-        tables=tables(comparison),
-        figures=figures,
-        missing=missing,
-        galleries=galleries(asked),
-        ran=runs_table(comparison, asked.summaries),
-        notes=(*comparison.notes, *asked.notes),
-    )
+    return Drawn(section, figures, missing, galleries(section.asked))
 
 
 def _states(comparison: Comparison) -> list[str]:
@@ -105,5 +93,6 @@ def _states(comparison: Comparison) -> list[str]:
     ]
 
 
-def _studies(comparisons: Sequence[Comparison]) -> list[str]:
-    return sorted({str(study) for c in comparisons for table in (c.rounds, c.one_shot) for study in table["study"]})
+def _studies(sections: Sequence[Section]) -> list[str]:
+    tables = [table for section in sections for table in (section.comparison.rounds, section.comparison.one_shot)]
+    return sorted({str(study) for table in tables for study in table["study"]})

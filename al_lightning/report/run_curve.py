@@ -7,18 +7,21 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class RunCurve:
-    """Accuracy of one run against its labels, both by round."""
+    """A measure of one run against its labels, both by round."""
 
     method: str
     seed: int
     folder: str
     state: str
     n_labeled: list[int]
-    accuracy: list[float]
+    values: list[float]
 
 
-def curves_of(rounds: pd.DataFrame) -> list[RunCurve]:
-    """The curve of every run in a table as :func:`al_lightning.report.load` gives it, in order of their folders."""
+def curves_of(rounds: pd.DataFrame, measure: str) -> list[RunCurve]:
+    """The curve of every run in a table as :func:`al_lightning.report.load` gives it, in order of their folders.
+
+    Rounds in which the measure is nan do not count; a run that has no other has no curve.
+    """
     return [
         RunCurve(
             method=rows["method"].iloc[0],
@@ -26,7 +29,7 @@ def curves_of(rounds: pd.DataFrame) -> list[RunCurve]:
             folder=rows["folder"].iloc[0],
             state=rows["state"].iloc[0],
             n_labeled=rows["n_labeled"].to_list(),
-            accuracy=rows["test/acc"].to_list(),
+            values=rows[measure].to_list(),
         )
-        for _, rows in rounds.sort_values("round").groupby("folder")
+        for _, rows in rounds.dropna(subset=[measure]).sort_values("round").groupby("folder")
     ]

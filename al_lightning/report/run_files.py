@@ -3,6 +3,7 @@
 A file that is missing says nothing; one that cannot be read is named in the notes.
 """
 
+import csv
 import json
 import stat
 import zipfile
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from al_lightning.rounds import read_confusion
 
 QUERY_COLUMNS = ("round", "rank", "index", "label")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -96,12 +99,9 @@ class Reader:
         if data is None:
             return None
         try:
-            matrix = np.loadtxt(StringIO(data.decode()), dtype=np.int64, delimiter=",", skiprows=1, ndmin=2)
-            if matrix.shape[0] != matrix.shape[1]:
-                raise ValueError(f"{matrix.shape[0]} rows of {matrix.shape[1]}")
-        except ValueError as error:
+            return read_confusion(StringIO(data.decode(), newline=""))[0]
+        except (ValueError, csv.Error) as error:
             return self._damaged(file, error)
-        return matrix
 
     def pool(self, file: Path) -> Pool | None:
         """The pool as `pool.npz` describes it."""

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ _SECTIONS_NOT_COMPARED = ("strategy.", "logger.", "paths.")
 # A run that never queries does not depend on them, or has them as the axis of its curve.
 OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+_OF_FIT = ("fit/ok", "fit/reason")  # the columns that hold no numbers
 _NEEDED = ("round", "n_labeled", "test/acc")
 _HEAD = ("folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot")
 
@@ -60,12 +61,25 @@ def find(folders: Iterable[str | Path]) -> Iterator[Path]:
         if not Path(folder).is_dir():
             raise DataError(f"{folder}: there is no such folder; give a run folder, a study, or a folder of studies")
         for parent, inside, files in os.walk(folder):
-            if "rounds.csv" in files or {"config.yaml", "summary.json"} <= set(files):
+            if _is_run(files, inside):
                 inside.clear()  # a run of 150 rounds has 150 folders
                 if (real := os.path.realpath(parent)) not in seen:
                     seen.add(real)
                     yield Path(parent)
             inside[:] = sorted(name for name in inside if name != SET_ASIDE)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run folder; a `rounds.csv` of the user's own does not make one."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return _is_run(names, names)
+
+
+def _is_run(files: Collection[str], folders: Collection[str]) -> bool:
+    """By what lies in it; a damaged run may lack its configuration, and is to be named."""
+    if "config.yaml" in files:
+        return "rounds.csv" in files or "summary.json" in files
+    return "rounds.csv" in files and ("rounds" in folders or "summary.json" in files)
 
 
 def load(*folders: str | Path) -> pd.DataFrame:
@@ -130,15 +144,19 @@ def _read(folder: Path, notes: list[str]) -> _Run:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG((folder / name).lstat().st_mode):
                 raise ValueError(f"{name} is not a plain file")
-    settings = dict(_leaves(read_config(folder)))
+    settings = dict(leaves(read_config(folder)))
     for key in ("study", "seed", "dataset.name", "model.name", "strategy.name"):
         if key not in settings:
             raise ValueError(f"config.yaml has no {key}")
     int(settings["seed"])
     try:
         rows = pd.read_csv(folder / "rounds.csv")
-        values = rows.astype(float)
-    except ValueError as error:
+        values = rows.drop(columns=[column for column in _OF_FIT if column in rows]).astype(float)
+        if "fit/ok" in rows:
+            rows["fit/ok"] = rows["fit/ok"].astype("boolean")
+        if "fit/reason" in rows:
+            rows["fit/reason"] = rows["fit/reason"].astype("string")
+    except (ValueError, TypeError) as error:
         raise ValueError(f"rounds.csv: {error}") from error
     if missing := [column for column in _NEEDED if column not in rows]:
         raise ValueError(f"rounds.csv has no column {missing[0]}")
@@ -272,9 +290,10 @@ def _printable(value: object) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in str(value))
 
 
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested sections by dotted key."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, node

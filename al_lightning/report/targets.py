@@ -1,4 +1,4 @@
-"""Labels that a target accuracy takes, and labels saved against the reference; never reached is never a number."""
+"""Labels that a target takes, and labels saved against the reference; never reached is never a number."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from al_lightning.learning_curve import labels_to
+from al_lightning.report.measures import Measure
 from al_lightning.report.run_curve import RunCurve
 from al_lightning.report.statistics import interval
 
@@ -19,12 +20,52 @@ LABELS_COLUMNS = ("method", "target", "seeds", "reached", "mean", "half_width", 
 SAVED_COLUMNS = ("method", "target", "seeds", "saved", "half_width", "share", "bound", "cost", "text")
 
 
-def crossings(runs: Sequence[RunCurve], targets: Sequence[float]) -> Crossings:
+# Round numbers, in the order in which a curve passes them.
+_RISING = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+_FALLING = (5.0, 3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+_STEPS = (0.1, 0.01, 0.001)  # where a curve passes none of them
+_CHOSEN = 3
+
+
+def round_targets(runs: Sequence[RunCurve], end: float, measure: Measure) -> tuple[float, ...]:
+    """The last round numbers that some runs pass in mean, from their first label count to the end.
+
+    Args:
+        runs: of the reference; without runs there are no targets.
+        end: label count, beyond which nothing counts; nan: the runs' own last ones.
+        measure: that the curves are of.
+
+    Returns:
+        At most three, in rising order: of 10% to 99%, or 5 to 0.01 where less is better; where none of them is
+        passed, of tenths, hundredths or thousandths.
+    """
+    if not runs:
+        return ()
+    last = [run.n_labeled[-1] if np.isnan(end) else min(end, run.n_labeled[-1]) for run in runs]
+    at_end = np.mean([np.interp(x, run.n_labeled, run.values) for run, x in zip(runs, last, strict=True)])
+    at_start = float(np.mean([run.values[0] for run in runs]))
+    sign = -1 if measure.lower_is_better else 1
+    for numbers in (_FALLING if measure.lower_is_better else _RISING, *(_multiples(step, at_start) for step in _STEPS)):
+        passed = sorted((t for t in numbers if sign * at_start < sign * t <= sign * at_end), key=lambda t: sign * t)
+        if passed:
+            return tuple(sorted(passed[-_CHOSEN:]))
+    return ()
+
+
+def _multiples(step: float, near: float) -> list[float]:
+    """Round numbers around a value, far enough for what the steps before have left."""
+    first = round(near / step)
+    return [round(step * (first + i), 3) for i in range(-101, 102)]
+
+
+def crossings(runs: Sequence[RunCurve], targets: Sequence[float], measure: Measure) -> Crossings:
     """When each run first reaches each target; no two runs share method and seed."""
+    sign = -1 if measure.lower_is_better else 1
     found: dict[tuple[str, float], dict[int, Crossing]] = {}
     for run in runs:
+        signed = [sign * value for value in run.values]
         for target in targets:
-            crossing = (labels_to(target, run.n_labeled, run.accuracy), float(run.n_labeled[-1]))
+            crossing = (labels_to(sign * target, run.n_labeled, signed), float(run.n_labeled[-1]))
             found.setdefault((run.method, target), {})[run.seed] = crossing
     return found
 
@@ -94,7 +135,7 @@ def _saved(method: Mapping[int, Crossing], reference: Mapping[int, Crossing], pr
     saved, bound = interval(theirs - ours), "".join(bounds)
     half_width = np.nan if bound else saved.half_width
     share = saved.mean / float(theirs.mean())
-    text = f"{bound} {_plus_minus(saved.mean, half_width)} ({share:.0%})".strip()
+    text = f"{bound} {_plus_minus(saved.mean, half_width)} ({share:.0%})".strip().replace("-", "−")
     cost = np.nan if price is None else saved.mean * price
     return row | {
         "saved": saved.mean,

@@ -1,17 +1,19 @@
 """What a person sees while a run runs: a banner, a bar, one line a round, and where everything is."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from al_lightning.estimate import duration, remaining
+from al_lightning.data.twins import DROPPED
+from al_lightning.estimate import remaining
 from al_lightning.resume import command
 from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
+from al_lightning.words import duration
 
 LONGEST = 8  # operations of a profile
 HEADER = " round   labels      acc   bal.acc      nll      ece   seconds   left"
@@ -37,6 +39,8 @@ class ConsoleReporter:
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )
+        for note in run.data.notes:
+            self.console.print(f"  note      {note}", markup=False)
         if run.data.rejected:
             self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
         if run.data.duplicates:
@@ -59,6 +63,12 @@ class ConsoleReporter:
         self._stop_bar()
         if state == "finished":
             self.console.print(f"finished: {describe(summary)}")
+            if failed := summary["failed_fits"]:
+                rounds = ", ".join(map(str, failed))
+                self.console.print(
+                    f"warning: {len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels "
+                    "trained on were not fitted, so what these rounds measured and asked says little about the strategy"
+                )
         else:
             text = f"{state} after {summary['rounds_done']} rounds; to go on: {command(self._run.folder)}"
             self.console.print(text, markup=False)
@@ -66,7 +76,7 @@ class ConsoleReporter:
 
     def fit_bar(self, description: str, steps: int) -> pl.Callback:
         """A Lightning callback that moves a bar with every optimizer step."""
-        return _FitBar(lambda: self.bar(description, steps), steps)
+        return _FitBar(self.bar(description, steps), steps)
 
     def bar(self, description: str, total: int) -> Callable[[int], None]:
         """A function that shows a bar, when it is first called, and moves it to where it is told."""
@@ -97,7 +107,8 @@ class ConsoleReporter:
         seconds = sum(value for name, value in row.items() if name.startswith("seconds/"))
         self.console.print(
             f" {row['round']:>5} {row['n_labeled']:>8} {row['test/acc']:>8.4f} {row['test/balanced_acc']:>9.4f} "
-            f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else ''}"
+            f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else '':<6}"
+            + ("" if row["fit/ok"] else _failed(row))
         )
 
     def _stop_bar(self) -> None:
@@ -107,10 +118,13 @@ class ConsoleReporter:
 
 
 class _FitBar(pl.Callback):
-    def __init__(self, make: Callable[[], Callable[[int], None]], steps: int) -> None:
-        self._update, self._steps, self._done = make(), steps, 0
+    """Counts the steps of a cycle; the bar of a fit that goes on begins anew."""
+
+    def __init__(self, update: Callable[[int], None], steps: int) -> None:
+        self._update, self._steps, self._done = update, steps, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epochs = trainer.max_epochs or 1
         # PyTorch's hook: Lightning does not see every step.
         self._hook = trainer.optimizers[0].register_step_post_hook(self._step)
 
@@ -119,22 +133,33 @@ class _FitBar(pl.Callback):
         self._update(self._done)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._done = self._steps * (trainer.current_epoch + 1) // (trainer.max_epochs or 1)
+        self._done = self._steps * (trainer.current_epoch % self._epochs + 1) // self._epochs
         self._update(self._done)  # a CUDA graph calls no hook
+        self._done %= self._steps
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._hook.remove()
 
 
 def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
-    """How many distinct images are in train and in test, and how many in more than one class."""
-    parts, classes = defaultdict(set), defaultdict(set)
+    """How many distinct images are where they should not be, or too often; and how many files are dropped."""
+    groups = defaultdict(list)
     for group, part, name, _ in duplicates:
-        parts[group].add(part)
-        classes[group].add(name)
-    across, mixed = (sum(len(each) > 1 for each in groups.values()) for groups in (parts, classes))
-    counts = {"in train and in test": across, "in more than one class": mixed}
+        if part != DROPPED:
+            groups[group].append((part, name))
+    counts = {
+        "in train and in test": sum(len({part for part, _ in group}) > 1 for group in groups.values()),
+        "in more than one class": sum(len({name for _, name in group}) > 1 for group in groups.values()),
+        "more than once in a class": sum(len({*group}) < len(group) for group in groups.values()),
+        "dropped": sum(part == DROPPED for _, part, *_ in duplicates),
+    }
     return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)
+
+
+def _failed(row: Mapping[str, Any]) -> str:
+    """Why a fit has failed, in what it came to on the labels that it was given."""
+    acc, loss, recall = (row[f"fit/{name}"] for name in ("acc", "loss", "min_recall"))
+    return f" fit failed ({row['fit/reason']}): acc {acc:.3f}, loss {loss:.3f}, worst recall {recall:.2f}"
 
 
 def describe(summary: dict[str, Any]) -> str:

@@ -12,10 +12,12 @@ __all__ = ["FIGURES", "Drawing"]
 
 # In the order of the page; each is None where its data is missing.
 FIGURES: dict[str, Callable[[Comparison, Asked], Drawing | None]] = {
-    "learning-curves": lambda comparison, asked: curves.learning_curves(comparison, asked.pool_size),
-    "measures": lambda comparison, _: measures.others(comparison),
-    "measures-alike": lambda comparison, _: measures.repeats(comparison),
-    "clusters": lambda comparison, _: clusters.clusters(comparison),
+    "learning-curves": lambda comparison, asked: curves.learning_curves(
+        comparison, asked.pool_size, comparison.measure
+    ),
+    "measures": lambda comparison, _: measures.others(comparison, comparison.measure),
+    "measures-alike": lambda comparison, _: measures.repeats(comparison, comparison.measure),
+    "clusters": lambda comparison, _: clusters.clusters(comparison, comparison.measure),
     "confusion": lambda comparison, asked: predictions.confusion(asked, comparison.methods),
     "reliability": lambda comparison, asked: predictions.reliability(asked, comparison.methods),
     "class-balance": lambda comparison, asked: queries.balance(asked, comparison.methods),

@@ -1,0 +1,136 @@
+"""What the values of the settings may be: a message that names the key, the value and what is allowed."""
+
+import math
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from al_lightning.errors import ConfigError
+
+if TYPE_CHECKING:
+    from al_lightning.config import Config
+
+ENGINES = ("fast", "plain", "graph")
+SCHEDULES = ("constant", "linear", "cosine")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+SCORING_PRECISIONS = ("fp32", "bf16")
+LONGEST = 4096  # characters of a setting: as many as a path may have
+
+
+def check_values(key: str, value: Any) -> None:
+    """Refuse what no setting can be, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str) or not name:
+                raise ConfigError(f"{key}={value}: the keys of a section must be text")
+            check_values(f"{key}.{name}" if key else name, inner)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            check_values(f"{key}[{position}]", inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}={value}: must be a finite number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(f"{key}={value}: must be a whole number of at most 19 digits")  # 64 bits
+    elif isinstance(value, str) and (len(value) > LONGEST or re.search("[\ud800-\udfff]", value)):
+        raise ConfigError(f"{key}={value}: must be text of at most {LONGEST} characters, in UTF-8")
+
+
+def check(config: "Config") -> None:
+    """Refuse values of the fixed sections that cannot work.
+
+    Raises:
+        ConfigError: names the key, the value and what is allowed.
+    """
+    _size("al.initial_size", config.al.initial_size)
+    _size("al.query_size", config.al.query_size)
+    _size("al.val_size", config.al.val_size, least=0)
+    if config.al.pool_sample is not None:
+        _size("al.pool_sample", config.al.pool_sample)
+    if config.al.rounds is not None:
+        _at_least("al.rounds", config.al.rounds, 0)
+    if config.al.budget is not None:
+        _at_least("al.budget", config.al.budget, 1)
+    elif config.al.rounds is None:
+        raise ConfigError("al.rounds=null al.budget=null: one of the two has to end the run")
+    _at_least("al.n_clusters", config.al.n_clusters, 2)
+    _within("al.mc_samples", config.al.mc_samples, 1, 10_000)
+    if config.al.pool_batch_size is not None:
+        _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
+    _one_of("al.scoring_precision", config.al.scoring_precision, SCORING_PRECISIONS)
+    _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
+    _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
+    _within("train.max_cycles", config.train.max_cycles, 1, 100)
+    for key in ("min_fit_acc", "min_fit_recall"):
+        if (share := getattr(config.train, key)) is not None and not 0 <= share <= 1:
+            raise ConfigError(f"train.{key}={share}: must be a share from 0 to 1, or null")
+    if config.train.max_fit_loss is not None and config.train.max_fit_loss <= 0:
+        raise ConfigError(f"train.max_fit_loss={config.train.max_fit_loss}: must be above 0, or null")
+    _one_of("train.engine", config.train.engine, ENGINES)
+    _one_of("train.schedule", config.train.schedule, SCHEDULES)
+    if not 0 <= config.seed < 2**32:
+        raise ConfigError(f"seed={config.seed}: must be from 0 to {2**32 - 1}")
+    _folder_name("study", config.study)
+    _text("paths.output_root", config.paths.output_root)
+    _text("paths.data", config.paths.data)
+    for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger"):
+        _folder_name(f"{group}.name", getattr(config, group).get("name"))
+    _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
+    _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
+    epochs = config.trainer.get("max_epochs")
+    if type(epochs) is not int:  # a bool is an int to Python
+        raise ConfigError(f"trainer.max_epochs={epochs}: must be a whole number, at least 1")
+    _within("trainer.max_epochs", epochs, 1, 100_000)
+    clip = config.trainer.get("gradient_clip_val")
+    if isinstance(clip, int | float) and clip < 0:
+        raise ConfigError(f"trainer.gradient_clip_val={clip}: must be at least 0; null is no clipping")
+    devices = config.trainer.get("devices")
+    if type(devices) is not int or devices != 1:
+        raise ConfigError(f"trainer.devices={devices}: must be 1, a run uses one device")
+    for key in ("logger", "enable_checkpointing"):
+        if (value := config.trainer.get(key)) is not False:
+            raise ConfigError(f"trainer.{key}={value}: must be false, a run writes into its own folder only")
+    for key, value in config.optimizer.items():
+        if isinstance(value, int | float) and abs(value) > 1000:
+            raise ConfigError(f"optimizer.{key}={value}: must be at most 1000")
+
+
+def _at_least(key: str, value: int, least: int, why: str = "") -> None:
+    if value < least:
+        raise ConfigError(f"{key}={value}: must be at least {least}{why}")
+
+
+def _within(key: str, value: int, least: int, most: int, why: str = "") -> None:
+    _at_least(key, value, least, why)
+    if value > most:
+        raise ConfigError(f"{key}={value}: must be at most {most}")
+
+
+def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{key}={value}: must be one of {', '.join(allowed)}")
+
+
+def _size(key: str, value: int | float, least: int = 1) -> None:
+    fraction = isinstance(value, float) and 0 < value < 1
+    images = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not (fraction or images):
+        raise ConfigError(f"{key}={value}: must be a whole number of images, at least {least}, or a fraction in (0, 1)")
+
+
+def _text(key: str, value: object) -> None:
+    if value is None:
+        raise ConfigError(f"{key}: is not set; must be text")
+    if not isinstance(value, str):
+        like = "true or false" if isinstance(value, bool) else "a number"
+        hint = f"; text that looks like {like} stands in quotes" if isinstance(value, int | float) else ""
+        raise ConfigError(f"{key}={value}: must be text{hint}")
+
+
+def _folder_name(key: str, value: object) -> None:
+    _text(key, value)
+    name = str(value)
+    allowed = name.strip(".") and all(c.isalnum() or c in "-_." for c in name)
+    if not allowed or len(name) > 64 or len(name.encode()) > 255 or os.sep in name:
+        hint = "; to run one after the other, add --multirun" if "," in name else ""
+        raise ConfigError(f"{key}={name}: names a folder: 1 to 64 letters, digits, '-', '_' or '.'{hint}")

@@ -1,0 +1,168 @@
+"""A run is of the images that it was made with: what is said when they are others, and how it goes on without some."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Command, Ended
+from PIL import Image
+from run_folders import differences, only_run
+
+from al_lightning.data import state
+from al_lightning.rounds import read_masks
+
+RUN = (
+    *("dataset=folder", "dataset.root=photos", "dataset.image_size=8", "dataset.cache=null", "dataset.augment.crop=0"),
+    *("al.initial_size=6", "al.query_size=4", "al.rounds=2"),
+)
+OLD_NS = 10**18  # long ago: files that were written a moment ago are always opened
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with photos of cats and dogs, 12 to learn from and 3 to test on of each."""
+    rng = np.random.default_rng(0)
+    for part, count in {"train": 12, "test": 3}.items():
+        for name in ("cat", "dog"):
+            (tmp_path / "photos" / part / name).mkdir(parents=True)
+            for number in range(count):
+                save(tmp_path / f"photos/{part}/{name}/{number:02}.png", rng.integers(0, 256, (8, 8, 3)))
+    return tmp_path
+
+
+def save(file: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels.astype(np.uint8)).save(file)
+
+
+def unlabeled(place: Path) -> list[str]:
+    """Ids of images that nobody has asked for, from the last committed round."""
+    folder = only_run(place)
+    masks = read_masks(sorted((folder / "rounds").glob("[0-9]*"))[-1] / "masks.npz")
+    listed = pd.read_csv(folder / "images.csv.gz")
+    ids = listed.loc[listed["part"] == "pool", "id"].to_numpy()
+    return [str(each) for each in ids[masks.labeled_since < 0]]
+
+
+def relabel(place: Path) -> str:
+    (place / "photos/train/cat/00.png").rename(place / "photos/train/dog/cat.png")
+    return "1 moved (train/cat/00.png to train/dog/cat.png)"
+
+
+def add(place: Path) -> str:
+    save(place / "photos/train/cat/new.png", np.full((8, 8, 3), 7))
+    return "1 came (train/cat/new.png)"
+
+
+def delete(place: Path) -> str:
+    (place / "photos/test/dog/01.png").unlink()
+    return "1 went (test/dog/01.png)"
+
+
+def paint(place: Path) -> str:
+    save(place / "photos/train/dog/03.png", np.full((8, 8, 3), 9))
+    return "1 changed pixels (train/dog/03.png)"
+
+
+def assert_refused(done: Ended, *said: str) -> None:
+    assert done.code == 1 and "finished before" not in done.out
+    assert "the images have changed since this run began" in done.err and "overwrite=true" in done.err
+    for each in said:
+        assert each in done.err
+
+
+@pytest.mark.parametrize("change", [relabel, add, delete, paint])
+def test_a_finished_run_on_other_images_is_refused(change, place: Path, command: Command) -> None:
+    assert command(*RUN, cwd=place).code == 0
+    said = change(place)
+    assert_refused(command(*RUN, cwd=place), said)
+    assert_refused(command(f"resume={only_run(place)}", cwd=place), said)
+
+
+def test_a_finished_run_on_its_images_opens_none_of_them(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RACY_NS", -OLD_NS)  # as if the files had been there for long
+    assert command(*RUN, cwd=place).code == 0
+    monkeypatch.setattr("al_lightning.build.load_data", lambda settings: pytest.fail("the images were loaded"))
+    assert "finished before" in command(*RUN, cwd=place).out
+
+
+def test_files_that_were_only_touched_are_the_same_images(place: Path, command: Command) -> None:
+    assert command(*RUN, cwd=place).code == 0
+    for file in place.glob("photos/*/*/*.png"):
+        os.utime(file, ns=(OLD_NS, OLD_NS))
+    assert "finished before" in command(*RUN, cwd=place).out
+
+
+def test_one_folder_is_one_run_however_it_is_spelled(place: Path, command: Command) -> None:
+    assert command(*RUN, cwd=place).code == 0
+    for root in ("photos/", "./photos", f"{place}/photos", "photos/../photos"):
+        again = command(*RUN, f"dataset.root={root}", cwd=place)
+        assert "finished before" in again.out, root
+
+
+def test_two_folders_of_one_name_are_two_runs(place: Path, command: Command) -> None:
+    runs = f"paths.output_root={place}/runs"
+    shutil.copytree(place / "photos", place / "b" / "photos")
+    add(place / "b")
+    first, second = (command(*RUN, runs, cwd=each) for each in (place, place / "b"))
+    assert (first.code, second.code) == (0, 0) and "finished before" not in second.out
+    assert len(list((place / "runs" / "default").glob("folder-*"))) == 2
+
+
+def test_a_run_goes_on_without_images_that_are_gone_where_it_is_asked_to(place: Path, command: Command) -> None:
+    assert command(*RUN, "al.rounds=1", cwd=place).code == 0
+    gone = unlabeled(place)[:3]
+    for each in gone:
+        (place / "photos" / each).unlink()
+    add(place)
+    refused = command(*RUN, cwd=place)
+    assert_refused(refused, f"3 went ({', '.join(gone)})", "1 came (train/cat/new.png)", "skip_changed=true")
+    done = command(*RUN, "skip_changed=true", cwd=place)
+    assert done.code == 0 and "3 of the pool are gone" in done.out
+    queries = pd.read_csv(only_run(place) / "queries.csv")
+    assert len(queries) == 8 and not set(queries["id"]) & {*gone, "train/cat/new.png"}
+    names = queries.apply(lambda row: row["id"].split("/")[1] == row["label_name"], axis=1)
+    assert names.all(), "an index stands for another image"
+
+
+def test_a_run_cannot_go_on_without_what_it_has_paid_for(place: Path, command: Command) -> None:
+    assert command(*RUN, "al.rounds=1", cwd=place).code == 0
+    labeled = pd.read_csv(only_run(place) / "queries.csv")["id"][0]
+    (place / "photos" / labeled).unlink()
+    assert_refused(command(*RUN, "skip_changed=true", cwd=place), f"without 1 of the labeled images ({labeled})")
+
+
+def test_images_put_back_are_gone_on_with_to_the_byte(place: Path, command: Command) -> None:
+    other = place.parent / f"{place.name}-other"
+    shutil.copytree(place, other)
+    assert command(*RUN, cwd=other).code == 0
+    assert command(*RUN, "al.rounds=1", cwd=place).code == 0
+    file = place / "photos" / unlabeled(place)[0]
+    kept = file.read_bytes()
+    file.unlink()
+    assert command(*RUN, cwd=place).code == 1
+    file.write_bytes(kept)
+    assert command(*RUN, cwd=place).code == 0
+    assert [each for each in differences(only_run(place), only_run(other)) if "config.yaml" not in each] == []
+
+
+def test_which_of_two_limits_ends_a_run_is_said(tmp_path: Path, command: Command) -> None:
+    assert command("al.rounds=1", cwd=tmp_path).code == 0
+    assert "al.rounds=1 ends it, before al.budget=200" in command("al.rounds=1", "al.budget=200", cwd=tmp_path).out
+    assert command("al.rounds=null", "al.budget=40", cwd=tmp_path).code == 0
+    assert "add al.budget=null" in command("al.rounds=9", "al.budget=40", cwd=tmp_path).out
+
+
+def test_a_run_says_how_it_was_made(tmp_path: Path, command: Command) -> None:
+    (tmp_path / ".git/refs/heads").mkdir(parents=True)  # no repository, but looks like one
+    for rounds in (1, 2):
+        assert command(f"al.rounds={rounds}", "logger=none", cwd=tmp_path).code == 0
+    summary = json.loads((only_run(tmp_path) / "summary.json").read_text(encoding="utf-8"))
+    commands = [made["command"].split() for made in summary["made_by"]]
+    assert ["al.rounds=1" in commands[0], "al.rounds=2" in commands[1]] == [True, True]
+    assert {made["folder"] for made in summary["made_by"]} == {str(tmp_path)}

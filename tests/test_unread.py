@@ -1,0 +1,156 @@
+"""What watches a run cannot end it: nobody reads what it prints, or what reads it cannot take it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import kill_points
+import pytest
+from conftest import fast
+from run_folders import differences, mirrored_rounds, only_run
+
+from al_lightning import output
+from al_lightning.tracking import Observers
+
+COMMAND = (sys.executable, "-m", "al_lightning")
+ROUNDS = list(range(kill_points.ROUNDS + 1))
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """The end of a pipe that is written to, while there is no other."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        yield write
+    finally:
+        os.close(write)
+
+
+@contextmanager
+def full_disk() -> Iterator[IO[str]]:
+    with Path("/dev/full").open("w", encoding="utf-8") as file:
+        yield file
+
+
+def environment(**more: str) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    return {**plain, "WANDB_MODE": "offline", **more}
+
+
+def assert_nothing_is_lost(cwd: Path, uninterrupted: Callable[[str], Path]) -> None:
+    folder = only_run(cwd)
+    assert differences(folder, uninterrupted("margin")) == []
+    assert mirrored_rounds(folder.parent) == ROUNDS
+    assert list((folder.parent / "wandb").glob("offline-run-*/label-set")), "the mirror was not finished"
+
+
+@pytest.mark.parametrize("to", [nobody, full_disk])
+def test_a_run_that_nobody_can_hear_ends_as_any_other(
+    to: Callable[[], Any], tmp_path: Path, uninterrupted: Callable[[str], Path]
+) -> None:
+    line = [*COMMAND, *fast((*kill_points.ARGUMENTS, "logger=wandb"))]
+    with to() as there:
+        done = subprocess.run(line, cwd=tmp_path, env=environment(), stdout=there, stderr=there, timeout=300)
+    assert done.returncode == 0
+    assert_nothing_is_lost(tmp_path, uninterrupted)
+
+
+def test_a_reader_that_goes_after_a_line(tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
+    line = [*COMMAND, *fast((*kill_points.ARGUMENTS, "logger=wandb"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe) as run:
+        assert run.stdout and run.stderr
+        assert run.stdout.readline().startswith(b"digits-cnn-margin")
+        run.stdout.close()
+        assert (run.stderr.read(), run.wait()) == (b"", 0)
+    assert_nothing_is_lost(tmp_path, uninterrupted)
+
+
+def test_a_run_that_was_started_without_any_output(tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
+    """What is opened next would be what libraries print to: a lock, a round."""
+    line = [*COMMAND, *fast((*kill_points.ARGUMENTS, "logger=wandb"))]
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    assert subprocess.run([*closing, *line], cwd=tmp_path, env=environment(), timeout=300).returncode == 0
+    assert_nothing_is_lost(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_characters(encoding: str, tmp_path: Path) -> None:
+    settings = ("--multirun", 'study="é中"', "seed=0,1", "al.rounds=1")
+    line = [*COMMAND, *fast(settings)]
+    env = environment(PYTHONIOENCODING=encoding)
+    done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, b"")
+    said = done.stdout.decode(encoding)
+    assert "2 jobs, 2 runs" in said
+    assert {"ascii": r"\xe9\u4e2d/digits", "latin-1": r"é\u4e2d/digits"}[encoding] in said
+    assert len(list((tmp_path / "multirun_outputs" / "é中").glob("digits-*/rounds/001"))) == 2
+
+
+@pytest.mark.parametrize("launcher", [(), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")])
+def test_a_sweep_that_nobody_reads_runs_all_jobs_and_says_in_its_exit_code_how_they_ended(
+    launcher: tuple[str, ...], tmp_path: Path
+) -> None:
+    line = [*COMMAND, *fast(("--multirun", *launcher, "model.dropout=0.25,2,0", "al.rounds=1"))]
+    with nobody() as there:
+        done = subprocess.run(line, cwd=tmp_path, env=environment(), stdout=there, stderr=there, timeout=300)
+    assert done.returncode == 1
+    assert len(list(tmp_path.glob("multirun_outputs/default/*/rounds/001"))) == 2
+
+
+def test_a_refusal_keeps_its_exit_code(tmp_path: Path) -> None:
+    with nobody() as there:
+        done = subprocess.run([*COMMAND, "batch_size=0"], cwd=tmp_path, stdout=there, stderr=there, timeout=300)
+    assert done.returncode == 2
+
+
+def test_streams_are_put_back_and_those_that_are_no_files_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout, sys.stderr
+    with output.lenient():
+        assert (sys.stdout, sys.stderr) == before
+        print("said")
+    assert capsys.readouterr().out == "said\n"
+
+
+def test_what_is_printed_arrives_in_order(capfd: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout, sys.stderr
+    with output.lenient(), output.lenient(), ExitStack() as stack:
+        print("one \udce9")
+        stack.enter_context(output.lenient())
+        print("two", file=sys.stderr)
+    os.write(1, b"three\n")
+    assert (sys.stdout, sys.stderr) == before
+    assert capfd.readouterr() == ("one \\udce9\nthree\n", "two\n")
+
+
+class Broken:
+    """An observer in which everything fails."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"no\n{name}")
+
+
+class Noting:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given: self.told.append((name, given))
+
+
+def test_an_observer_that_fails_keeps_nothing_from_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    noting = Noting()
+    both: Any = [Broken(), noting]
+    observers: Any = Observers(both)
+    observers.start("run")
+    observers.round("done")
+    observers.finish("failed", {})
+    assert noting.told == [("start", ("run",)), ("round", ("done",)), ("finish", ("failed", {}))]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == ["start", "round", "finish"]
+    assert lines[0] == "warning: Broken.start failed, the run goes on: RuntimeError: no start"
