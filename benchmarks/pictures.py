@@ -57,7 +57,7 @@ def photograph(page: Path, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
         tab.goto(page.resolve().as_uri())
-        tab.evaluate("document.querySelector('h1 + p').remove()")  # when it was read: pictures are compared
+        tab.evaluate("document.querySelector('h1 + p').remove()")  # the time of reading
         height = tab.evaluate("Math.ceil(document.querySelector('figure').getBoundingClientRect().bottom) + 16")
         tab.screenshot(path=picture, full_page=True, clip={"x": 0, "y": 0, "width": 1440, "height": height})
         browser.close()

@@ -112,14 +112,14 @@ OVERLAPPING = """[...document.querySelectorAll('figure svg')].flatMap(svg => {
 })"""
 SMALLEST = """Math.min(...[...document.querySelectorAll('figure svg text')].map(text =>
   parseFloat(getComputedStyle(text).fontSize) * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b)))"""
-# Texts whose color does not stand out from the page by 4.5 (WCAG 2.2, contrast minimum); those in cells of figures aside.
+# Texts that do not stand out from the page by 4.5 (WCAG 2.2, contrast minimum); those in cells of figures aside.
 PALE = """(() => {
   const bright = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(c => c / 255)
     .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const page = bright(getComputedStyle(document.body).backgroundColor);
   return [...document.querySelectorAll('body *')].filter(each => each.textContent.trim() && !each.children.length)
-    .map(each => [each, getComputedStyle(each)]).map(([each, style]) => [each, each.closest('svg') ? style.fill : style.color])
+    .map(each => [each, getComputedStyle(each)[each.closest("svg") ? "fill" : "color"]])
     .filter(([each, color]) => each.closest('body') && !(each.closest('svg') && color === 'rgb(255, 255, 255)'))
     .filter(([, color]) => (Math.max(bright(color), page) + 0.05) / (Math.min(bright(color), page) + 0.05) < 4.5)
     .map(([each, color]) => `${each.tagName} ${color} ${each.textContent.trim().slice(0, 40)}`);

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked, class_balance, overlap
 from al_lightning.report.figures.labels import shortened, text_width, wrapped
+from al_lightning.report.figures.lines import ROUND
 from al_lightning.report.figures.predictions import NAMED_CLASSES
 from al_lightning.report.figures.style import (
     BLUES,
@@ -141,7 +142,7 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
             )
             counts = f"{table['queried'].sum():,.0f} of {table['pool'].sum():,.0f}"
             axes.set_title(f"round {number}: {counts}", fontsize=SMALL)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
             axes.set_ylim(0, None)
