@@ -68,9 +68,8 @@ def test_figures_take_the_colors_of_the_scheme(demo: Path, browser: Browser) -> 
     seen = []
     for scheme in ("light", "dark"):
         page, _, _ = opened(browser, (demo / "report.html").as_uri(), 1000, color_scheme=scheme)
-        assert page.evaluate("document.querySelectorAll('figure svg [style*=\"#ffffff\"]').length") == 0, (
-            "a white ground"
-        )
+        white = "document.querySelectorAll('figure svg path[style*=\"#ffffff\"]').length"
+        assert page.evaluate(white) == 0, "a white ground"
         seen.append((page.evaluate(ground), page.evaluate(text)))
     assert seen[0][0] == "rgb(255, 255, 255)"
     assert seen[0][0] != seen[1][0]
