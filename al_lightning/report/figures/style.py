@@ -155,6 +155,24 @@ def text_on(shade: np.ndarray) -> str:
     return "white" if luminance < 0.2 else INK  # there both have a contrast of 4.2
 
 
+def draw_cells(axes: Axes, shades: np.ndarray, **settings: Any) -> None:
+    """Draw a matrix of cells, with their numbers as coordinates.
+
+    The files hold a few pixels a cell, not as many as the figure has dots: a study of many methods has many matrices.
+
+    Args:
+        axes: the panel.
+        shades: float `[rows, columns, 4]`, red, green, blue and opacity of each cell, from 0 to 1.
+        **settings: of `imshow`.
+    """
+    rows, columns, _ = shades.shape
+    pixels = np.repeat(np.repeat((255 * shades).round().astype(np.uint8), 8, axis=0), 8, axis=1)
+    extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
+    axes.imshow(pixels, interpolation="none", extent=extent, **settings)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
 def columns_of(panels: int, most: int) -> int:
     """How many panels stand in a row, so that the rows are filled alike."""
     return -(-panels // -(-panels // most))
