@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from studies import HOSTILE
+from studies import HOSTILE, Run, study
+
+from al_lightning.report.__main__ import main
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -52,6 +54,21 @@ def test_the_page_fits_the_screen(demo: Path, browser: Browser, width: int, sche
     assert page.evaluate(OVERLAPPING) == []
     assert page.evaluate(SMALLEST) >= 6, "CSS pixels of the smallest text in a figure"
     assert page.evaluate(PALE) == [], "text of less contrast than 4.5"
+
+
+def test_the_answer_is_seen_without_scrolling(tmp_path: Path, browser: Browser) -> None:
+    strategies = ("random", "margin", "uncertainty", "entropy", "kmeans", "bald")
+    study(tmp_path / "study", strategies, range(5), Run(rounds=6))
+    assert main([str(tmp_path / "study")]) == 0
+    page, _, _ = opened(browser, (tmp_path / "study" / "report" / "report.html").as_uri(), 1440)
+    bottom = "document.querySelector('{}').getBoundingClientRect().bottom"
+    assert 0 < page.evaluate(bottom.format(".lead")) < page.evaluate(bottom.format("table.verdict")) < 900
+    rows = "[...document.querySelectorAll('table.verdict tr')].map(row => row.getBoundingClientRect().height)"
+    assert max(page.evaluate(rows)) < 40, "a line a strategy"
+    links = "[...document.querySelectorAll('nav a')].map(link => link.hash.slice(1))"
+    tops = f"{links}.map(id => document.getElementById(id).getBoundingClientRect().top)"
+    assert page.evaluate(f"{links}.length") > 10
+    assert page.evaluate(tops) == sorted(page.evaluate(tops)), "the contents are in the order of the page"
 
 
 def test_what_scrolls_in_its_box_can_be_reached_by_keyboard(demo: Path, browser: Browser) -> None:
