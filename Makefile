@@ -9,8 +9,8 @@ PEER   := benchmarks/peer/.venv
 UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/bin/uv)
 # Where `make bench` finds MNIST/raw, or puts it.
 DATA   ?= data
-# What `make run` runs, e.g. make run RUN="study=demo dataset=mnist strategy=random,entropy seed=0,1".
-RUN    ?= experiment=quick study=demo strategy=random,margin
+# What `make run` runs, e.g. make run RUN="study=demo dataset=mnist seed=0,1,2 strategy=random,entropy".
+RUN    ?= experiment=quick study=demo seed=0,1,2 strategy=random,margin
 
 # Two runs at a time, each with half of the cores.
 SIDE_BY_SIDE := hydra/launcher=joblib hydra.launcher.n_jobs=2

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import traceback
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, cast
 
 import hydra
@@ -45,6 +46,7 @@ def _job(cfg: DictConfig) -> float | None:
     number, jobs = hydra_config.job.num + 1, sweep.known()
     what, aubc = jobs.settings(overrides), None
     how: dict[str, Any] = {"state": "failed"}
+    sweep.record(sweep.Job(number, what, "interrupted"))  # all that is known if this process is killed
     if not cfg.dry_run:  # which has one table
         print(f"{jobs.name(number)}: {what}", flush=True)
     try:
@@ -134,6 +136,10 @@ def main() -> int:
         except Interrupted as stop:
             print(f"stopped by {stop}; the same command goes on", file=sys.stderr)
             return stop.exit_code
+        except BrokenProcessPool:
+            # By the system where memory ran out, mostly; the launcher has ended the other processes.
+            print("error: a process of the sweep was killed; the same command goes on", file=sys.stderr)
+            return 1
         except Exception as error:
             if not explain.is_before_jobs(error):
                 raise

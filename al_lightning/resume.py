@@ -15,6 +15,7 @@ from al_lightning.errors import ConfigError
 
 # What may be typed beside it: none of it changes the results of a round.
 BESIDE = ("al.rounds", "al.budget", "logger", "trainer.accelerator", "skip_changed", "dry_run", "debug")
+SHOWN = 3  # runs of a study that a message names
 
 
 def command(folder: Path) -> str:
@@ -44,6 +45,11 @@ def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     try:
         read = OmegaConf.merge(OmegaConf.structured(config.Config), OmegaConf.load(folder / "config.yaml"))
     except (OSError, UnicodeError, yaml.YAMLError, OmegaConfBaseException, TypeError, ValueError) as error:
+        if runs := sorted(file.parent.name for file in folder.glob("*/config.yaml")):
+            raise ConfigError(
+                f"{said}: a study, not a run; give its sweep's command again, or one of its runs: "
+                f"{', '.join(runs[:SHOWN])}{', ...' if len(runs) > SHOWN else ''}"
+            ) from error
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
         raise ConfigError(f"{said}: no run folder: its config.yaml cannot be read: {reason}") from error
     settings = cast(DictConfig, read)

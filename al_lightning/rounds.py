@@ -154,8 +154,9 @@ def _evidence_files(evidence: Evidence) -> dict[str, bytes]:
 
 
 def folders(run: Path) -> list[Path]:
-    """The folders of the rounds of a run, by number."""
-    return sorted((run / "rounds").glob("[0-9]*"), key=lambda folder: (len(folder.name), folder.name))
+    """The folders of the rounds of a run, by number; what else lies there is left alone."""
+    own = (folder for folder in (run / "rounds").glob("[0-9]*") if folder.name.isdecimal() and folder.is_dir())
+    return sorted(own, key=lambda folder: (len(folder.name), folder.name))
 
 
 def read(folder: Path) -> Round:

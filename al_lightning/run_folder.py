@@ -8,6 +8,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -26,6 +27,7 @@ from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
 LISTING = "images.csv.gz"
+OWN = re.compile(r"\.\d{3,}(\.old)?")  # in `rounds`: a round that is being written, and the one that it replaces
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
 
 
@@ -64,8 +66,11 @@ class RunFolder:
 
     def __enter__(self) -> "RunFolder":
         try:
+            is_new = not self.path.exists()
             self._lock()
-            if self.overwrite and any(self.path.iterdir()):
+            if self.overwrite and is_new:
+                print(f"overwrite=true: {self.path} is new, there was nothing to move")
+            elif self.overwrite:
                 old = _set_aside(self.path, self.path.parent / SET_ASIDE)
                 print(f"{self.path}: what was there is now {old}")
                 self._file.close()
@@ -190,6 +195,8 @@ class RunFolder:
 
     def _mend(self) -> None:
         for left_over in (self.path / "rounds").glob(".*"):
+            if not OWN.fullmatch(left_over.name):
+                continue  # of a file manager or a file system: .DS_Store, ._001, .nfs...
             whole = left_over.with_name(left_over.name.strip(".").removesuffix(".old"))
             if left_over.suffix == ".old" and not whole.exists():  # killed between the two renames of a commit
                 left_over.rename(whole)

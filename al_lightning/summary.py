@@ -6,7 +6,7 @@ from typing import Any
 
 from al_lightning.clock import PHASES
 from al_lightning.config import ActiveLearning
-from al_lightning.learning_curve import aubc, labels_to
+from al_lightning.learning_curve import aubc, labels_to, learns_nothing
 from al_lightning.measures import MEASURES
 from al_lightning.plan import make_plan
 from al_lightning.rounds import Round
@@ -44,6 +44,9 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
             "n_paid": rows[-1]["n_paid"],
             "final": {name: rows[-1][f"test/{name}"] for name in MEASURES},
             "aubc": aubc(labels, accuracy),
+            "learns_nothing": learns_nothing(
+                labels, [row["test/balanced_acc"] for row in rows], len(run.data.classes), len(run.data.test)
+            ),
             "failed_fits": [row["round"] for row in rows if not row["fit/ok"]],
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),

@@ -45,7 +45,7 @@ class Sweep:
 
     def left(self, done: "Sequence[Job]") -> str:
         """How many jobs are left, and for how long: as long as those that have run took on average."""
-        n_left = self.n_jobs - len(done)
+        n_left = self.n_jobs - sum(job.state != "interrupted" for job in done)
         if n_left <= 0:
             return ""
         took = [job.seconds for job in done if job.state in ("finished", "resumed", "re-run")]
@@ -65,8 +65,8 @@ class Job:
         overrides: what tells it from the other jobs, as typed.
         state: `finished`, `resumed` or `re-run` (and finished: an earlier process had been interrupted, or had
             failed), `skipped` (had been finished before), `same` (as the run of an earlier job),
-            `interrupted`, `failed` or `refused` (its configuration cannot work); with `dry_run` what would be: `new`,
-            `goes on` or `done`.
+            `interrupted` (also while it runs), `failed` or `refused` (its configuration cannot work); with `dry_run`
+            what would be: `new`, `goes on` or `done`.
         folder: the run folder; empty where the job did not get that far.
         message: why it failed.
         seconds: that it took, or with `dry_run` might take.
@@ -185,6 +185,8 @@ def print_table(done: list[Job]) -> None:
             (f"{summary['n_labeled']}", f"{final['acc']:.4f}", f"{summary['aubc']:.4f}") if final else ("", "", "")
         )
         table.add_row(str(job.number), job.overrides, job.state, *figures, _where(job))
+    if (n_left := known().n_jobs - len(done)) > 0:
+        table.add_row("", f"{n_left} more", "not begun", "", "", "", "")
     _show(table)
     if runs:
         studies = sorted({str(Path(run).parent) for run in runs})

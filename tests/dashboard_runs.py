@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from al_lightning.dashboard.__main__ import main
-from al_lightning.tracking.wandb_mirror import run_ids
+from al_lightning.tracking.wandb_account import run_ids
 
 needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("wandb_workspaces") is None,

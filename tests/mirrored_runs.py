@@ -15,7 +15,8 @@ from al_lightning.plan import Plan
 from al_lightning.rounds import Evidence, Masks, Round
 from al_lightning.run_folder import RunFolder
 from al_lightning.tracking import RunInfo
-from al_lightning.tracking.wandb_mirror import WandbMirror, run_id
+from al_lightning.tracking.wandb_account import run_id
+from al_lightning.tracking.wandb_mirror import WandbMirror
 
 N_ROUNDS = 4
 MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")

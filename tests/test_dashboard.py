@@ -27,7 +27,7 @@ from dashboard_runs import (
 from mirrored_runs import SETTINGS, SUMMARY, make_mirror, mirrored_run, records
 
 from al_lightning.dashboard.__main__ import main
-from al_lightning.tracking import wandb_mirror
+from al_lightning.tracking import wandb_account
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -212,7 +212,7 @@ def test_what_is_sent_is_what_a_dry_run_writes(
     for module in (interface, internal):
         monkeypatch.setattr(module, "execute_graphql", execute)
     monkeypatch.setattr(wandb, "Api", Api)
-    monkeypatch.setattr(wandb_mirror, "logged_in", lambda: True)
+    monkeypatch.setattr(wandb_account, "logged_in", lambda: True)
     write_study(tmp_path / "study")
     written = specification(tmp_path / "study")
     assert main([str(tmp_path / "study")]) == 0
@@ -252,7 +252,7 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys, monkeypatch) -> None
     (tmp_path / "empty").mkdir()
     line = error([tmp_path / "one"], capsys)
     assert "knows no key: use `wandb login`, or --dry-run" in line
-    monkeypatch.setattr(wandb_mirror, "logged_in", malformed)
+    monkeypatch.setattr(wandb_account, "logged_in", malformed)
     assert "cannot be used: Error: API key must be" in error([tmp_path / "one"], capsys)
     assert "no run with a committed round" in error([tmp_path / "empty", "--dry-run"], capsys)
     write_study(tmp_path / "two", logger=WANDB | {"project": "other"})

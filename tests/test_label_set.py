@@ -12,7 +12,7 @@ from mirrored_runs import N_ROUNDS, SUMMARY, make_info, make_mirror, make_round,
 from al_lightning.run_folder import RunFolder
 from al_lightning.tracking import RunInfo
 from al_lightning.tracking.label_set import class_entropy
-from al_lightning.tracking.wandb_mirror import run_id
+from al_lightning.tracking.wandb_account import run_id
 
 pytestmark = pytest.mark.usefixtures("no_account")
 

@@ -66,14 +66,15 @@ def test_a_study_is_compared_as_the_readme_shows(command: Command, capfd: pytest
         command("--multirun", "study=digits", "strategy=random,margin", "logger=wandb", "logger.mode=offline").code == 0
     )
     shown = [shlex.split(line)[2:] for line in COMMANDS if re.search(r"\.(report|dashboard) .*digits", line)]
-    assert len(shown) == 6
+    assert len(shown) == 7
     for module, *arguments in shown:
         if module == "al_lightning.report":
             assert report(arguments) == 0
             out = capfd.readouterr().out
             assert ("page: " in out) == ("--latex" not in arguments) and ("tabular" in out) == ("--latex" in arguments)
         else:
-            assert dashboard(arguments) == (0 if "--dry-run" in arguments else 1), "there is no key"
+            needs_key = not {"--dry-run", "--mirror"} & set(arguments)
+            assert dashboard(arguments) == int(needs_key), "there is no key"
     assert (Path.cwd() / "multirun_outputs/digits/report/dashboard.json").exists()
     (snippet,) = [text for kind, text in BLOCKS if kind == "python" and "al_lightning.report" in text]
     exec(snippet)

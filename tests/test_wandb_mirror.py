@@ -11,8 +11,8 @@ import wandb
 from mirrored_runs import N_ROUNDS, SORTED_BY, SUMMARY, make_info, make_mirror, make_round, mirrored_run, records
 
 from al_lightning.run_folder import RunFolder, committed
-from al_lightning.tracking import RunInfo, wandb_mirror
-from al_lightning.tracking.wandb_mirror import run_id
+from al_lightning.tracking import RunInfo, wandb_account
+from al_lightning.tracking.wandb_account import run_id
 
 pytestmark = pytest.mark.usefixtures("no_account")
 
@@ -152,7 +152,7 @@ class Server:
 
 
 def replayed(tmp_path, monkeypatch, server: Server, has_key: bool = True) -> None:
-    monkeypatch.setattr(wandb_mirror, "logged_in", lambda: has_key)
+    monkeypatch.setattr(wandb_account, "logged_in", lambda: has_key)
     monkeypatch.setattr(wandb, "init", server.init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
     monkeypatch.chdir(tmp_path)

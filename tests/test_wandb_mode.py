@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from al_lightning.tracking import pictures, wandb_mirror
+from al_lightning.tracking import pictures, wandb_account
 from al_lightning.tracking.pictures import draw_confusion
-from al_lightning.tracking.wandb_mirror import resolve_mode
+from al_lightning.tracking.wandb_account import resolve_mode
 
 pytestmark = pytest.mark.usefixtures("no_account")
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_account")
 def test_mode(monkeypatch, env, configured, has_key, mode):
     if env is not None:
         monkeypatch.setenv("WANDB_MODE", env)
-    monkeypatch.setattr(wandb_mirror, "logged_in", lambda: has_key)
+    monkeypatch.setattr(wandb_account, "logged_in", lambda: has_key)
     assert resolve_mode(configured) == mode
 
 
@@ -43,7 +43,7 @@ def test_unknown_mode(monkeypatch):
 
 def test_key_is_found_without_a_word(tmp_path):
     script = (
-        "import os; from al_lightning.tracking.wandb_mirror import resolve_mode as mode; first = mode(None);"
+        "import os; from al_lightning.tracking.wandb_account import resolve_mode as mode; first = mode(None);"
         "os.environ['WANDB_API_KEY'] = 'a' * 40; print(first, mode(None))"
     )
     environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_lightning.errors import UserError
 from al_lightning.report.__main__ import default_out
-from al_lightning.report.runs import is_run
+from al_lightning.report.runs import find, is_run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,13 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--entity", help="account or team; default: the runs', else the one that is logged in")
     parser.add_argument("--project", help="default: the runs'")
     parser.add_argument("--dry-run", action="store_true", help=f"send nothing, write {FILE}; needs no key")
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="only mirror finished runs that W&B lacks, online or offline",
+    )
     parser.add_argument("--out", type=Path, help=f"folder for {FILE}; default: report in the study")
     options = parser.parse_args(arguments)
     out = options.out or default_out([Path(folder) for folder in options.folders])
     if any(is_run(folder) for folder in (out.resolve(), *out.resolve().parents)):
         parser.error(f"--out {out}: in a run folder, which only its run writes to; name another folder")
     try:
-        return _run(options, out)
+        return _mirror(options.folders) if options.mirror else _run(options, out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -79,10 +84,24 @@ def _run(options: argparse.Namespace, out: Path) -> int:
     return 0
 
 
+def _mirror(folders: Sequence[str]) -> int:
+    """Mirror finished runs; returns the exit code: 1 where one of them could not be."""
+    from al_lightning.tracking.wandb_later import mirror
+
+    failed = False
+    for folder in find(folders):
+        try:
+            print(f"{folder}: {mirror(folder)}")
+        except UserError as error:
+            failed = True
+            print(f"error: {error}", file=sys.stderr)
+    return int(failed)
+
+
 def _need_key() -> None:
     import wandb
 
-    from al_lightning.tracking.wandb_mirror import logged_in
+    from al_lightning.tracking.wandb_account import logged_in
 
     try:
         known = logged_in()

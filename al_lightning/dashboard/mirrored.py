@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from al_lightning.report.runs import read_config
-from al_lightning.tracking.wandb_mirror import run_ids
+from al_lightning.tracking.wandb_account import place as place_of
+from al_lightning.tracking.wandb_account import project, run_ids
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def mirrored(rounds: pd.DataFrame) -> list[Mirrored]:
         folder = Path(name).resolve()  # the id is made of its name, which `.` has not
         *replaced, run_id = run_ids(folder, study)
         logger = _logger(folder)
-        place = folder.parent / "wandb"
+        place = place_of(folder) / "wandb"
         if place not in local:
             local[place] = sorted(place.glob("offline-run-*"))
         offline = [each for each in local[place] if each.name.endswith(f"-{run_id}") and not any(each.glob("*.synced"))]
@@ -56,7 +57,7 @@ def mirrored(rounds: pd.DataFrame) -> list[Mirrored]:
                 dataset=dataset,
                 run_id=run_id,
                 replaced=tuple(replaced),
-                project=logger.get("project"),
+                project=project(logger["project"]) if "project" in logger else None,
                 entity=logger.get("entity"),
                 offline=tuple(offline),
             )

@@ -1,13 +1,14 @@
 """What a person sees while a run runs: a banner, a bar, one line a round, and where everything is."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from al_lightning import sweep
 from al_lightning.data.twins import DROPPED
 from al_lightning.estimate import remaining
 from al_lightning.resume import command
@@ -24,6 +25,7 @@ class ConsoleReporter:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
+        self._prefix = sweep.prefix()
         self._progress: Progress | None = None
 
     def start(self, run: RunInfo) -> None:
@@ -31,7 +33,7 @@ class ConsoleReporter:
         self._run = run
         plan, settings = run.plan, run.settings
         shape = " x ".join(map(str, (run.data.channels, *run.data.image_size)))
-        self.console.print(
+        self._say(
             f"[bold]{run.folder.name}[/bold]\n"
             f"  data      {settings['dataset']['name']}: pool {plan.pool_size}, test {len(run.data.test)}, "
             f"{len(run.data.classes)} classes, {shape}\n"
@@ -40,14 +42,14 @@ class ConsoleReporter:
             + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )
         for note in run.data.notes:
-            self.console.print(f"  note      {note}", markup=False)
+            self._say(f"  note      {note}", markup=False)
         if run.data.rejected:
-            self.console.print(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
+            self._say(f"  left out  {len(run.data.rejected)} files, see rejected.csv in the folder")
         if run.data.duplicates:
-            self.console.print(f"  duplicates  {_twins(run.data.duplicates)}; see duplicates.csv in the folder")
+            self._say(f"  duplicates  {_twins(run.data.duplicates)}; see duplicates.csv in the folder")
         if run.rounds:
-            self.console.print(f"  goes on after round {run.rounds[-1].number}")
-        self.console.print(HEADER)
+            self._say(f"  goes on after round {run.rounds[-1].number}")
+        self._say(HEADER)
         for done in run.rounds:
             self._line(done)
 
@@ -56,23 +58,19 @@ class ConsoleReporter:
         self._stop_bar()
         self._line(done, remaining(self._run.settings, self._run.plan, done.row))
         for row in done.operations[:LONGEST]:
-            self.console.print(f"       {row['share']:>6.1%}  {row['phase']:<6}  {row['operation']}", markup=False)
+            self._say(f"       {row['share']:>6.1%}  {row['phase']:<6}  {row['operation']}", markup=False)
 
     def finish(self, state: str, summary: dict[str, Any]) -> None:
         """Say how it ended and where everything is."""
         self._stop_bar()
         if state == "finished":
-            self.console.print(f"finished: {describe(summary)}")
-            if failed := summary["failed_fits"]:
-                rounds = ", ".join(map(str, failed))
-                self.console.print(
-                    f"warning: {len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels "
-                    "trained on were not fitted, so what these rounds measured and asked says little about the strategy"
-                )
+            self._say(f"finished: {describe(summary)}")
+            for warning in _warnings(summary):
+                self._say(f"[bold]warning: {warning}[/bold]")
         else:
             text = f"{state} after {summary['rounds_done']} rounds; to go on: {command(self._run.folder)}"
-            self.console.print(text, markup=False)
-        self.console.print(f"  {self._run.folder}/rounds.csv  queries.csv  summary.json", markup=False)
+            self._say(text, markup=False)
+        self._say(f"  {self._run.folder}/rounds.csv  queries.csv  summary.json", markup=False)
 
     def fit_bar(self, description: str, steps: int) -> pl.Callback:
         """A Lightning callback that moves a bar with every optimizer step."""
@@ -105,11 +103,15 @@ class ConsoleReporter:
     def _line(self, done: Round, left: float | None = None) -> None:
         row = done.row
         seconds = sum(value for name, value in row.items() if name.startswith("seconds/"))
-        self.console.print(
+        self._say(
             f" {row['round']:>5} {row['n_labeled']:>8} {row['test/acc']:>8.4f} {row['test/balanced_acc']:>9.4f} "
             f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else '':<6}"
             + ("" if row["fit/ok"] else _failed(row))
         )
+
+    def _say(self, text: str, markup: bool = True) -> None:
+        """Print lines, each with the job that it is of where several run side by side."""
+        self.console.print("\n".join(self._prefix + line for line in text.split("\n")), markup=markup)
 
     def _stop_bar(self) -> None:
         if self._progress is not None:
@@ -154,6 +156,19 @@ def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
         "dropped": sum(part == DROPPED for _, part, *_ in duplicates),
     }
     return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)
+
+
+def _warnings(summary: dict[str, Any]) -> Iterator[str]:
+    """Why a run that went through is no result, or only in part."""
+    if summary["learns_nothing"]:
+        why = summary["learns_nothing"]
+        yield f"this run has learned nothing: {why}. Try another optimizer.lr; rounds.csv has what each fit came to"
+    if failed := summary["failed_fits"]:
+        rounds = ", ".join(map(str, failed))
+        yield (
+            f"{len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels trained on were not "
+            "fitted, so what these rounds measured and asked says little about the strategy"
+        )
 
 
 def _failed(row: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from al_lightning.tracking import RunInfo
 if TYPE_CHECKING:
     import wandb
 
+FOLDER = "label-set"  # in W&B's folder of a run, once its mirror is at its end
+
 
 def class_entropy(labels: Sequence[int], n_classes: int) -> float | None:
     """How evenly the classes occur in a query: 0 for one class only, 1 for as even as a query of its size can be.
@@ -72,7 +74,7 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     # Artifacts have ASCII names of at most 128 characters, folders may have others.
     name = re.sub("[^a-zA-Z0-9_.-]", "-", info.folder.name)[:100]
     artifact = wandb.Artifact(f"{name}-{run_id}", "label-set", metadata=metadata)
-    place = Path(run.dir).parent / "label-set"
+    place = Path(run.dir).parent / FOLDER
     place.mkdir()
     for name, data in files.items():
         (place / name).write_bytes(data)

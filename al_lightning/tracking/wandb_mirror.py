@@ -3,26 +3,22 @@
 The folder is the truth: whatever goes wrong here is said in one line, and the run computes on.
 """
 
-import os
 import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from al_lightning.rounds import Round
-from al_lightning.run_folder import SET_ASIDE
-from al_lightning.tracking import RunInfo, label_set
+from al_lightning.tracking import RunInfo, label_set, wandb_account
 from al_lightning.tracking.pictures import draw_confusion, draw_image
 
 # wandb is imported where it is used: it takes a second, and training need not wait for it.
 if TYPE_CHECKING:
     import wandb
 
-MODES = ("online", "offline", "disabled")
 TAG_LENGTH = 64  # a longer tag makes W&B refuse the run
 INIT_SECONDS = 30  # without an answer from the server, the mirror goes on offline
 FINISH_SECONDS = 300  # what has not been uploaded by then stays on disk, for `wandb sync`
@@ -38,26 +34,30 @@ class WandbMirror:
     W&B starts with the first committed round, and is sent all rounds that it lacks. No method raises an error of W&B:
     the first one is printed to stderr and ends the mirror.
 
+    Raises:
+        ValueError: a mode that does not exist.
+
     Attributes:
-        project: of W&B.
-        entity: account or team; None: the one that is logged in.
+        project: of W&B; None: `WANDB_PROJECT`, else `al_lightning`.
+        entity: account or team; None: `WANDB_ENTITY`, else the one that is logged in.
         mode: `online`, `offline`, `disabled` or None, see `resolve_mode`.
-        tags: besides data set, model and strategy.
+        tags: besides data set, model and strategy; none: those of `WANDB_TAGS`.
         images: queried images shown a round; 0: none.
     """
 
     def __init__(
         self,
-        project: str,
+        project: str | None,
         entity: str | None,
         mode: Literal["online", "offline", "disabled"] | None,
         tags: list[str],
         images: Annotated[int, Field(ge=0)],
     ) -> None:
-        self.project = project
+        wandb_account.named_mode(mode)  # one that does not exist is refused before anything is trained
+        self.project = wandb_account.project(project)
         self.entity = entity
         self.mode = mode
-        self.tags = tuple(tags)
+        self.tags = tuple(wandb_account.tags(tags))
         self.images = images
         self._closed = False
         self._run: wandb.Run | None = None
@@ -94,7 +94,7 @@ class WandbMirror:
         if self._last is None:
             return
         try:
-            label_set.log(run, self._info, run_id(self._info), self._last)
+            label_set.log(run, self._info, wandb_account.run_id(self._info), self._last)
         except Exception as error:  # the curves are worth more than this: the run is closed all the same
             print(f"W&B: the label set was not logged: {_line(error)}", file=sys.stderr)
 
@@ -104,7 +104,7 @@ class WandbMirror:
             yield
         except Exception as error:  # network, key, disk, W&B's own process: none of them may end a run that computes
             self._closed = True
-            where = self._info.folder.parent / "wandb" / f"*run-*-{run_id(self._info)}"
+            where = wandb_account.place(self._info.folder) / "wandb" / f"*run-*-{wandb_account.run_id(self._info)}"
             print(
                 f"W&B: the mirror stopped, the run does not: {_line(error)}; later: wandb sync {where}", file=sys.stderr
             )
@@ -125,25 +125,25 @@ class WandbMirror:
             del self._pending[number]
 
     def _open(self) -> None:
-        mode = resolve_mode(self.mode)
+        mode = wandb_account.resolve_mode(self.mode)
         if mode == "disabled":
             self._closed = True
             return
         import wandb
 
-        folders = local_folders(self._info)
+        folders = wandb_account.local_folders(self._info)
         earlier = {folder for folder in folders if folder.name.startswith("run-") or any(folder.glob("*.synced"))}
         # Rounds are sent anew, so an unsynced folder of an earlier process would only double them.
-        set_aside(self._info, keep=earlier)
+        wandb_account.set_aside(self._info, keep=earlier)
         try:
-            if mode == "online" and not logged_in():
+            if mode == "online" and not wandb_account.logged_in():
                 raise wandb.Error("no API key: use `wandb login`")
             self._run = self._init(mode)
         except wandb.Error as error:
             if mode == "offline":
                 raise
             wandb.teardown()  # W&B's process holds on to the id of the failed start
-            set_aside(self._info, keep=earlier)
+            wandb_account.set_aside(self._info, keep=earlier)
             self._run = self._init("offline")
             folder = Path(self._run.dir).parent
             print(f"W&B: not online: {_line(error)}; mirrored on disk, later: wandb sync {folder}", file=sys.stderr)
@@ -158,8 +158,8 @@ class WandbMirror:
             project=self.project,
             entity=self.entity,
             mode=mode,  # pyright: ignore[reportArgumentType]  (one of MODES)
-            dir=info.folder.parent.absolute(),  # W&B's own process may have started in another folder
-            id=run_id(info),
+            dir=wandb_account.place(info.folder).absolute(),  # W&B's own process may have started in another folder
+            id=wandb_account.run_id(info),
             name=info.folder.name,
             group=info.study,
             tags=list(dict.fromkeys(tag[:TAG_LENGTH] for tag in (*names, *self.tags))),
@@ -178,7 +178,8 @@ class WandbMirror:
             ),
         )
         row = next(iter(self._pending.values())).row if self._pending else {}
-        for metric in (*(column for column in row if "/" in column), CLASS_ENTROPY):
+        numbers = (name for name, value in row.items() if "/" in name and not isinstance(value, str))
+        for metric in (*numbers, CLASS_ENTROPY):
             # By exact name: W&B's glob `*` fights with other definitions.
             run.define_metric(metric, step_metric="n_labeled")
         return run
@@ -203,62 +204,6 @@ class WandbMirror:
         return contents | ({CLASS_ENTROPY: evenness} if evenness is not None else {})
 
 
-def resolve_mode(configured: str | None) -> str:
-    """How W&B is used: `WANDB_MODE` if set, else as configured, else online with a known key and offline without.
-
-    Args:
-        configured: one of MODES, or None.
-
-    Returns:
-        One of MODES.
-
-    Raises:
-        ValueError: another mode.
-    """
-    mode = os.environ.get("WANDB_MODE") or configured
-    if mode is None:
-        import wandb
-
-        try:
-            return "online" if logged_in() else "offline"
-        except wandb.Error:
-            return "online"  # there is a key, but a malformed one: going online will say so
-    mode = {"run": "online", "dryrun": "offline"}.get(mode, mode)  # W&B's older names
-    if mode not in MODES:
-        raise ValueError(f"WANDB_MODE or logger.mode is {mode!r}; allowed: {', '.join(MODES)}")
-    return mode
-
-
-def run_id(run: RunInfo) -> str:
-    """The id of a run in W&B, 16 hex digits: the same whenever the run goes on, another one after `overwrite=true`."""
-    return run_ids(run.folder, run.study)[-1]
-
-
-def run_ids(folder: Path, study: str) -> list[str]:
-    """The ids of a run in W&B, by its folder, and before it those of the runs that were set aside for it."""
-    set_aside = (folder.parent / SET_ASIDE).glob(f"{folder.name}.*")
-    name = f"{study}/{folder.name}"
-    names = [name, *(f"{name}/{number}" for number, _ in enumerate(set_aside, 1))]
-    return [sha256(each.encode()).hexdigest()[:16] for each in names]
-
-
-def local_folders(run: RunInfo) -> set[Path]:
-    """W&B's folders of a run on this disk, and of those that were set aside for it."""
-    return {
-        folder
-        for id_ in run_ids(run.folder, run.study)
-        for folder in (run.folder.parent / "wandb").glob(f"*run-*-{id_}")
-    }
-
-
-def set_aside(run: RunInfo, keep: Set[Path]) -> None:
-    """Move a run's folders, but for those to keep, from `wandb` to `wandb-replaced`, both in the study."""
-    for folder in local_folders(run) - keep:
-        replaced = run.folder.parent / "wandb-replaced"
-        replaced.mkdir(exist_ok=True)
-        folder.rename(replaced / folder.name)
-
-
 def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key, under `dataset`, `model` and `strategy` their plain names, and `method`.
 
@@ -273,14 +218,6 @@ def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def logged_in() -> bool:
-    """Whether W&B knows a key; it is neither asked for nor checked."""
-    import wandb
-
-    wandb.setup(wandb.Settings(silent=True))
-    return bool(wandb.api.api_key)
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
