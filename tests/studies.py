@@ -86,6 +86,7 @@ def config(run: Run, study: str, rounds: int) -> str:
         "random": "{}",
         "kmeans": f"{{_target_: al_lightning.acquisition.kmeans.boundary, n_clusters: {run.clusters}}}",
     }
+    name = json.dumps(run.strategy)
     score = scored.get(run.strategy, "{_target_: al_lightning.acquisition.scores.margin, _partial_: true}")
     return f"""\
 seed: {run.seed}
@@ -100,7 +101,7 @@ al: {{initial_size: {run.initial}, query_size: {run.query}, rounds: {rounds}, bu
 n_clusters: {run.clusters}, mc_samples: 100}}
 train: {{min_steps: 150, schedule: cosine}}
 dataset: {{name: {run.dataset}, _target_: al_lightning.data.digits, augment: none}}
-strategy: {{name: {run.strategy}, _target_: al_lightning.acquisition.select.top, _partial_: true, score: {score}}}
+strategy: {{name: {name}, _target_: al_lightning.acquisition.select.top, _partial_: true, score: {score}}}
 model: {{name: {run.model}, _target_: al_lightning.backbones.cnn, width: 16, dropout: 0.5}}
 optimizer: {{name: adam, _target_: torch.optim.Adam, lr: 0.0005, weight_decay: 0.0}}
 trainer: {{name: default, max_epochs: 10, accelerator: auto, devices: 1, precision: 32-true}}

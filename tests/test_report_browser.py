@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from studies import HOSTILE
+from studies import HOSTILE, Run, study
+
+from al_lightning.report.__main__ import main
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -54,6 +56,21 @@ def test_the_page_fits_the_screen(demo: Path, browser: Browser, width: int, sche
     assert page.evaluate(PALE) == [], "text of less contrast than 4.5"
 
 
+def test_the_answer_is_seen_without_scrolling(tmp_path: Path, browser: Browser) -> None:
+    strategies = ("random", "margin", "uncertainty", "entropy", "kmeans", "bald")
+    study(tmp_path / "study", strategies, range(5), Run(rounds=6))
+    assert main([str(tmp_path / "study")]) == 0
+    page, _, _ = opened(browser, (tmp_path / "study" / "report" / "report.html").as_uri(), 1440)
+    bottom = "document.querySelector('{}').getBoundingClientRect().bottom"
+    assert 0 < page.evaluate(bottom.format(".lead")) < page.evaluate(bottom.format("table.verdict")) < 900
+    rows = "[...document.querySelectorAll('table.verdict tr')].map(row => row.getBoundingClientRect().height)"
+    assert max(page.evaluate(rows)) < 40, "a line a strategy"
+    links = "[...document.querySelectorAll('nav a')].map(link => link.hash.slice(1))"
+    tops = f"{links}.map(id => document.getElementById(id).getBoundingClientRect().top)"
+    assert page.evaluate(f"{links}.length") > 10
+    assert page.evaluate(tops) == sorted(page.evaluate(tops)), "the contents are in the order of the page"
+
+
 def test_what_scrolls_in_its_box_can_be_reached_by_keyboard(demo: Path, browser: Browser) -> None:
     page, _, _ = opened(browser, (demo / "report.html").as_uri(), 390)
     unfold(page)
@@ -68,9 +85,8 @@ def test_figures_take_the_colors_of_the_scheme(demo: Path, browser: Browser) -> 
     seen = []
     for scheme in ("light", "dark"):
         page, _, _ = opened(browser, (demo / "report.html").as_uri(), 1000, color_scheme=scheme)
-        assert page.evaluate("document.querySelectorAll('figure svg :not(text)[style*=\"#ffffff\"]').length") == 0, (
-            "a white ground"
-        )
+        white = "document.querySelectorAll('figure svg path[style*=\"#ffffff\"]').length"
+        assert page.evaluate(white) == 0, "a white ground"
         seen.append((page.evaluate(ground), page.evaluate(text)))
     assert seen[0][0] == "rgb(255, 255, 255)"
     assert seen[0][0] != seen[1][0]
@@ -112,15 +128,14 @@ OVERLAPPING = """[...document.querySelectorAll('figure svg')].flatMap(svg => {
 })"""
 SMALLEST = """Math.min(...[...document.querySelectorAll('figure svg text')].map(text =>
   parseFloat(getComputedStyle(text).fontSize) * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b)))"""
-# Texts whose color does not stand out from the page by 4.5 (WCAG 2.2, contrast minimum), but for those in cells.
+# Texts that do not stand out from the page by 4.5 (WCAG 2.2, contrast minimum); those in cells of figures aside.
 PALE = """(() => {
   const bright = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(c => c / 255)
     .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const page = bright(getComputedStyle(document.body).backgroundColor);
   return [...document.querySelectorAll('body *')].filter(each => each.textContent.trim() && !each.children.length)
-    .map(each => [each, getComputedStyle(each)])
-    .map(([each, style]) => [each, each.closest('svg') ? style.fill : style.color])
+    .map(each => [each, getComputedStyle(each)[each.closest("svg") ? "fill" : "color"]])
     .filter(([each, color]) => each.closest('body') && !(each.closest('svg') && color === 'rgb(255, 255, 255)'))
     .filter(([, color]) => (Math.max(bright(color), page) + 0.05) / (Math.min(bright(color), page) + 0.05) < 4.5)
     .map(([each, color]) => `${each.tagName} ${color} ${each.textContent.trim().slice(0, 40)}`);

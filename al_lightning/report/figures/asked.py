@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from al_lightning.report.asked import Asked, class_balance, overlap
 from al_lightning.report.figures.labels import shortened, text_width, wrapped
+from al_lightning.report.figures.lines import ROUND
 from al_lightning.report.figures.predictions import NAMED_CLASSES
 from al_lightning.report.figures.style import (
     BLUES,
@@ -18,10 +19,13 @@ from al_lightning.report.figures.style import (
     TEXT,
     WIDTH,
     Drawing,
+    draw_cells,
     grid,
     looks,
     text_on,
 )
+
+NUMBERED_METHODS = 20  # more numbers are more than anybody reads
 
 
 def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
@@ -46,10 +50,8 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         ratio = np.log2(shares.to_numpy() / even).clip(-2, 2)
     ratio = np.nan_to_num(ratio, nan=0)
     cells = ORANGE_OR_PURPLE((ratio + 2) / 4)
-    axes.imshow(cells, aspect="auto", interpolation="nearest")
+    draw_cells(axes, cells, aspect="auto")
     axes.set_yticks(range(len(names)), names, fontsize=TEXT)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     if "pool" in shares.index:
         axes.axhline(0.5, color=INK, linewidth=1)
     if named:
@@ -76,7 +78,8 @@ def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     seen, chance = found
     names = [wrapped(str(name), 20) for name in seen.index]
     side = 0.2 + max(text_width(line, SMALL) for name in names for line in name.split("\n"))
-    cell = 0.56
+    numbered = len(names) <= NUMBERED_METHODS
+    cell = 0.56 if numbered else 0.2
     figure, (axes,) = grid(
         1,
         1,
@@ -89,13 +92,11 @@ def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     )
     values = seen.to_numpy()
     cells = BLUES(np.nan_to_num(values))
-    axes.imshow(cells, interpolation="nearest")
+    draw_cells(axes, cells)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
+        if numbered and np.isfinite(value):
             color = text_on(cells[i, j])
             axes.text(j, i - 0.12, f"{value:.2f}", ha="center", va="center", color=color, fontsize=TEXT)
             if np.isfinite(chance.iloc[i, j]):
@@ -103,7 +104,10 @@ def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
                 axes.text(j, i + 0.25, by_chance, ha="center", va="center", color=color, fontsize=7)
     caption = (
         "Jaccard index: images that both methods asked for, among those that either did, up to the last round that "
-        "both have, by seed, then the mean over seeds. In brackets: two random choices of as many images."
+        "both have, by seed, then the mean over seeds. "
+    )
+    caption += (
+        "In brackets: two random choices of as many images." if numbered else "Darker is more; numbers in the CSV."
     )
     alt = f"Jaccard index of the images that {', '.join(map(str, seen.index))} asked for, pair by pair."
     data = seen.rename_axis("method").reset_index()
@@ -141,7 +145,7 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
             )
             counts = f"{table['queried'].sum():,.0f} of {table['pool'].sum():,.0f}"
             axes.set_title(f"round {number}: {counts}", fontsize=SMALL)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
             axes.set_ylim(0, None)

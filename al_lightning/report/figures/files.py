@@ -45,7 +45,7 @@ def save(drawing: Drawing, folder: Path, prefix: str) -> Shown:
         # A picture without a ground is black on black in many a viewer.
         settings = {"facecolor": "white", "metadata": about, "pil_kwargs": {"compress_level": 3}}
         drawing.figure.savefig(png, format="png", dpi=150, **settings)
-        drawing.figure.savefig(pdf, format="pdf", dpi=300, metadata={**about, "CreationDate": None})
+        drawing.figure.savefig(pdf, format="pdf", dpi=200, metadata={**about, "CreationDate": None})
     files = {"svg": text.getvalue().encode(errors="replace"), "pdf": pdf.getvalue(), "png": png.getvalue()}
     if drawing.data is not None:
         files["csv"] = drawing.data.to_csv(index=False, lineterminator="\n").encode(errors="replace")

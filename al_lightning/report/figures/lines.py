@@ -92,8 +92,8 @@ def draw(axes: Axes, shown: Curve, name: str, look: Look, bounds: tuple[float, f
         low, high = np.clip((y - half, y + half), *bounds)
         axes.fill_between(x, low, high, color=look.color, alpha=0.15, linewidth=0)
     elif n.max() > 1:
-        for _, run in shown.runs.groupby("folder"):
-            axes.plot(run["n_labeled"], run["value"], color=look.color, linewidth=0.7, alpha=0.55, label="_seed")
+        for _, seed in shown.runs.sort_values("n_labeled").groupby("seed"):
+            axes.plot(seed["n_labeled"], seed["value"], color=look.color, linewidth=0.7, alpha=0.55, zorder=1.9)
     rings = shown.runs.loc[shown.runs["failed"]]
     if len(rings):
         axes.scatter(
@@ -102,13 +102,13 @@ def draw(axes: Axes, shown: Curve, name: str, look: Look, bounds: tuple[float, f
     return End(float(x[-1]), float(y[-1]), name, look)
 
 
-def said(curves: Collection[Curve]) -> str:
-    """What stands around the means, in sentences for a caption."""
+def said(curves: Collection[Curve], cut: bool) -> str:
+    """What stands around the means, in sentences for a caption; `cut` where :func:`limit` cut a band off."""
     bands = any(curve.has_band for curve in curves)
-    thin = any(not curve.has_band and curve.runs["folder"].nunique() > 1 for curve in curves)
+    thin = any(not curve.has_band and curve.runs["seed"].nunique() > 1 for curve in curves)
     parts = []
     if bands:
-        parts.append("Bands are 95% t intervals over seeds.")
+        parts.append(f"Bands are 95% t intervals over seeds{', cut off where they leave a panel' * cut}.")
     if thin:
         parts.append(f"Thin lines are the seeds{f' of methods with fewer than {BAND_SEEDS}' if bands else ''}.")
     if not bands and not thin:

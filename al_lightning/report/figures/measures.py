@@ -91,7 +91,7 @@ def _panels(comparison: Comparison, shown: Sequence[str], name: str, title: str,
         across=right + 0.5,
         down=0.6,
     )
-    tables, curves = [], dict[str, Curve]()
+    tables, curves, cut = [], dict[str, Curve](), False
     for i, (axes, measure) in enumerate(zip(panels, shown, strict=True)):
         axes.margins(x=0.02)
         curves = {
@@ -101,7 +101,7 @@ def _panels(comparison: Comparison, shown: Sequence[str], name: str, title: str,
         bounds = bounds_of(measure)
         ends = [end for method in methods if (end := draw(axes, curves[method], method, looked[method], bounds))]
         axes.set_title(f"{name_of(measure)}, {'lower' if measure in LOWER_IS_BETTER else 'higher'} is better")
-        limit(axes, list(curves.values()), ends, bounds)
+        cut |= limit(axes, list(curves.values()), ends, bounds)
         if i >= len(shown) - columns:
             axes.set_xlabel("labeled images")
         ticks(axes, {count for each in curves.values() for count in each.mean["n_labeled"]}, 4)
@@ -109,7 +109,7 @@ def _panels(comparison: Comparison, shown: Sequence[str], name: str, title: str,
         if (table := table_of(curves)) is not None:
             table.insert(0, "measure", measure)
             tables.append(table)
-    caption = f"Means over seeds on the test part. {said(curves.values())}"
+    caption = f"Means over seeds on the test part. {said(curves.values(), cut)}"
     explained = {
         "test/nll": "NLL: mean negative log likelihood in nats.",
         "test/ece": "ECE: expected calibration error, 15 bins.",

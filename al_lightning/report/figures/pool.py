@@ -1,9 +1,11 @@
 """A map of the pool with the queries of each method."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
@@ -47,37 +49,34 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     # A few far images would shrink the map.
     low, high = np.percentile(pool.position, (0.2, 99.8), axis=0)
     margin = 0.05 * (high - low) + 1e-9
+    place = (pool.position - low + margin) / (high - low + 2 * margin)  # from 0 to 1 in a panel
     last = int(queries["round"].to_numpy().max())
-    points = None
+    gray, colored = [], []
     for axes, method in zip(panels, found, strict=True):
         run = asked.queries_of(method)
         run = run.loc[run["index"].between(0, n - 1)].sort_values(by="round")
-        axes.scatter(*pool.position[some].T, s=3, color="#808080", alpha=0.3, linewidth=0, rasterized=True)
-        points = axes.scatter(
-            *pool.position[run["index"]].T,
-            c=run["round"],
-            cmap=_ROUNDS,
-            vmin=0,
-            vmax=max(last, 1),
-            s=9 if len(run) <= 1000 else 4,
-            linewidth=0,
-            rasterized=True,
-        )
-        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
-        axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+        gray.append(_in_figure(axes, place[some]))
+        points = _in_figure(axes, place[run["index"]])
+        colored.append(np.column_stack((points, run["round"], np.full(len(run), 9 if len(run) <= 1000 else 4))))
         axes.set(xticks=(), yticks=())
         axes.spines[["top", "right"]].set_visible(True)
         for spine in axes.spines.values():
             spine.set_color(FILL)
         axes.set_title(wrapped(method, 28), fontweight="bold")
     width, height = figure.get_size_inches()
-    place = figure.add_axes((0.1 / width, 0.45 / height, min(2.6, width - 0.2) / width, 0.11 / height))
-    if points is not None:
-        colorbar = figure.colorbar(points, cax=place, orientation="horizontal")
-        colorbar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-        colorbar.set_label("round that asked", fontsize=SMALL)
-        colorbar.locator = MaxNLocator(5, integer=True)
-        colorbar.update_ticks()
+    # One axes for the points of all panels: each set that is drawn as pixels costs a canvas of the whole figure.
+    whole = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), zorder=-1)
+    whole.set_axis_off()
+    pixels: dict[str, Any] = {"linewidth": 0, "rasterized": True}
+    whole.scatter(*_within(np.concatenate(gray)).T, s=3, color="#808080", alpha=0.3, **pixels)
+    x, y, asking, size = _within(np.concatenate(colored)).T
+    points = whole.scatter(x, y, c=asking, s=size, cmap=_ROUNDS, vmin=0, vmax=max(last, 1), **pixels)
+    bar_place = figure.add_axes((0.1 / width, 0.45 / height, min(2.6, width - 0.2) / width, 0.11 / height))
+    colorbar = figure.colorbar(points, cax=bar_place, orientation="horizontal")
+    colorbar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    colorbar.set_label("round that asked", fontsize=SMALL)
+    colorbar.locator = MaxNLocator(5, integer=True)
+    colorbar.update_ticks()
     share = 100 * pool.explained
     seeds = ", ".join(sorted({str(asked.shown[method]) for method in found}))
     caption = (
@@ -86,3 +85,14 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     )
     alt = f"Map of the pool with the images that {', '.join(found)} asked for, colored by round."
     return Drawing("pool-map", "Where in the pool", caption, alt, figure)
+
+
+def _in_figure(axes: Axes, points: np.ndarray) -> np.ndarray:
+    """Points in a panel, `[n, 2]` from 0 to 1, in the figure; nan where they leave the panel."""
+    box = axes.get_position()
+    inside = ((points >= 0) & (points <= 1)).all(axis=1, keepdims=True)
+    return np.where(inside, (box.x0, box.y0) + points * (box.width, box.height), np.nan)
+
+
+def _within(points: np.ndarray) -> np.ndarray:
+    return points[np.isfinite(points[:, 0])]

@@ -8,7 +8,18 @@ from matplotlib.colors import PowerNorm
 
 from al_lightning.report.asked import Asked
 from al_lightning.report.figures.labels import in_full, shortened, text_width, wrapped
-from al_lightning.report.figures.style import BLUES, GRAY, SMALL, WIDTH, Drawing, columns_of, grid, looks, text_on
+from al_lightning.report.figures.style import (
+    BLUES,
+    GRAY,
+    SMALL,
+    WIDTH,
+    Drawing,
+    columns_of,
+    draw_cells,
+    grid,
+    looks,
+    text_on,
+)
 
 NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
 NUMBERED_CLASSES = 12  # nor do more numbers in its cells
@@ -45,10 +56,8 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         shares = matrix / matrix.sum(1, keepdims=True).clip(1)
         # The root shows confusions of a few percent beside a diagonal near one.
         cells = BLUES(PowerNorm(0.5, 0, 1)(shares))
-        axes.imshow(cells, interpolation="nearest")
+        draw_cells(axes, cells)
         axes.set_title(title)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
         below, first = i + columns >= len(found), i % columns == 0
         axes.set_xticks(range(len(names)), names if below else [], rotation=90 * any(len(name) > 2 for name in names))
         axes.set_yticks(range(len(names)), names if first else [])

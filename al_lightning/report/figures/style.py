@@ -152,7 +152,25 @@ def text_on(shade: np.ndarray) -> str:
     over_white = np.array(shade[:3]) * shade[3] + 1 - shade[3]
     linear = np.where(over_white <= 0.04045, over_white / 12.92, ((over_white + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))  # WCAG 2.2, "relative luminance"
-    return "white" if luminance < 0.2 else INK
+    return "white" if luminance < 0.2 else INK  # there both have a contrast of 4.2
+
+
+def draw_cells(axes: Axes, shades: np.ndarray, **settings: Any) -> None:
+    """Draw a matrix of cells, with their numbers as coordinates.
+
+    The files hold a few pixels a cell, not as many as the figure has dots: a study of many methods has many matrices.
+
+    Args:
+        axes: the panel.
+        shades: float `[rows, columns, 4]`, red, green, blue and opacity of each cell, from 0 to 1.
+        **settings: of `imshow`.
+    """
+    rows, columns, _ = shades.shape
+    pixels = np.repeat(np.repeat((255 * shades).round().astype(np.uint8), 8, axis=0), 8, axis=1)
+    extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
+    axes.imshow(pixels, interpolation="none", extent=extent, **settings)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def columns_of(panels: int, most: int) -> int:
