@@ -105,5 +105,6 @@ def test_going_on_with_another_gpu_is_said_where_it_is_of_another_kind(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "AAB"[device.index])
     before, after = (environment.current(torch.device("cuda", number), "the same images") for number in (0, now))
-    assert environment.going_on(tmp_path, before, after) == after
+    both = {**after, "made_by": [*before["made_by"], *after["made_by"]]}
+    assert environment.going_on(tmp_path, before, after) == both
     assert capsys.readouterr().err == said
