@@ -31,7 +31,7 @@ paper: $(STAMP) ## the paper's study, its one-shot baseline and the report: 60 r
 	$(PY) -m al_lightning --multirun experiment=paper_baseline dataset=mnist,cifar10 seed=0,1,2,3,4
 	$(PY) -m al_lightning.report multirun_outputs/paper
 
-paper-small: $(STAMP) ## the same for two CPU cores, on MNIST with the small network: about an hour
+paper-small: $(STAMP) ## the same for two CPU cores, on MNIST with the small network: about 25 minutes
 	$(PY) -m al_lightning experiment=paper_small $(SIDE_BY_SIDE)
 	$(PY) -m al_lightning experiment=paper_small strategy=random al.initial_size=1500 al.rounds=0 $(SIDE_BY_SIDE)
 	$(PY) -m al_lightning.report multirun_outputs/paper_small
