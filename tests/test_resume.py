@@ -46,6 +46,20 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     assert kill_points.lost(only_run(tmp_path), uninterrupted(strategy)) == []
 
 
+@pytest.mark.faults
+def test_a_run_killed_in_another_cycle_of_a_fit_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    cycles = ("train.max_cycles=3", "optimizer.lr=0.02")
+    point = Point("fit", f"{kill_points.CLASSIFIER}.training_step", 5)
+    assert kill_points.kill(point, tmp_path / "killed", *cycles) == -signal.SIGKILL
+    assert kill_points.n_committed(tmp_path / "killed") == 1, "the second round was beyond its first cycle"
+    assert kill_points.run(tmp_path / "killed", *cycles) == 0
+    assert kill_points.run(tmp_path / "whole", *cycles) == 0
+    killed, whole = (only_run(tmp_path / name) for name in ("killed", "whole"))
+    assert differences(killed, whole) == []
+    rows = (whole / "rounds.csv").read_text(encoding="utf-8").splitlines()
+    assert "1" not in {row.split(",")[7] for row in rows[1:]}, "every fit takes several cycles"
+
+
 def test_the_thread_count_comes_back_with_the_run(tmp_path: Path) -> None:
     """A run of 8 threads, killed and given again in a shell with another count, against one that was left alone."""
     script = (
