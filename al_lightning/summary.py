@@ -1,14 +1,13 @@
 """The summary of a run: what `summary.json` holds."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from al_lightning.clock import PHASES
 from al_lightning.config import ActiveLearning
 from al_lightning.learning_curve import aubc, labels_to, learns_nothing
 from al_lightning.measures import MEASURES
-from al_lightning.plan import make_plan
+from al_lightning.plan import Plan, make_plan
 from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
 
@@ -59,23 +58,31 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     """Whether a finished run already has the rounds that are asked for; it may have more."""
     if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
-    return summary["rounds_done"] > make_plan(al, summary["pool_size"]).rounds
+    return summary["rounds_done"] > _plan(al, summary).rounds
 
 
 def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
-    """Which of two limits ends a run, and what to type to leave the other; nothing where there is only one.
+    """What ends a run before all that is asked for, and what to type for more; nothing where it has it all.
 
     Args:
         al: sizes and limits that are asked for.
-        summary: of the run.
+        summary: of a run that covers them.
     """
-    if al.rounds is None or al.budget is None:
+    plan, there = _plan(al, summary), summary["pool_size"] - summary.get("n_gone", 0)
+    paid = plan.n_paid(plan.rounds)
+    more = paid + plan.query_size
+    if al.budget is None or summary["rounds_done"] > plan.rounds + 1:
         return ""
-    by_rounds, by_budget = (
-        make_plan(replace(al, **{other: None}), summary["pool_size"]).rounds for other in ("budget", "rounds")
-    )
-    if by_rounds == by_budget:
+    if plan.rounds == al.rounds and more <= min(al.budget, there):
+        return f"; al.rounds={al.rounds} ends it, before al.budget={al.budget} does: for more, add al.rounds=null"
+    if plan.rounds == al.rounds or (al.rounds is None and paid == al.budget):
         return ""
-    key, other = ("al.rounds", "al.budget") if by_rounds < by_budget else ("al.budget", "al.rounds")
-    asked = getattr(al, key.partition(".")[2]), getattr(al, other.partition(".")[2])
-    return f"; {key}={asked[0]} ends it, before {other}={asked[1]} does: for more, add {key}=null"
+    if al.budget >= more:
+        return f"; the pool ends it: {there} images, and another query would make it {more} labels"
+    if al.rounds is None:
+        return f"; al.budget={al.budget} ends it: another query would make it {more} labels"
+    return f"; al.budget={al.budget} ends it, before al.rounds={al.rounds} does: for more, add al.budget=null"
+
+
+def _plan(al: ActiveLearning, summary: dict[str, Any]) -> Plan:
+    return make_plan(al, summary["pool_size"], summary.get("n_gone", 0))

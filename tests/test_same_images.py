@@ -1,6 +1,5 @@
 """A run is of the images that it was made with: what is said when they are others, and how it goes on without some."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -130,6 +129,20 @@ def test_a_run_goes_on_without_images_that_are_gone_where_it_is_asked_to(place: 
     assert named == queries["label_name"].tolist(), "an index stands for another image"
 
 
+def test_a_run_that_went_on_without_some_images_is_finished_when_the_rest_is_used_up(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RACY_NS", -OLD_NS)
+    assert command(*RUN, "al.rounds=1", cwd=place).code == 0
+    for each in unlabeled(place)[:3]:
+        (place / "photos" / each).unlink()
+    more = (*RUN, "al.rounds=null", "al.budget=24")
+    assert command(*more, "skip_changed=true", cwd=place).code == 0
+    again = command(*more, cwd=place)
+    assert again.code == 0 and "finished before" in again.out
+    assert "the pool ends it: 21 images, and another query would make it 22 labels" in again.out
+
+
 def test_a_run_cannot_go_on_without_what_it_has_paid_for(place: Path, command: Command) -> None:
     assert command(*RUN, "al.rounds=1", cwd=place).code == 0
     labeled = pd.read_csv(only_run(place) / "queries.csv")["id"][0]
@@ -151,18 +164,37 @@ def test_images_put_back_are_gone_on_with_to_the_byte(place: Path, command: Comm
     assert [each for each in differences(only_run(place), only_run(other)) if "config.yaml" not in each] == []
 
 
-def test_which_of_two_limits_ends_a_run_is_said(tmp_path: Path, command: Command) -> None:
-    assert command("al.rounds=1", cwd=tmp_path).code == 0
-    assert "al.rounds=1 ends it, before al.budget=200" in command("al.rounds=1", "al.budget=200", cwd=tmp_path).out
-    assert command("al.rounds=null", "al.budget=40", cwd=tmp_path).code == 0
-    assert "add al.budget=null" in command("al.rounds=9", "al.budget=40", cwd=tmp_path).out
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            ("al.rounds=1", "al.budget=200"),
+            "al.rounds=1 ends it, before al.budget=200 does: for more, add al.rounds=null",
+        ),
+        (
+            ("al.rounds=9", "al.budget=40"),
+            "al.budget=40 ends it, before al.rounds=9 does: for more, add al.budget=null",
+        ),
+        (("al.rounds=9999", "al.budget=40"), "al.budget=40 ends it, before al.rounds=9999 does"),
+        (("al.rounds=null", "al.budget=55"), "al.budget=55 ends it: another query would make it 60 labels"),
+        (
+            ("al.rounds=null", "al.budget=2000", "al.query_size=800"),
+            "1437 images, and another query would make it 1620",
+        ),
+        (("al.rounds=1", "al.budget=55"), ""),
+        (("al.rounds=null", "al.budget=40"), ""),
+    ],
+)
+def test_what_ends_a_run_before_all_that_is_asked_for_is_said(
+    asked: tuple[str, ...], said: str, tmp_path: Path, command: Command
+) -> None:
+    assert command(*asked, cwd=tmp_path).code == 0
+    again = command(*asked, cwd=tmp_path)
+    assert again.code == 0 and "finished before" in again.out
+    assert (said in again.out) if said else ("ends it" not in again.out)
 
 
-def test_a_run_says_how_it_was_made(tmp_path: Path, command: Command) -> None:
-    (tmp_path / ".git/refs/heads").mkdir(parents=True)  # no repository, but looks like one
-    for rounds in (1, 2):
-        assert command(f"al.rounds={rounds}", "logger=none", cwd=tmp_path).code == 0
-    summary = json.loads((only_run(tmp_path) / "summary.json").read_text(encoding="utf-8"))
-    commands = [made["command"].split() for made in summary["made_by"]]
-    assert ["al.rounds=1" in commands[0], "al.rounds=2" in commands[1]] == [True, True]
-    assert {made["folder"] for made in summary["made_by"]} == {str(tmp_path)}
+def test_a_run_that_has_more_than_is_asked_for_was_not_ended_by_it(tmp_path: Path, command: Command) -> None:
+    assert command("al.rounds=2", cwd=tmp_path).code == 0
+    again = command("al.rounds=1", "al.budget=200", cwd=tmp_path)
+    assert "finished before" in again.out and "ends it" not in again.out
