@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import command_line, config, data_root, explain, output, resume, signals, sweep
+from al_lightning import command_line, config, data_root, explain, output, resume, signals, stored, sweep
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 
@@ -80,9 +80,17 @@ def _job(cfg: DictConfig) -> float | None:
 def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """What is to be run: the composed configuration, or that of the run folder it names."""
     if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
-        return resume.stored(cfg, overrides)
+        return resume.stored_settings(cfg, overrides)
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds
     data_root.settle(cfg)
+    path = config.run_folder(cfg)
+    if not path.exists():
+        found, nearest = stored.earlier(path, config.resolved(cfg))
+        if found:
+            print(f"{found}: made by an earlier version, with these settings")
+            cfg.resume, cfg.named_by = str(found), stored.read(found).named_by
+        elif nearest:
+            print(f"note: {nearest}; {path.name} begins anew", file=sys.stderr)
     return cfg
 
 

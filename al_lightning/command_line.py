@@ -16,7 +16,7 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import keys, manual, overrides
+from al_lightning import keys, manual, overrides, resume
 from al_lightning.config import conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.sweep import Sweep
@@ -69,7 +69,7 @@ def read(arguments: Sequence[str]) -> Line:
     except FileNotFoundError:
         raise ConfigError("the folder that this command is started in is gone; go to one that exists") from None
     groups = [path.name for folder in folders(given) for path in folder.iterdir() if path.is_dir()]
-    settings = overrides.read(given.overrides, groups)
+    settings = resume.addable(overrides.read(given.overrides, groups))
     spelled = dict(zip(given.overrides, settings, strict=True))
     line = [spelled.get(argument, argument) for argument in arguments]
     own = any(re.match(r"[+~]*(hydra\b|experiment\b)", each) for each in settings)

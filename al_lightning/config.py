@@ -1,11 +1,10 @@
-"""The settings: types of the fixed sections, their ranges, and the hash that names a run.
+"""The settings: types of the fixed sections, their ranges, and where a run of them lies.
 
 The groups (`dataset`, `strategy`, ...) are open: what they may hold is what their target accepts, which
 :mod:`al_lightning.instantiate` checks.
 """
 
 from dataclasses import dataclass, field, fields
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from al_lightning import data_root, keys, limits
+from al_lightning import identity, keys, limits
 from al_lightning.errors import ConfigError
 
 GROUPS = ("dataset", "strategy", "model", "optimizer", "trainer", "logger")
@@ -48,7 +47,6 @@ class Train:
     min_fit_acc: float | None = MISSING
     max_fit_loss: float | None = MISSING
     min_fit_recall: float | None = MISSING
-    bn_recalibrate: bool = MISSING
     tf32: bool = MISSING
     profile: bool = MISSING
 
@@ -84,6 +82,9 @@ class Config:
     logger: Any = MISSING
     # An experiment file says here what it is for; the settings it makes are found in their own sections.
     experiment: str | None = None
+    # Of a run that goes on: the `dataset.root` that it began with, and the format of the version that named its folder.
+    moved_from: str | None = None
+    named_by: int = identity.FORMAT
 
 
 @dataclass
@@ -134,7 +135,7 @@ def typed(cfg: DictConfig) -> Config:
         if not isinstance(node := getattr(config, group), dict):
             raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
     limits.check(config)
-    name = run_folder(cfg).name
+    name = identity.name(resolved(cfg))
     if len(name.encode()) > 255:
         raise ConfigError(f"{name}: too long for a folder; shorten dataset.name, model.name or strategy.name")
     return config
@@ -145,61 +146,14 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
 
 
-# Not part of the fingerprint: they change where and how long a run runs, not what it computes. A strategy's own
-# node holds the clusters and samples that it uses, so `al` need not say them twice.
-_INERT = {
-    "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "skip_changed", "experiment"),
-    "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
-    "train": ("profile",),
-    "dataset": ("download", "cache", "own_folders"),
-    "trainer": ("name", "accelerator", "devices"),
-}
-
-
-def fingerprint(cfg: DictConfig) -> str:
-    """8 hex digits over every setting that changes results.
-
-    A data set that lies in `paths.data` may move, while a `dataset.root` elsewhere counts, however it is spelled. A
-    configuration that was resolved and written to disk has the same fingerprint.
-    """
-    settings = resolved(cfg)
-    data, root = settings["paths"]["data"], settings["dataset"].get("root")
-    if isinstance(root, str):
-        inside = data_root.inside(data, root, data_root.lexical)
-        settings["dataset"]["root"] = str(data_root.lexical(root)) if inside is None else f"-/{inside}"
-    if data:
-        settings = _without(data, settings)
-    for section, names in _INERT.items():
-        part = settings[section] if section else settings
-        for key in names:
-            part.pop(key, None)
-    return blake2b(_canonical(settings).encode(), digest_size=4).hexdigest()
-
-
-def _without(path: str, value: Any) -> Any:
-    """The value with `-` for a folder that it begins with."""
-    if isinstance(value, dict):
-        return {key: _without(path, item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without(path, item) for item in value]
-    return "-" + value[len(path) :] if isinstance(value, str) and f"{value}/".startswith(f"{path}/") else value
-
-
-def _canonical(value: Any) -> str:
-    """One spelling for equal settings: sorted keys, and 1 is 1.0."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_canonical(value[key])}" for key in sorted(value, key=str)) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(_canonical(item) for item in value) + "]"
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return repr(value)
-
-
 def run_folder(cfg: DictConfig) -> Path:
-    """The folder of a run, `<output_root>/<study>/<dataset>-<model>-<strategy>-s<seed>-<fingerprint>`."""
-    name = f"{cfg.dataset.name}-{cfg.model.name}-{cfg.strategy.name}-s{cfg.seed}-{fingerprint(cfg)}"
-    return Path(cfg.paths.output_root).expanduser() / cfg.study / name
+    """The folder of a run, `<output_root>/<study>/<dataset>-<model>-<strategy>-s<seed>-<fingerprint>`.
+
+    With `resume=...` it is the one that is named there.
+    """
+    if cfg.resume is not None:
+        return Path(cfg.resume)
+    return Path(cfg.paths.output_root).expanduser() / cfg.study / identity.name(resolved(cfg))
 
 
 def options(group: str) -> list[str]:

@@ -4,20 +4,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from omegaconf import OmegaConf
 from PIL import Image, ImageFile
 from torch import Tensor, nn
 
-from al_lightning import build
+from al_lightning import build, config, stored
 from al_lightning.data import levels
 from al_lightning.data.decode import MAX_PIXELS, Decoded, How, convert, decode, reason
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.levels import Scale
 from al_lightning.data.quiet import decoding
-from al_lightning.errors import DataError
+from al_lightning.errors import ConfigError, DataError
 from al_lightning.model import Classifier
 from al_lightning.rounds import WEIGHTS, DamagedError, folders, read_json, verify
 
@@ -77,7 +75,10 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         verify(last := rounds[-1])
     except DamagedError as error:
         raise DataError(f"{rounds[-1]}: damaged: {error}; run the run's command again") from error
-    settings = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True))
+    try:
+        settings = config.resolved(stored.read(folder))
+    except ConfigError as error:
+        raise DataError(f"{folder}: {error}") from error
     channels, height, width = summary["image_shape"]
     classes = tuple(summary["classes"])
     if settings["model"].pop("pretrained", False):

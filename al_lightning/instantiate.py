@@ -15,6 +15,7 @@ import hydra.utils
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from al_lightning import targets
 from al_lightning.contract import ALLOW_VARIABLE, out_of_memory, own_packages, told
 from al_lightning.errors import ConfigError, UserError
 
@@ -53,6 +54,7 @@ def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = o
     option = node.get("name")
     node = {name: value for name, value in node.items() if name not in FRAMEWORK_KEYS}
     check_targets(key, node)
+    node = targets.all_located(node)
     if node.get("_partial_", False) is not partial:
         raise ConfigError(f"{key}._partial_={node.get('_partial_')}: must be {str(partial).lower()} here")
     _check_arguments(key, node, runtime)
@@ -112,7 +114,7 @@ def check_targets(key: str, node: Any) -> None:
     if isinstance(node, Mapping):
         if "." not in key and "_target_" not in node:
             raise ConfigError(f"{key}._target_: missing; it names what the settings of {key} are for")
-        if "_target_" in node and (why := _refused(node["_target_"])):
+        if "_target_" in node and (why := _refused(targets.located(str(node["_target_"])))):
             raise ConfigError(f"{key}._target_={node['_target_']}: {why}")
         for name, value in node.items():
             check_targets(f"{key}.{name}", value)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from al_lightning import build, config, environment, evidence, oracle, same_images, signals
+from al_lightning import build, config, environment, evidence, oracle, same_images, signals, stored
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
 from al_lightning.clock import Clock
@@ -19,15 +19,14 @@ from al_lightning.data.datamodule import UNLABELED, PoolDataModule
 from al_lightning.data.listing import listing, to_csv_gz
 from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
-from al_lightning.errors import DataError, UserError
+from al_lightning.errors import ConfigError, DataError, UserError
 from al_lightning.fit_check import FitCheck
 from al_lightning.instantiate import instantiate
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
-from al_lightning.recalibration import Recalibration
 from al_lightning.rounds import Evidence, Masks, Round, read_json
-from al_lightning.run_folder import RunFolder, WriteError, is_whole
+from al_lightning.run_folder import RunFolder, WriteError, lacking
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.summary import covers, limit, summarize
@@ -71,9 +70,11 @@ def run(cfg: DictConfig) -> Outcome:
     files = state_of(settings["dataset"], (typed.paths.output_root, typed.paths.data))
     unchanged = earlier is not None and bool(files) and earlier.get("data_state") == files
     loaded = None if unchanged else same_images.load(path, settings)
-    if earlier and covers(earlier, typed.al) and is_whole(path):
-        print(f"{path}: finished before, {describe(earlier)}{limit(typed.al, earlier)}")
-        return Outcome(path, "skipped", earlier)
+    if earlier and covers(earlier, typed.al):
+        if not (missing := lacking(path, earlier["rounds_done"])):
+            print(f"{path}: finished before, {describe(earlier)}{limit(typed.al, earlier)}")
+            return Outcome(path, "skipped", earlier)
+        print(f"{path}: was finished, but {missing}: made again")
     data, fingerprint = loaded or same_images.load(path, settings)
     plan, device = build.prepare(typed, settings, data)
     pool = PoolDataModule(
@@ -89,6 +90,11 @@ def run(cfg: DictConfig) -> Outcome:
     mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
+        if (n_done := len(folder.rounds)) > plan.rounds + 1:
+            raise ConfigError(
+                f"al.rounds={typed.al.rounds} al.budget={typed.al.budget}: {path} has {n_done - 1} queries already; "
+                f"give it al.rounds={n_done - 1} or more, or begin anew with overwrite=true"
+            )
         kept = _kept(folder.rounds, plan)
         here = environment.current(device, fingerprint, files, len(data.gone))
         if kept:
@@ -96,7 +102,7 @@ def run(cfg: DictConfig) -> Outcome:
         _restore(pool, plan, folder.masks(kept[-1].number) if kept else None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
         folder.write_summary(summarize(run_info, kept, "running"))
-        folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
+        folder.write_config(stored.text(cfg))
         if not kept:
             folder.write_listing(to_csv_gz(listing(data)))
             folder.write_pool(evidence.pool_map(data))
@@ -188,7 +194,6 @@ def _round(
     check = FitCheck(pool, build.fit_rule(settings), epochs)
     callbacks = [
         console.fit_bar(f"round {number}/{plan.rounds}  fit", steps),
-        *([Recalibration(pool)] if settings["train"]["bn_recalibrate"] else []),
         check,
         *([] if is_last else [choosing]),
     ]
@@ -245,9 +250,10 @@ def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) ->
 def _kept(rounds: Sequence[Round], plan: Plan) -> list[Round]:
     """The committed rounds that stand.
 
-    A last round asked for nothing: when more rounds are wanted, it is run again, now with a query.
+    A last round has a model and no query, others have it the other way round. One that is to be what it was not,
+    because more rounds are wanted or fewer, is run again.
     """
-    again = rounds and not rounds[-1].queries and rounds[-1].number < plan.rounds
+    again = rounds and bool(rounds[-1].queries) is (rounds[-1].number == plan.rounds)
     return list(rounds[:-1] if again else rounds)
 
 

@@ -4,18 +4,16 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from al_lightning import config
+from al_lightning import config, data_root, effects, identity, stored
+from al_lightning.effects import Effect
 from al_lightning.errors import ConfigError
 
-# What may be typed beside it: none of it changes the results of a round.
-BESIDE = ("al.rounds", "al.budget", "logger", "trainer.accelerator", "skip_changed", "dry_run", "debug")
 SHOWN = 3  # runs of a study that a message names
+ROOT, DATA = "dataset.root", "paths.data"  # the images may have moved: they are held against those of the rounds
 
 
 def command(folder: Path) -> str:
@@ -26,7 +24,16 @@ def command(folder: Path) -> str:
     return f"python -m al_lightning {shlex.quote(f'resume={value}')}"
 
 
-def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+def addable(settings: Sequence[str]) -> list[str]:
+    """The settings of a command line as Hydra is to read them.
+
+    Beside `resume=...` those of the data set are of the run's, which the composed one may not have.
+    """
+    resumes = any(each.startswith("resume=") and each != "resume=null" for each in settings)
+    return [f"++{each}" if resumes and each.startswith("dataset.") else each for each in settings]
+
+
+def stored_settings(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The configuration of the run that `resume` names.
 
     Args:
@@ -43,40 +50,62 @@ def stored(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     folder = Path(cfg.resume).expanduser().resolve()
     said = f"resume={cfg.resume}"
     try:
-        read = OmegaConf.merge(OmegaConf.structured(config.Config), OmegaConf.load(folder / "config.yaml"))
-    except (OSError, UnicodeError, yaml.YAMLError, OmegaConfBaseException, TypeError, ValueError) as error:
-        if runs := sorted(file.parent.name for file in folder.glob("*/config.yaml")):
+        settings = stored.read(folder)
+    except ConfigError as error:
+        if runs := sorted(file.parent.name for file in folder.glob(f"*/{stored.FILE}")):
             raise ConfigError(
                 f"{said}: a study, not a run; give its sweep's command again, or one of its runs: "
                 f"{', '.join(runs[:SHOWN])}{', ...' if len(runs) > SHOWN else ''}"
             ) from error
-        reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
-        raise ConfigError(f"{said}: no run folder: its config.yaml cannot be read: {reason}") from error
-    settings = cast(DictConfig, read)
-    settings.overwrite, settings.skip_changed, settings.resume = False, False, None
-    settings.debug, settings.dry_run = cfg.debug, cfg.dry_run
+        raise ConfigError(f"{said}: {error}") from error
+    here = Path.cwd()
+    settings.resume = str(folder.relative_to(here) if folder.is_relative_to(here) and folder != here else folder)
     if missing := sorted(OmegaConf.missing_keys(settings)):
-        raise ConfigError(f"{said}: no run folder: its config.yaml has no {missing[0]}")
+        raise ConfigError(f"{said}: no run folder: its {stored.FILE} has no {missing[0]}")
     try:
         config.typed(settings)
     except ConfigError as error:
-        raise ConfigError(f"{said}: its config.yaml: {error}") from error
-    if config.run_folder(settings).name != folder.name:
+        raise ConfigError(f"{said}: its {stored.FILE}: {error}") from error
+    name = identity.name(config.resolved(settings))
+    if settings.named_by == identity.FORMAT and name != folder.name:
         raise ConfigError(
-            f"{said}: its config.yaml is that of another run ({config.run_folder(settings).name}): "
-            "the file was changed, or the folder renamed"
+            f"{said}: its {stored.FILE} is that of another run ({name}): the file was changed, or the folder renamed"
         )
-    # It may have been moved.
-    here, root = Path.cwd(), folder.parent.parent
-    settings.paths.output_root = str(root.relative_to(here) if root.is_relative_to(here) else root)
-    settings.study = folder.parent.name
     for override in overrides:
-        key = override.split("=")[0]
-        if key not in ("resume", *BESIDE) and key.split(".")[0] not in BESIDE:
-            raise ConfigError(
-                f"{override}: a run goes on with the settings it began with; beside resume=... there may be only "
-                f"{', '.join(BESIDE)}"
-            )
-        if key != "resume":
-            OmegaConf.update(settings, key, OmegaConf.select(cfg, key))
+        _apply(settings, cfg, override)
     return settings
+
+
+def _apply(settings: DictConfig, cfg: DictConfig, override: str) -> None:
+    """Take over what was typed beside `resume`.
+
+    Raises:
+        ConfigError: it changes the results of a round, or the run has no such setting.
+    """
+    key = override.lstrip("+~").partition("=")[0]
+    if key == "resume":
+        return
+    if key == "overwrite" or not (key == ROOT or effects.of(key).effect in (Effect.WAY, Effect.PLACE)):
+        raise ConfigError(
+            f"{override.lstrip('+')}: a run goes on with the settings it began with; beside resume=... there may be "
+            f"only {', '.join(beside())}"
+        )
+    if key.startswith("dataset.") and key.partition(".")[2] not in settings.dataset:
+        raise ConfigError(f"{override.lstrip('+')}: dataset={settings.dataset.name} has no such setting")
+    if key == ROOT:
+        settings.moved_from = settings.moved_from or settings.dataset.root
+    elif key == DATA:
+        settings.dataset = identity.replaced(config.resolved(settings)["dataset"], settings.paths.data, cfg.paths.data)
+    try:
+        # A group that was chosen replaces the stored one, it is not added to it.
+        OmegaConf.update(settings, key, OmegaConf.select(cfg, key), merge=False)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{override.lstrip('+')}: {str(error).partition(chr(10))[0]}") from error
+    if key == ROOT:
+        data_root.settle(settings)
+
+
+def beside() -> list[str]:
+    """What may be typed beside `resume=...`: what changes no result of a round; the images are looked at."""
+    free = [key for key, row in effects.TABLE.items() if row.effect in (Effect.WAY, Effect.PLACE)]
+    return sorted({*free, ROOT} - {"resume", "overwrite", "named_by", "moved_from", "experiment"})

@@ -26,6 +26,7 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
+VIEWS = ("config.yaml", "rounds.csv", "queries.csv")
 LISTING = "images.csv.gz"
 OWN = re.compile(r"\.\d{3,}(\.old)?")  # in `rounds`: a round that is being written, and the one that it replaces
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
@@ -229,9 +230,21 @@ class RunFolder:
         sync(self.path)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether the last process closed the folder, and every round in it is what was written."""
-    return not (path / HOLDER).exists() and not committed(path)[1]
+def lacking(path: Path, n_rounds: int) -> str:
+    """What is missing of a run that has finished, or was not closed; nothing if all is there and as it was written.
+
+    Args:
+        path: the run folder.
+        n_rounds: that it had.
+    """
+    if (path / HOLDER).exists():
+        return "its last process was killed"
+    rounds_, damage = committed(path)
+    if damage:
+        return f"rounds/{damage}"
+    if len(rounds_) < n_rounds:
+        return f"rounds/{len(rounds_):03d} is missing"
+    return next((f"{name} is missing" for name in VIEWS if not (path / name).is_file()), "")
 
 
 def committed(path: Path) -> tuple[list[Round], str]:

@@ -46,7 +46,6 @@ def configuration(arguments: argparse.Namespace) -> build.Settings:
         "train.min_steps": 0,
         "train.max_cycles": 1,
         "train.schedule": "constant",
-        "train.bn_recalibrate": "false",
         "al.mc_samples": arguments.samples,
         "seed": arguments.seed,
         "paths.data": arguments.data,

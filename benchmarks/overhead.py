@@ -49,7 +49,6 @@ def configuration(arguments: argparse.Namespace, output: str) -> DictConfig:
         "trainer.max_epochs": arguments.epochs,
         "train.min_steps": 0,
         "train.max_cycles": 1,
-        "train.bn_recalibrate": "false",
         "al.rounds": arguments.rounds,
         "al.query_size": arguments.query,
         "al.pool_sample": arguments.sample,

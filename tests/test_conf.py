@@ -147,7 +147,7 @@ def test_every_option_composes_into_a_valid_configuration(group: str, option: st
     cfg = composed(f"{group}={option}", *([f"dataset.root={tmp_path}"] if option == "folder" else []))
     typed = config.typed(cfg)
     assert (typed.experiment if group == "experiment" else getattr(typed, group)["name"]) == option
-    assert re.fullmatch(rf".*-s0-{config.fingerprint(cfg)}", config.run_folder(cfg).name)
+    assert re.fullmatch(r"[\w-]+-s0-[0-9a-f]{8}", config.run_folder(cfg).name)
 
 
 @pytest.mark.parametrize(("group", "option"), option_files("strategy", "model", "optimizer", "trainer", "logger"))

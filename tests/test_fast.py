@@ -18,7 +18,6 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.inference import for_scoring, undisturbed
 from al_lightning.model import Classifier
-from al_lightning.recalibration import Recalibration
 from al_lightning.tracking.console import ConsoleReporter
 
 pytestmark = pytest.mark.filterwarnings(
@@ -99,28 +98,6 @@ def test_an_epoch_is_one_step_of_lightning_s_and_the_bar_moves_with_every_step(e
         "37 images in batches of up to 16, 4 epochs"
     )
     assert counted.seen == batches
-
-
-# --- recalibration --------------------------------------------------------------------------------------------------
-
-
-def test_recalibration_takes_the_statistics_of_the_labeled_images_and_touches_nothing_else() -> None:
-    pool = PoolDataModule(DATA, 16, 64, seed=0)
-    pool.label(torch.arange(N_LABELED), PART.labels[:N_LABELED], since=0)
-    model = fit(settings_of()).double()
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    model.eval().frozen_backbone()  # with the statistics of before
-    Recalibration(pool).on_train_epoch_end(pl.Trainer(logger=False, enable_checkpointing=False, max_epochs=1), model)
-    after = model.state_dict()
-    seen = model.backbone.get_submodule("0")(model.normalized(IMAGES[:N_LABELED]))
-    torch.testing.assert_close(after["backbone.1.running_mean"], seen.mean((0, 2, 3)))
-    torch.testing.assert_close(after["backbone.1.running_var"], seen.var((0, 2, 3)))
-    outputs = model.eval().frozen_backbone()(model.normalized(IMAGES))
-    torch.testing.assert_close(outputs, model.backbone(model.normalized(IMAGES)))
-    assert not torch.equal(after["backbone.1.running_mean"], before["backbone.1.running_mean"])
-    others = [key for key in before if "running" not in key and "num_batches" not in key]
-    assert all(torch.equal(after[key], before[key]) for key in others)
-    assert all(module.momentum == 0.1 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
 
 
 # --- scoring --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from kill_points import MIRRORED, Point, said
 from PIL import Image
 from run_folders import contents, differences, only_run
 
+import al_lightning
 from al_lightning import resume
 
 # --- killed ---------------------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def test_only_what_changes_no_result_is_typed_beside_it(
         (lambda text: "[" + text, "cannot be read"),
         (lambda text: "", "has no al.budget"),
         (lambda text: "!!python/object/apply:os.system ['touch pwned']", "cannot be read"),
-        (lambda text: text.replace("_target_: al_lightning.data.sources.digits", "_target_: os.system"), "another run"),
+        (lambda text: text.replace("_target_: al_lightning.dataset.digits", "_target_: os.system"), "another run"),
     ],
 )
 def test_a_configuration_that_is_not_the_runs_own_is_refused(
@@ -178,3 +179,84 @@ def test_the_command_that_is_printed_can_be_pasted(name: str) -> None:
     (argument,) = shlex.split(resume.command(Path(name)))[3:]
     parsed = OverridesParser.create().parse_override(argument)
     assert parsed.value() == name or str(parsed.value()) == name
+
+
+# --- moved, cut short, or taken apart --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(tmp_path: Path, command: Command) -> Path:
+    """A finished run, of three rounds."""
+    assert command().code == 0
+    return only_run(tmp_path / "cwd")
+
+
+@pytest.mark.parametrize("lost", ["rounds/002", "rounds", "rounds.csv", "config.yaml", "rounds/002/model.safetensors"])
+def test_what_a_finished_run_has_lost_is_named_and_made_again(lost: str, finished: Path, command: Command) -> None:
+    shutil.copytree(finished, kept := finished.parents[3] / "kept")
+    (shutil.rmtree if (finished / lost).is_dir() else os.remove)(finished / lost)
+    ended = command()
+    assert ended.code == 0, ended.err
+    assert "was finished, but" in ended.out and lost.partition("/")[0] in ended.out
+    assert differences(finished, kept) == []
+    assert al_lightning.load(finished).classes
+    assert "finished before" in command().out
+
+
+def test_fewer_rounds_than_there_are_are_refused_or_end_with_a_model(tmp_path: Path, command: Command) -> None:
+    point = Point("fit", f"{kill_points.CLASSIFIER}.training_step", 6)  # in the third round
+    assert kill_points.kill(point, tmp_path / "cwd") == -signal.SIGKILL
+    folder = only_run(tmp_path / "cwd")
+    assert kill_points.n_committed(tmp_path / "cwd") == 2
+    before = contents(folder)
+    refused = command(*kill_points.ARGUMENTS, "al.rounds=0")
+    assert refused.code == 2
+    assert "has 1 queries already; give it al.rounds=1 or more" in refused.err
+    assert {name: data for name, data in contents(folder).items() if name != ".holder"}.items() <= before.items()
+    assert command(*kill_points.ARGUMENTS, "al.rounds=1").code == 0
+    assert command(*kill_points.ARGUMENTS, "al.rounds=1", cwd=tmp_path / "whole").code == 0
+    assert differences(folder, only_run(tmp_path / "whole")) == []
+
+
+def test_the_group_that_is_typed_replaces_the_stored_one(tmp_path: Path, command: Command) -> None:
+    assert command("logger=wandb", "logger.mode=offline").code == 0
+    folder = only_run(tmp_path / "cwd")
+    (logs := folder.parent / "wandb").rename(tmp_path / "logs")
+    assert command(f"resume={folder}", "al.rounds=3", "logger=none").code == 0
+    assert not logs.exists()
+    assert "  name: none" in (folder / "config.yaml").read_text()
+
+
+def test_a_run_and_its_images_may_be_anywhere_else(tmp_path: Path, command: Command) -> None:
+    for number in range(60):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 4 * number).save(path)
+    images = ("dataset=folder", f"dataset.root={tmp_path / 'photos'}", "dataset.image_size=8")
+    assert command(*images, "al.initial_size=4", "al.query_size=4", "al.rounds=1").code == 0
+    folder = only_run(tmp_path / "cwd")
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    (tmp_path / "my results").mkdir()
+    folder = folder.rename(tmp_path / "my results" / folder.name)
+    resumed = f'resume="{folder}"'
+    assert command(resumed, "al.rounds=2").code == 2, "the images are not where they were"
+    beside = (f"dataset.root={tmp_path / 'elsewhere'}", "dataset.cache=null", "al.pool_batch_size=64")
+    ended = command(resumed, "al.rounds=2", *beside)
+    assert ended.code == 0, ended.err
+    assert "goes on after round 0" in ended.out
+    assert "finished before" in command(resumed).out, "it knows where they are now"
+    Image.new("L", (8, 8)).save(tmp_path / "elsewhere" / "a" / "2.png")
+    assert "the images have changed" in command(resumed, "al.rounds=3").err
+
+
+def test_the_folder_of_data_sets_may_have_moved(real: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "MNIST").symlink_to(real / "MNIST")
+    small = ("dataset=mnist", "al.initial_size=20", "al.query_size=20", "al.pool_sample=100")
+    assert command(*small, "al.rounds=1", f"paths.data={tmp_path / 'data'}").code == 0
+    folder = only_run(tmp_path / "cwd")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert command(f"resume={folder}", "al.rounds=2", "dataset.download=false").code == 1
+    ended = command(f"resume={folder}", "al.rounds=2", f"paths.data={tmp_path / 'moved'}")
+    assert ended.code == 0, ended.err
+    assert "goes on after round 0" in ended.out

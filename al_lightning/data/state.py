@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from al_lightning import targets
 from al_lightning.data.look import RACY_NS
 
 
@@ -25,19 +26,19 @@ def state(node: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:
         16 hex digits; nothing where that cannot be said: a data set of the user's own, files that are missing, that
         cannot be looked at, or that were written a moment ago.
     """
-    target = node.get("_target_")
+    target = targets.public(str(node.get("_target_")))
     now = time.time_ns()
     try:
-        if target == "al_lightning.data.folder.folder":
+        if target == "al_lightning.dataset.folder":
             root = Path(os.path.realpath(Path(node["root"]).expanduser()))
             own = {os.path.realpath(Path(each).expanduser()) for each in (*but, node.get("cache")) if each}
             found = sorted(_walk(str(root), own))
-        elif target == "al_lightning.data.sources.torchvision_set":
+        elif target == "al_lightning.dataset.torchvision_set":
             from al_lightning.data.originals import SETS, files  # torchvision takes its time
 
             folder, names = files(SETS[node["dataset"]], Path(node["root"]).expanduser())
             found = [(name, *_stats((folder / name).stat())) for name in names]
-        elif target == "al_lightning.data.sources.digits":
+        elif target == "al_lightning.dataset.digits":
             found = [("scikit-learn", version("scikit-learn"))]
         else:
             return ""

@@ -15,18 +15,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from al_lightning.effects import ALWAYS, Effect, leaves, of
 from al_lightning.errors import DataError
 from al_lightning.rounds import read_json
 from al_lightning.run_folder import HOLDER, SET_ASIDE
 
-# Settings that say where and how long a run runs, or that have a column of their own.
-_NOT_COMPARED = {
-    *("seed", "study", "dry_run", "debug", "resume", "overwrite", "experiment", "dataset.name"),
-    *("al.rounds", "al.budget", "al.n_clusters", "al.mc_samples", "al.pool_batch_size", "train.profile"),
-    *("dataset.root", "dataset.download", "dataset.cache"),
-    *("trainer.accelerator", "trainer.devices", "trainer.name"),
-}
-_SECTIONS_NOT_COMPARED = ("strategy.", "logger.", "paths.")
+# Settings that have a column of their own, or are held against each other as images.
+_OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}
 # A run that never queries does not depend on them, or has them as the axis of its curve.
 OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
@@ -211,7 +206,7 @@ def _settings(runs: Sequence[_Run]) -> list[str]:
     names = [str(run["dataset.name"]) for run in runs]
     for members in _groups(names):
         group = [runs[i] for i in members]
-        keys = [k for k in _keys(group) if k not in _NOT_COMPARED and not k.startswith(_SECTIONS_NOT_COMPARED)]
+        keys = [key for key in _keys(group) if _compared(key)]
         for key in _differing(group, keys):
             # `model.name`, `optimizer.name`: a choice from a group is spelled as on the command line.
             shown = key.removesuffix(".name")
@@ -252,16 +247,22 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
         name = f"{key.partition('.')[0]}.name"
         values: dict[str, set[str]] = {}
         for run in runs:
-            choice = "" if key == name or name in _NOT_COMPARED else _text(run[name])
+            choice = "" if key == name or not _compared(name) else _text(run[name])
             if key not in OF_QUERYING or not run.one_shot:
-                values.setdefault(choice, set()).add("" if _off(run[key]) else _text(run[key]))
+                # A run may be older than the setting.
+                value = run.settings.get(key, None if of(key).absent is ALWAYS else of(key).absent)
+                values.setdefault(choice, set()).add("" if _off(value) else _text(value))
         if any(len(distinct) > 1 for distinct in values.values()):
             found.append(key)
     return found
 
 
+def _compared(key: str) -> bool:
+    return of(key).effect is Effect.RESULT and key not in _OWN_COLUMN and not key.startswith("strategy.")
+
+
 def _off(value: object) -> bool:
-    """Whether a setting is switched off, as it is in a run that is older than the setting."""
+    """Whether a setting is switched off."""
     return value is None or value is False
 
 
@@ -288,12 +289,3 @@ def _text(value: object) -> str:
 def _printable(value: object) -> str:
     """Text without the signs that steer a terminal: a run folder may come from elsewhere."""
     return "".join(sign if sign.isprintable() else "?" for sign in str(value))
-
-
-def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested sections by dotted key."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, node

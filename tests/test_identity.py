@@ -1,0 +1,180 @@
+"""Which run a configuration is: what counts, what does not, and runs of earlier versions."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Command
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from run_folders import contents, only_run
+from test_conf import OPTIONS, composed, option_files
+
+from al_lightning import config, effects, identity, stored, targets
+from al_lightning.effects import ALWAYS, TABLE, Effect, leaves
+
+OLDER = Path(__file__).parent / "older"  # a file a format, as a run of that time wrote it
+TYPED = ["al.rounds=6", "logger=none"]  # that run's command
+
+# What a run is called must outlive every change of the code: a new one is a mistake, or is told in the changelog.
+PINNED = {
+    "": "79e38627",
+    "model=cnn strategy=bald al.mc_samples=20 al.val_size=50": "fdc501af",
+    "dataset=mnist strategy=kmeans al.n_clusters=10 train.engine=plain": "2627ee61",
+    "experiment=paper dataset=cifar10 strategy=entropy": "11db36c8",
+    "experiment=gal2017 dataset=mnist strategy=random": "f3d08605",
+    "experiment=paper_small strategy=uncertainty seed=4": "5fc7fcb7",
+    "dataset=folder dataset.root=/photos dataset.duplicates=drop dataset.levels=auto dataset.exclude=[masks] "
+    "dataset.follow_links=true dataset.parts=null dataset.max_pixels=1000": "cd027f51",
+    "optimizer=sgd trainer.gradient_clip_val=1 +trainer.gradient_clip_algorithm=value "
+    "trainer.precision=bf16-mixed": "8276126c",
+    "trainer.deterministic=true +trainer.benchmark=true train.tf32=true al.scoring_precision=bf16 "
+    "model.stem=small": "5b15d62f",
+    "al.initial_balanced=true al.pool_sample=500 model.pretrained=true model.dropout=0.1 optimizer=adamw "
+    "batch_size=32": "fcd4fcc5",
+}
+
+
+def settings_of(*typed: str) -> dict[str, Any]:
+    return config.resolved(composed(*typed))
+
+
+def every_setting() -> dict[str, Any]:
+    """The leaves of all options by key: the last option that has one wins."""
+    found: dict[str, Any] = {}
+    for group, option in option_files(*(group for group in OPTIONS if group != "experiment")):
+        root = ["dataset.root=photos"] if option == "folder" else []
+        found |= dict(leaves(settings_of(f"{group}={option}", *root)))
+    return found
+
+
+def with_value(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    changed = OmegaConf.create(settings)
+    OmegaConf.update(changed, key, value, merge=False, force_add=True)
+    return config.resolved(changed)
+
+
+@pytest.mark.parametrize("typed", PINNED)
+def test_a_run_keeps_its_name(typed: str) -> None:
+    assert identity.fingerprint(settings_of(*typed.split())) == PINNED[typed]
+
+
+def test_the_pinned_ones_have_every_key_of_the_table_that_counts() -> None:
+    """So that none can be made inert without a pinned name changing."""
+    counted = {key for typed in PINNED for key in identity.counted(settings_of(*typed.split()))}
+    assert {key for key, row in TABLE.items() if row.effect is Effect.RESULT} <= counted
+
+
+# A section is not a key, and what a root was before it moved counts in its place.
+@pytest.mark.parametrize("key", sorted({*every_setting(), *TABLE} - {"paths", "logger", "moved_from"}))
+def test_every_key_that_changes_results_changes_the_name_and_no_other_does(key: str) -> None:
+    settings = settings_of("dataset=folder", "dataset.root=photos")
+    names = {identity.fingerprint(with_value(settings, key, value)) for value in ("one", "two")}
+    assert len(names) == (2 if effects.of(key).effect is Effect.RESULT else 1)
+
+
+@pytest.mark.parametrize("key", [key for key, row in TABLE.items() if row.absent is not ALWAYS])
+def test_a_switch_that_is_off_is_as_good_as_none(key: str) -> None:
+    settings = settings_of("dataset=folder", "dataset.root=photos")
+    off = with_value(settings, key, TABLE[key].absent)
+    without = OmegaConf.create(off)
+    section, _, name = key.rpartition(".")
+    (OmegaConf.select(without, section) if section else without).pop(name)
+    assert identity.fingerprint(off) == identity.fingerprint(config.resolved(without))
+
+
+@pytest.mark.parametrize("group", ["strategy", "model", "dataset"])
+def test_a_target_has_one_home_and_any_spelling_of_it_is_one_run(group: str) -> None:
+    for option in OPTIONS[group]:
+        settings = settings_of(f"{group}={option}", *(["dataset.root=photos"] if option == "folder" else []))
+        target = settings[group]["_target_"]
+        assert targets.public(target) == target, "conf/ has the short names"
+        where = targets.located(target)
+        assert where != target and targets.located(where) == where and targets.public(where) == target
+        assert identity.name(with_value(settings, f"{group}._target_", where)) == identity.name(settings)
+
+
+@pytest.mark.parametrize("group", ["strategy", "model"])
+def test_no_two_targets_of_a_room_have_one_short_name(group: str) -> None:
+    package, _, room = targets.ROOMS[group].rpartition(".")
+    folder = Path(str(config.__file__)).parents[1] / package / room
+    files = [*folder.rglob("*.py")] if folder.is_dir() else [folder.with_suffix(".py")]
+    defined = [line.split("(")[0].split(":")[0] for file in files for line in file.read_text().splitlines()]
+    names = [line.split()[1] for line in defined if line.startswith(("def ", "class ")) and " _" not in line]
+    assert sorted(names) == sorted(targets.offered(group))
+
+
+@given(st.lists(st.sampled_from(["al", "model", "x", "_target_"]), min_size=1, max_size=3).map(".".join))
+def test_what_is_not_in_the_table_counts(key: str) -> None:
+    """A user's own settings: leaving one out of the name would let two configurations meet in one folder."""
+    assert effects.counts(f"strategy.own.{key}", None)
+
+
+# --- earlier versions ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def older(tmp_path: Path, command: Command) -> Path:
+    """A run of format 1 with two of its rounds, in a folder of the name that it had then."""
+    assert command("dataset=digits", "model=cnn", "al.rounds=1").code == 0
+    folder = only_run(tmp_path / "cwd")
+    before = yaml.safe_load((folder / "config.yaml").read_text().partition("\n")[2])
+    before["train"]["bn_recalibrate"] = False
+    before["strategy"]["_target_"] = "al_lightning.acquisition.select.top"
+    for section, key in (("al", "val_size"), ("train", "max_cycles"), ("train", "profile")):
+        del before[section][key]
+    del before["moved_from"], before["named_by"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(before, sort_keys=False))
+    return folder.rename(folder.with_name(f"{folder.name[:-8]}d2bdfeb2"))
+
+
+def test_the_same_command_goes_on_with_a_run_of_an_earlier_version(older: Path, command: Command) -> None:
+    ended = command("dataset=digits", "model=cnn", "al.rounds=2")
+    assert ended.code == 0, ended.err
+    assert "made by an earlier version" in ended.out and "goes on after round 0" in ended.out
+    assert [older] == list(older.parent.glob("digits-*"))
+    assert (older / "config.yaml").read_text().startswith("format: 2\n")
+    assert "finished before" in command(f"resume={older}").out
+
+
+def test_it_goes_on_by_its_folder_too(older: Path, command: Command) -> None:
+    ended = command(f"resume={older}", "al.rounds=2")
+    assert ended.code == 0, ended.err
+    assert "goes on after round 0" in ended.out
+
+
+def test_one_that_is_another_run_by_now_is_named(older: Path, command: Command) -> None:
+    before = contents(older)
+    ended = command("dataset=digits", "model=cnn", "al.rounds=1", "train.max_cycles=3")
+    assert ended.code == 0
+    assert f"{older.name} is of an earlier version, with train.max_cycles=1" in ended.err
+    assert contents(older) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.bn_recalibrate=true", "with train.bn_recalibrate=True, which is no more"),
+        ("format=3", "has format 3; this version of al_lightning reads up to 2"),
+    ],
+)
+def test_one_that_cannot_go_on_says_why(change: str, said: str, older: Path, command: Command) -> None:
+    node = OmegaConf.load(older / "config.yaml")
+    OmegaConf.update(node, *change.split("="), force_add=True)
+    text = OmegaConf.to_yaml(node).replace("'true'", "true").replace("'3'", "3")
+    (older / "config.yaml").write_text(text)
+    before = contents(older)
+    ended = command(f"resume={older}", "al.rounds=2")
+    assert ended.code == 2
+    assert said in ended.err
+    assert contents(older) == before
+
+
+def test_the_file_of_a_run_of_format_1_is_read(tmp_path: Path) -> None:
+    """As that version wrote it, of the command whose name is pinned today."""
+    shutil.copy(OLDER / "config-1.yaml", tmp_path / "config.yaml")
+    read = config.resolved(stored.read(tmp_path))
+    assert identity.counted(read) == identity.counted(settings_of(*TYPED))
