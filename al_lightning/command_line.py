@@ -93,7 +93,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = get_args_parser()
 
     def fail(message: str) -> NoReturn:
-        raise ConfigError(_with_dashes(message, arguments) or message)
+        flags = [flag[2:] for action in parser._actions for flag in action.option_strings if flag[:2] == "--"]
+        raise ConfigError(_with_dashes(message, arguments, flags) or message)
 
     parser.error = fail
     return parser.parse_args(arguments)
@@ -110,7 +111,7 @@ def folders(given: argparse.Namespace) -> list[Path]:
     return [*([Path(given.config_dir)] if given.config_dir else []), conf_dir()]
 
 
-def _with_dashes(message: str, arguments: Sequence[str]) -> str | None:
+def _with_dashes(message: str, arguments: Sequence[str], flags: Sequence[str]) -> str | None:
     """What to say where argparse does not know an argument: mostly a setting that was typed as a flag."""
     unknown = re.match(r"unrecognized arguments: (-*)([^=\s]+)(?:=(\S*))?", message)
     if not unknown:
@@ -118,12 +119,17 @@ def _with_dashes(message: str, arguments: Sequence[str]) -> str | None:
     dashes, name, value = unknown.groups()
     if not dashes:
         return f"{message}; flags such as --multirun come before all settings"
-    key = keys.nearest(name, keys.of(composed(parse([]), [])))
+    if flag := keys.nearest_option(name, flags):
+        return f"{dashes}{name}: there is no such flag; did you mean --{flag}?"
+    cfg = composed(parse([]), [])
+    key = keys.nearest(name, keys.of(cfg))
     if key is None:
         return f"{message}; settings are typed without dashes, as key=value; --help shows them"
     after = arguments[arguments.index(f"{dashes}{name}") + 1 :] if value is None else [value]
     if "=" not in key:
-        key += f"={after[0]}" if after and "=" not in after[0] and after[0][:1] != "-" else "=..."
+        is_switch = isinstance(OmegaConf.select(cfg, key), bool)
+        alone = str(not name.startswith("no")).lower() if is_switch else "..."
+        key += f"={after[0]}" if after and "=" not in after[0] and after[0][:1] != "-" else f"={alone}"
     return f"{dashes}{name}: there is no such flag; settings are typed without dashes: {key}"
 
 

@@ -48,13 +48,16 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             f"a text with commas stands in quotes: {_quoted(several[1])}"
         )
     cause = (error.__cause__ or error.__context__ if file else error.__cause__) or error
-    unknown = re.search(r"Key '(.*?)' is not in struct|Key '(.*?)' not in '", str(cause))
+    unknown = re.search(r"Key '(.*?)' is not in struct|Key '(.*?)' not in '|delete from config\. .* not exist", str(cause))
     key = _overridden(str(error)) or getattr(cause, "full_key", None)
     typed = None
     if key:
         typed = _in_file(file, key) if file else _as_typed(key, given.overrides, _first_line(cause))
     if unknown and key:
-        return keys.unknown(typed or key, key, _chosen(given), command_line.folders(given))
+        cfg = _chosen(given)
+        if key in [*keys.of(cfg), *keys.of(cfg.hydra, "hydra.")]:  # null, which Hydra takes for absent
+            return f"{typed}: this key cannot be taken away; give it a value"
+        return keys.unknown(typed or key, key, cfg, command_line.folders(given))
     if typed and typed.endswith("="):
         return f"{typed}: there is no value after the ="
     if file and key in (*GROUPS, "experiment") and "@package" not in file.read_text(encoding="utf-8"):
@@ -162,7 +165,8 @@ def _culprit(given: argparse.Namespace) -> str:
 
 
 def _is_choice(setting: str) -> bool:
-    return setting.split("=")[0] in (*GROUPS, "experiment")
+    key = setting.split("=")[0]
+    return key in (*GROUPS, "experiment") or key.startswith("hydra/")
 
 
 def _chosen(given: argparse.Namespace) -> DictConfig:
@@ -174,7 +178,7 @@ def _chosen(given: argparse.Namespace) -> DictConfig:
 
 
 def _overridden(message: str) -> str | None:
-    match = re.search(r"(?:Could not override|Error merging override) '?[+~]*([\w.@/]+)", message)
+    match = re.search(r"(?:Could not override|Could not delete from config\.|Error merging override) '?[+~]*([\w.@/]+)", message)
     return match[1] if match else None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 # What people call them who come from elsewhere, where the spelling does not lead there.
@@ -63,12 +64,14 @@ def unknown(typed: str, key: str, cfg: DictConfig, folders: Sequence[Path]) -> s
         cfg: the composed configuration.
         folders: with the files of options.
     """
-    known = [each for each in of(cfg) if not f"{each}.".startswith(f"{key}.")]  # it may have been added with +
+    of_hydra = key.startswith("hydra.")
+    known = of(cfg.hydra, "hydra.") if of_hydra else of(cfg)
+    known = [each for each in known if not f"{each}.".startswith(f"{key}.")]  # it may have been added with +
     owner = key.rpartition(".")[0]
     while owner and not any(each.startswith(f"{owner}.") for each in known):
         owner = owner.rpartition(".")[0]
     beside = [each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == owner]
-    hint = _hint(key, known, _of_options(folders, known))
+    hint = _hint(key, known, _of_plugins(known) if of_hydra else _of_options(folders, known))
     whose = f"{owner} has" if owner else "there are"
     return f"{typed}: there is no such key; {hint}{whose}: {', '.join(beside)}"
 
@@ -115,6 +118,17 @@ def _of_options(folders: Sequence[Path], known: Sequence[str]) -> dict[str, str]
         for key in of(node, f"{group}."):
             if key not in known and not key.startswith(f"{group}.defaults"):
                 found.setdefault(key, f"{group}={option}")
+    return found
+
+
+def _of_plugins(known: Sequence[str]) -> dict[str, str]:
+    """Likewise of the launchers and sweepers that are installed: `{"hydra.launcher.n_jobs": "hydra/launcher=joblib"}`."""
+    found: dict[str, str] = {}
+    for group in ("launcher", "sweeper"):
+        for option, stored in ConfigStore.instance().repo["hydra"][group].items():
+            for key in of(stored.node, f"hydra.{group}.") if isinstance(stored, ConfigNode) else ():
+                if key not in known:
+                    found.setdefault(key, f"hydra/{group}={Path(option).stem}")
     return found
 
 

@@ -71,8 +71,11 @@ def check(config: "Config") -> None:
     if not 0 <= config.seed < 2**32:
         raise ConfigError(f"seed={config.seed}: must be from 0 to {2**32 - 1}")
     _folder_name("study", config.study)
-    _text("paths.output_root", config.paths.output_root)
-    _text("paths.data", config.paths.data)
+    _folder("paths.output_root", config.paths.output_root)
+    _folder("paths.data", config.paths.data)
+    for key, otherwise in (("root", ""), ("cache", ", or null")):
+        if (value := config.dataset.get(key)) is not None:
+            _folder(f"dataset.{key}", value, otherwise)
     for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger"):
         _folder_name(f"{group}.name", getattr(config, group).get("name"))
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
@@ -125,6 +128,12 @@ def _text(key: str, value: object) -> None:
         like = "true or false" if isinstance(value, bool) else "a number"
         hint = f"; text that looks like {like} stands in quotes" if isinstance(value, int | float) else ""
         raise ConfigError(f"{key}={value}: must be text{hint}")
+
+
+def _folder(key: str, value: object, otherwise: str = "") -> None:
+    _text(key, value)
+    if not str(value).strip():  # to Python an empty path is the current folder
+        raise ConfigError(f"{key}='{value}': must name a folder{otherwise}; . is the one that the command is started in")
 
 
 def _folder_name(key: str, value: object) -> None:

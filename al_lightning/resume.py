@@ -24,6 +24,10 @@ def command(folder: Path) -> str:
     return f"python -m al_lightning {shlex.quote(f'resume={value}')}"
 
 
+def _some(runs: Sequence[str]) -> str:
+    return f"{', '.join(runs[:SHOWN])}{', ...' if len(runs) > SHOWN else ''}"
+
+
 def addable(settings: Sequence[str]) -> list[str]:
     """The settings of a command line as Hydra is to read them.
 
@@ -55,8 +59,10 @@ def stored_settings(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if runs := sorted(file.parent.name for file in folder.glob(f"*/{stored.FILE}")):
             raise ConfigError(
                 f"{said}: a study, not a run; give its sweep's command again, or one of its runs: "
-                f"{', '.join(runs[:SHOWN])}{', ...' if len(runs) > SHOWN else ''}"
+                f"{_some(runs)}"
             ) from error
+        if runs := sorted(str(file.parent.relative_to(folder)) for file in folder.glob(f"*/*/{stored.FILE}")):
+            raise ConfigError(f"{said}: a folder of studies, not a run; its runs are {_some(runs)}") from error
         raise ConfigError(f"{said}: {error}") from error
     here = Path.cwd()
     settings.resume = str(folder.relative_to(here) if folder.is_relative_to(here) and folder != here else folder)

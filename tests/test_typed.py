@@ -37,6 +37,27 @@ from al_lightning import __version__
         ("trainer.gradient_clip_val=-1", "must be at least 0"),
         (f"study={'a' * 65}", "1 to 64 letters"),
         ("study=null", "study"),
+        ("hydra.launcher.njobs=2", "did you mean hydra.launcher.n_jobs? hydra/launcher=joblib has it"),
+        ("hydra.launcher.n_jobs=2", "hydra/launcher=joblib has it"),
+        ("hydra/launcher=joblib hydra.launcher.njobs=2", "hydra.launcher has: _target_, n_jobs, backend"),
+        ("hydra.sweper.max_batch_size=2", "did you mean hydra.sweeper.max_batch_size? hydra has: run, sweep, launcher"),
+        ("hydra.sweeper.max_batchsize=2", "did you mean hydra.sweeper.max_batch_size? hydra.sweeper has: _target_"),
+        ("--multi-run seed=0,1", "--multi-run: there is no such flag; did you mean --multirun?"),
+        ("--mutlirun seed=0,1", "did you mean --multirun?"),
+        ("--config_dir=conf", "did you mean --config-dir?"),
+        ("~lr", "~lr: there is no such key; did you mean optimizer.lr?"),
+        ("~stratgy", "~stratgy: there is no such key; did you mean strategy?"),
+        ("~optimizer.lrr", "did you mean optimizer.lr? optimizer has: name"),
+        ("~hydra.luncher", "did you mean hydra.launcher?"),
+        ("~al.budget", "~al.budget: this key cannot be taken away; give it a value"),
+        ("--dry-run", "settings are typed without dashes: dry_run=true"),
+        ("--overwrite strategy=margin", "settings are typed without dashes: overwrite=true"),
+        ("--dry-run false", "settings are typed without dashes: dry_run=false"),
+        ("--no-debug", "settings are typed without dashes: debug=false"),
+        ("paths.output_root=", "paths.output_root='': must name a folder"),
+        ("paths.data=''", "paths.data='': must name a folder"),
+        ("dataset=folder dataset.root=''", "dataset.root='': must name a folder"),
+        ("dataset=folder dataset.root=photos dataset.cache=", "dataset.cache='': must name a folder, or null"),
     ],
 )
 def test_a_mistake_is_told_with_what_was_meant(typed: str, meant: str, command: Command) -> None:
@@ -72,6 +93,14 @@ def test_a_study_given_to_resume_is_told(command: Command) -> None:
     assert command("al.rounds=0").code == 0
     done = command("resume=multirun_outputs/default")
     assert done.code == 2 and "a study, not a run" in done.err and "digits-cnn-margin-s0-" in done.err
+
+
+def test_a_folder_of_studies_given_to_resume_is_told(command: Command) -> None:
+    for study in ("one", "two"):
+        assert command("al.rounds=0", f"study={study}").code == 0
+    done = command("resume=multirun_outputs")
+    assert done.code == 2 and "resume=multirun_outputs: a folder of studies, not a run" in done.err
+    assert "one/digits-cnn-margin-s0-" in done.err and "two/digits-cnn-margin-s0-" in done.err
 
 
 def test_to_overwrite_nothing_is_said_and_moves_nothing(command: Command, tmp_path: Path) -> None:
