@@ -16,7 +16,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import command_line, config, data_root, explain, output, resume, signals, stored, sweep
+from al_lightning import (
+    command_line,
+    config,
+    data_root,
+    explain,
+    hydra_settings,
+    output,
+    resume,
+    signals,
+    stored,
+    sweep,
+)
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 
@@ -79,6 +90,9 @@ def _job(cfg: DictConfig) -> float | None:
 
 def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """What is to be run: the composed configuration, or that of the run folder it names."""
+    hydra_settings.check(
+        cast(DictConfig, HydraConfig.get())
+    )  # again: a sweeper that is not Hydra's own makes its jobs by itself
     if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
         return resume.stored_settings(cfg, overrides)
     config.typed(cfg)  # what is wrong here is said before the imports that take seconds

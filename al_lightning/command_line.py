@@ -1,30 +1,35 @@
-"""The command line, before Hydra acts on it: flags, settings, Hydra's own settings, the jobs of a sweep.
-
-What Hydra offers and this program does not: pickles, and Hydra's own files, logs and callables.
-"""
+"""The command line, before Hydra acts on it: flags, settings, folders of options, the jobs of a sweep."""
 
 import argparse
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import keys, manual, overrides, resume
-from al_lightning.config import conf_dir
+from al_lightning import hydra_settings, keys, manual, overrides, resume
+from al_lightning.config import Config, conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.sweep import Sweep
 
-# Sections of Hydra's own settings that are for the user to change, and those that Hydra fills in.
-FREE = ("launcher", "sweeper", "mode")
-FILLED_IN = ("overrides", "runtime")
-FILLED_IN_JOB = ("override_dirname", "config_name")
+
+class OwnOptions(SearchPathPlugin):
+    """Keeps this program's options in Hydra's search where --config-path puts the user's folder in their place."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the folder, if it is not there."""
+        if str(conf_dir()) not in [each.path for each in search_path.get_path()]:
+            search_path.append("al_lightning", str(conf_dir()))
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ def read(arguments: Sequence[str]) -> Line:
         arguments: the command line, without the program.
 
     Raises:
-        ConfigError: a flag that does not exist or is not for this program, a setting that cannot be meant, a setting of
-            Hydra's own that is fixed, a `_target_` where Hydra would call it, or a sweep without jobs.
+        ConfigError: a flag that does not exist, a pickle, a folder that is not there, a setting that cannot be meant, a
+            setting of Hydra's own that is dangerous, a primary configuration without types, or a sweep without jobs.
         Exception: whatever Hydra raises for a configuration that it cannot compose.
     """
     if any("--version".startswith(each) and len(each) > 3 for each in arguments):  # argparse would show Hydra's
@@ -60,27 +65,40 @@ def read(arguments: Sequence[str]) -> Line:
         return Line([], shows=manual.page(composed(parse([]), [])))
     if given.experimental_rerun is not None:
         raise ConfigError("--experimental-rerun: it would load a pickle, which can be any code; type the settings")
-    if given.config_path is not None:
-        raise ConfigError("--config-path: not for this program; --config-dir adds a folder of options")
-    if given.config_dir is not None and not Path(given.config_dir).is_dir():
-        raise ConfigError(f"--config-dir {given.config_dir}: there is no such folder")
     try:
         Path.cwd()
     except FileNotFoundError:
         raise ConfigError("the folder that this command is started in is gone; go to one that exists") from None
-    groups = [path.name for folder in folders(given) for path in folder.iterdir() if path.is_dir()]
+    main = _main(given)
+    for flag, folder in (("--config-dir", given.config_dir), ("--config-path", main)):
+        if folder is not None and not folder.startswith("pkg://") and not Path(folder).is_dir():
+            raise ConfigError(f"{flag} {folder}: there is no such folder")
+    places = folders(given)
+    groups = [path.name for folder in places for path in folder.iterdir() if path.is_dir()]
     settings = resume.addable(overrides.read(given.overrides, groups))
     spelled = dict(zip(given.overrides, settings, strict=True))
     line = [spelled.get(argument, argument) for argument in arguments]
+    if given.config_path:
+        line += ["--config-path", main]  # the last one counts
     own = any(re.match(r"[+~]*(hydra\b|experiment\b)", each) for each in settings)
-    if not (given.config_dir or given.config_name or given.multirun or own):
+    if not (given.config_dir or given.config_path or given.config_name or given.multirun or own):
         return Line(line)  # without a tenth of a second: no sweep, and Hydra's own settings are as they are
     loader = _loader(given)
-    hydra = loader.load_configuration(given.config_name or "config", settings, RunMode.MULTIRUN).hydra
-    _check_hydra(hydra)
+    cfg = loader.load_configuration(name(given), settings, RunMode.MULTIRUN)
+    if OmegaConf.get_type(cfg) is not Config:
+        files = (folder / f"{name(given).removesuffix('.yaml')}.yaml" for folder in places)
+        raise ConfigError(
+            f"{next(filter(Path.is_file, files), name(given))}: its defaults must begin with `- schema`, the types of "
+            "the keys; or with `- config`, which has their values too, where it is not itself named config.yaml"
+        )
+    hydra = cfg.hydra
+    hydra_settings.check(hydra)
     if given.cfg or given.info or not (given.multirun or hydra.mode == RunMode.MULTIRUN):
         return Line(line)
     jobs = overrides.jobs(hydra, settings, groups, loader)
+    own_options = places != [conf_dir()]
+    for chosen in overrides.choices(jobs, groups) if own_options else ():  # an option may set what is Hydra's
+        hydra_settings.check(loader.load_configuration(name(given), chosen, RunMode.RUN).hydra)
     return Line(line, Sweep(len(jobs), overrides.varying(jobs), _at_once(hydra)))
 
 
@@ -103,12 +121,31 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def composed(given: argparse.Namespace, settings: Sequence[str]) -> DictConfig:
     """The configuration with Hydra's own settings, composed as Hydra does it."""
     mode = RunMode.MULTIRUN if given.multirun else RunMode.RUN
-    return _loader(given).load_configuration(given.config_name or "config", list(settings), mode)
+    return _loader(given).load_configuration(name(given), list(settings), mode)
 
 
 def folders(given: argparse.Namespace) -> list[Path]:
-    """Those with options: the user's own first."""
-    return [*([Path(given.config_dir)] if given.config_dir else []), conf_dir()]
+    """Those with options, in the order in which Hydra looks for one.
+
+    Raises:
+        ConfigError: a folder in `hydra.searchpath` that is not there.
+        Exception: whatever Hydra raises for a search path or a primary configuration that it cannot read.
+    """
+    searched = [each for each in given.overrides if each.startswith("hydra.searchpath=")]
+    if not (given.config_dir or given.config_path or given.config_name or searched):
+        return [conf_dir()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Hydra's, for a folder that is refused here
+        _, repository = _loader(given)._parse_overrides_and_create_caching_repo(name(given), searched)
+    found = []
+    for source in repository.get_sources():
+        if source.provider.startswith("hydra.searchpath") and not source.available():
+            raise ConfigError(f"hydra.searchpath: {source.path}: there is no such folder")
+        if source.scheme() == "pkg" and source.provider != "hydra" and source.available():
+            found.append(Path(str(resources.files(source.path.replace("/", ".")))))
+        elif source.scheme() == "file":
+            found.append(Path(source.path))
+    return [folder for folder in found if folder.is_dir()]
 
 
 def _with_dashes(message: str, arguments: Sequence[str], flags: Sequence[str]) -> str | None:
@@ -133,38 +170,24 @@ def _with_dashes(message: str, arguments: Sequence[str], flags: Sequence[str]) -
     return f"{dashes}{name}: there is no such flag; settings are typed without dashes: {key}"
 
 
+def name(given: argparse.Namespace) -> str:
+    """Of the primary configuration."""
+    return given.config_name or "config"
+
+
+def _main(given: argparse.Namespace) -> str:
+    """Where Hydra looks first; to Hydra itself a relative --config-path would begin in this package's folder."""
+    path = given.config_path or str(conf_dir())
+    return path if path.startswith("pkg://") else str(Path(path).resolve())
+
+
 def _loader(given: argparse.Namespace) -> ConfigLoaderImpl:
-    search_path = create_config_search_path(str(conf_dir()))
+    Plugins.instance().register(OwnOptions)
+    search_path = create_config_search_path(_main(given))
     if given.config_dir:
         path = f"file://{Path(given.config_dir).absolute()}"
         search_path.prepend("command-line", path, SearchPathQuery(provider="schema"))
     return ConfigLoaderImpl(search_path)
-
-
-def _check_hydra(given: DictConfig) -> None:
-    from al_lightning.instantiate import check_targets  # a tenth of a second that other command lines do not need
-
-    ours, theirs = _fixed(composed(parse([]), []).hydra), _fixed(given)
-    for key in sorted({*ours, *theirs}):
-        if repr(ours.get(key)) != repr(theirs.get(key)):  # 0 equals false, but not to Hydra
-            raise ConfigError(f"hydra.{key}: fixed; of Hydra's own settings only {', '.join(FREE)} can be changed")
-    for key in ("launcher", "sweeper"):
-        if not isinstance(given[key], DictConfig):
-            raise ConfigError(f"hydra.{key}={given[key]}: choose one with hydra/{key}=...")
-        for name, value in cast(dict[str, Any], OmegaConf.to_container(given[key], resolve=True)).items():
-            check_targets(f"hydra.{key}.{name}", value)  # the node's own target: Hydra takes nothing but its plugins
-    if given.launcher.get("n_jobs") == 0:
-        raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1; -1 is one a core")
-    size = given.sweeper.get("max_batch_size")
-    if isinstance(size, int) and size < 1:
-        raise ConfigError(f"hydra.sweeper.max_batch_size={size}: must be at least 1; null is all jobs at once")
-
-
-def _fixed(hydra: DictConfig) -> dict[str, Any]:
-    """The sections that are not for the user to change, without what Hydra fills in."""
-    plain = cast(dict[str, Any], OmegaConf.to_container(hydra))
-    job = {name: value for name, value in plain["job"].items() if name not in FILLED_IN_JOB}
-    return {key: value for key, value in plain.items() if key not in (*FREE, *FILLED_IN)} | {"job": job}
 
 
 def _at_once(hydra: DictConfig) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -87,20 +86,7 @@ class Config:
     named_by: int = identity.FORMAT
 
 
-@dataclass
-class Nothing:
-    """Has no keys."""
-
-
-@dataclass
-class WithoutCallbacks(HydraConf):
-    """Hydra's own settings, less callbacks: it would call any target given there before this program can look."""
-
-    callbacks: dict[str, Nothing] = field(default_factory=dict)
-
-
 ConfigStore.instance().store(name="schema", node=Config)
-ConfigStore.instance().store(group="hydra", name="config", node=WithoutCallbacks, provider="hydra")
 
 
 def conf_dir() -> Path:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from al_lightning import command_line, keys
-from al_lightning.config import GROUPS, options
+from al_lightning.config import GROUPS, conf_dir
 from al_lightning.errors import ConfigError
 
 REFUSALS = (HydraException, OmegaConfBaseException)
@@ -30,25 +30,28 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if isinstance(error, ConfigError):
         return str(error)
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
+        return _unreadable(error, command_line.parse(arguments))
     given = command_line.parse(arguments)
     file = _file_of(error, given)
-    own = [path for each in given.overrides if (path := _own_file(*_parts(each), given))]
+    chosen = [*map(_parts, given.overrides), ("", command_line.name(given))]
+    own = [path for each in chosen if (path := _own_file(*each, given))]
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         near = keys.nearest_option(option, error.options)
         hint = f"did you mean {near}? " if near else ""
         said = f"{group}={option}: there is no such {group}; {hint}there are: {', '.join(error.options)}"
-        return said if f"{group}={option}" in given.overrides or not own else f"{own[0]}: {said}"
+        having = [path for path in own if option in path.read_text(encoding="utf-8", errors="replace")]
+        return said if f"{group}={option}" in given.overrides or not having else f"{having[0]}: {said}"
     if isinstance(error, YAMLError):
-        return f"{_culprit(given)}: its file cannot be read: {' '.join(str(error).split())}"
+        mark = getattr(error, "problem_mark", None)
+        return f"{mark.name if mark else _culprit(given)}: cannot be read: {' '.join(str(error).split())}"
     if several := re.search(r"Ambiguous value for argument '(.*?)'", str(error)):
         return (
             f"{several[1]}: these are several values; to run one after the other, add --multirun; "
             f"a text with commas stands in quotes: {_quoted(several[1])}"
         )
     cause = (error.__cause__ or error.__context__ if file else error.__cause__) or error
-    unknown = re.search(r"Key '(.*?)' is not in struct|Key '(.*?)' not in '|delete from config\. .* not exist", str(cause))
+    unknown = re.search(r"Key '.*?' is not in struct|Key '.*?' not in '|delete from .* does not exist", str(cause))
     key = _overridden(str(error)) or getattr(cause, "full_key", None)
     typed = None
     if key:
@@ -57,7 +60,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         cfg = _chosen(given)
         if key in [*keys.of(cfg), *keys.of(cfg.hydra, "hydra.")]:  # null, which Hydra takes for absent
             return f"{typed}: this key cannot be taken away; give it a value"
-        return keys.unknown(typed or key, key, cfg, command_line.folders(given))
+        return keys.unknown(typed or key, key, cfg, _folders(given))
     if typed and typed.endswith("="):
         return f"{typed}: there is no value after the ="
     if file and key in (*GROUPS, "experiment") and "@package" not in file.read_text(encoding="utf-8"):
@@ -71,12 +74,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return message
     culprit = _culprit(given) or " ".join(arguments)
     group, option = _parts(culprit)
-    if (
-        culprit in given.overrides
-        and (names := options(group))
-        and option not in names
-        and not _own_file(group, option, given)
-    ):
+    if culprit in given.overrides and (names := _options(group, given)) and option not in names:
         return f"{culprit}: must be one of {', '.join(names)}"
     return f"{culprit}: {message or type(error).__name__}"
 
@@ -84,7 +82,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
 def is_before_jobs(error: BaseException) -> bool:
     """Whether an error was raised before any job had begun: then it is about what was typed."""
     functions = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
-    return not functions & {"run_job", "launch"}  # of Hydra and of its launchers
+    # A launcher composes the jobs of a sweeper that is not Hydra's own; whatever else it says is not about settings.
+    return "_job" not in functions and ("launch" not in functions or isinstance(error, REFUSALS))
 
 
 def wants_traceback(given: DictConfig | Sequence[str]) -> bool:
@@ -106,11 +105,11 @@ def _first_line(error: BaseException) -> str:
     return (str(getattr(error, "msg", None) or error).splitlines() or [type(error).__name__])[0]
 
 
-def _unreadable(error: OverrideParseException) -> str:
+def _unreadable(error: OverrideParseException, given: argparse.Namespace) -> str:
     """What Hydra's grammar does not take: mostly a value that has to stand in quotes."""
     key, equals, value = error.override.partition("=")
     if not equals:
-        owner = next((group for group in (*GROUPS, "experiment") if key in options(group)), None)
+        owner = next((group for group in (*GROUPS, "experiment") if key in _options(group, given)), None)
         hint = f"; did you mean {owner}={key}?" if owner else ""
         return f"{error.override}: cannot be read as key=value{hint}"
     if not value.strip() or value.lstrip()[:1] in ('"', "'", "[", "{", "$") or not re.fullmatch(r"[+~]*[\w./@-]+", key):
@@ -139,9 +138,24 @@ def _parts(setting: str) -> tuple[str, str]:
     return key, value
 
 
+def _folders(given: argparse.Namespace) -> list[Path]:
+    """Those with options; those of the flags where what names the others cannot be read, which is then being told."""
+    try:
+        return command_line.folders(given)
+    except Exception:
+        own = [Path(each) for each in (given.config_path, given.config_dir) if each]
+        return [folder for folder in [*own, conf_dir()] if folder.is_dir()]
+
+
+def _options(group: str, given: argparse.Namespace) -> list[str]:
+    return sorted({file.stem for folder in _folders(given) for file in (folder / group).glob("*.yaml")})
+
+
 def _own_file(group: str, option: str, given: argparse.Namespace) -> Path | None:
-    file = Path(given.config_dir or "") / group / f"{option.removesuffix('.yaml')}.yaml"
-    return file if given.config_dir and file.is_file() else None
+    """The user's file of an option, where Hydra finds it before one of this program."""
+    name = Path(group) / f"{option.removesuffix('.yaml')}.yaml"
+    folder = next((folder for folder in _folders(given) if (folder / name).is_file()), None)
+    return folder / name if folder and folder != conf_dir() else None
 
 
 def _in_file(file: Path, key: str) -> str:
@@ -153,32 +167,35 @@ def _in_file(file: Path, key: str) -> str:
 
 
 def _culprit(given: argparse.Namespace) -> str:
-    """The setting with which a configuration stops to compose, where Hydra does not say; else all of them."""
-    ordered = sorted(given.overrides, key=lambda each: not _is_choice(each))  # other settings depend on options
-    for end, last in enumerate(ordered, 1):
+    """The setting with which a configuration stops to compose, or its own file, where Hydra does not say; else all."""
+    # Options may be found in hydra.searchpath, and other settings depend on them.
+    ordered = sorted(given.overrides, key=lambda each: (not each.startswith("hydra.searchpath"), not _is_choice(each)))
+    for end in range(bool(ordered and ordered[0].startswith("hydra.searchpath")), len(ordered) + 1):
         try:
             cfg = command_line.composed(given, ordered[:end])
             OmegaConf.resolve(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
         except Exception:
-            return last
+            return ordered[end - 1] if end else str(_own_file("", command_line.name(given), given) or " ".join(ordered))
     return " ".join(given.overrides)
 
 
 def _is_choice(setting: str) -> bool:
     key = setting.split("=")[0]
-    return key in (*GROUPS, "experiment") or key.startswith("hydra/")
+    return key in (*GROUPS, "experiment", "hydra.searchpath") or key.startswith("hydra/")
 
 
 def _chosen(given: argparse.Namespace) -> DictConfig:
     """The configuration under the options that the command line chooses as far as they exist."""
     try:
-        return command_line.composed(given, [each for each in given.overrides if _is_choice(each) and "," not in each])
+        chosen = [each for each in given.overrides if _is_choice(each) and (each[:6] == "hydra." or "," not in each)]
+        return command_line.composed(given, chosen)
     except (*REFUSALS, YAMLError):
         return command_line.composed(command_line.parse([]), [])
 
 
 def _overridden(message: str) -> str | None:
-    match = re.search(r"(?:Could not override|Could not delete from config\.|Error merging override) '?[+~]*([\w.@/]+)", message)
+    what = r"Could not override|Could not delete from config\.|Error merging override"
+    match = re.search(rf"(?:{what}) '?[+~]*([\w.@/]+)", message)
     return match[1] if match else None
 
 

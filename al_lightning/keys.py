@@ -122,7 +122,7 @@ def _of_options(folders: Sequence[Path], known: Sequence[str]) -> dict[str, str]
 
 
 def _of_plugins(known: Sequence[str]) -> dict[str, str]:
-    """Likewise of the launchers and sweepers that are installed: `{"hydra.launcher.n_jobs": "hydra/launcher=joblib"}`."""
+    """Likewise of the installed launchers and sweepers: `{"hydra.launcher.n_jobs": "hydra/launcher=joblib"}`."""
     found: dict[str, str] = {}
     for group in ("launcher", "sweeper"):
         for option, stored in ConfigStore.instance().repo["hydra"][group].items():

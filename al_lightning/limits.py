@@ -133,7 +133,7 @@ def _text(key: str, value: object) -> None:
 def _folder(key: str, value: object, otherwise: str = "") -> None:
     _text(key, value)
     if not str(value).strip():  # to Python an empty path is the current folder
-        raise ConfigError(f"{key}='{value}': must name a folder{otherwise}; . is the one that the command is started in")
+        raise ConfigError(f"{key}='{value}': must name a folder{otherwise}; . is where the command is started")
 
 
 def _folder_name(key: str, value: object) -> None:

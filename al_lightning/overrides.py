@@ -61,6 +61,16 @@ def jobs(hydra: DictConfig, settings: Sequence[str], groups: Sequence[str], load
     return BasicSweeper.split_arguments(parsed, None)[0]
 
 
+def choices(jobs: Sequence[Sequence[str]], groups: Sequence[str]) -> list[list[str]]:
+    """What the jobs choose of groups, each combination once, with their settings of Hydra's own."""
+
+    def is_choice(setting: str) -> bool:
+        key = setting.lstrip("+~").split("=")[0]
+        return key in groups or "/" in key or key.startswith("hydra.")
+
+    return [list(each) for each in sorted({tuple(filter(is_choice, job)) for job in jobs})]
+
+
 def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
     """The keys whose values tell the jobs apart."""
     return [values[0].partition("=")[0] for values in zip(*jobs, strict=True) if len(set(values)) > 1]

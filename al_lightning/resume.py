@@ -58,8 +58,7 @@ def stored_settings(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     except ConfigError as error:
         if runs := sorted(file.parent.name for file in folder.glob(f"*/{stored.FILE}")):
             raise ConfigError(
-                f"{said}: a study, not a run; give its sweep's command again, or one of its runs: "
-                f"{_some(runs)}"
+                f"{said}: a study, not a run; give its sweep's command again, or one of its runs: {_some(runs)}"
             ) from error
         if runs := sorted(str(file.parent.relative_to(folder)) for file in folder.glob(f"*/*/{stored.FILE}")):
             raise ConfigError(f"{said}: a folder of studies, not a run; its runs are {_some(runs)}") from error
