@@ -51,6 +51,8 @@ def check(hydra: DictConfig) -> None:
         for name, value in node.items():  # the node's own target: Hydra takes nothing but its plugins
             check_targets(f"hydra.{key}.{name}", _without(value, installed))
         if key == "sweeper":
+            if search_space := node.get("custom_search_space"):  # of Optuna's: a target by another name
+                check_targets("hydra.sweeper.custom_search_space", {"_target_": search_space})
             _check_sweeper(node)
     if hydra.launcher.get("n_jobs") == 0:
         raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1; -1 is one a core")

@@ -73,6 +73,7 @@ def test_a_flag_that_shows_something_shows_it(line: str, tmp_path: Path) -> None
         ("hydra.searchpath=elsewhere", "must be a list"),
         ("+hydra.callbacks.a={_target_:os.system,command:ls}", "AL_LIGHTNING_ALLOW"),
         ("hydra.callbacks=[a]", "hydra.callbacks"),
+        ("+hydra.sweeper.custom_search_space=os.system", "AL_LIGHTNING_ALLOW"),
         ("+hydra.job_logging.handlers={a:{class:subprocess.Popen,args:ls}}", "logging.StreamHandler"),
         ("+hydra.hydra_logging.handlers=${b}", "must be plain text"),
         ("+hydra.hydra_logging.stream=ext://antigravity", "must be plain text"),
