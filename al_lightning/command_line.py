@@ -16,7 +16,7 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import keys, manual, overrides
+from al_lightning import keys, manual, objective, overrides, sweep
 from al_lightning.config import conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.sweep import Sweep
@@ -25,6 +25,8 @@ from al_lightning.sweep import Sweep
 FREE = ("launcher", "sweeper", "mode")
 FILLED_IN = ("overrides", "runtime")
 FILLED_IN_JOB = ("override_dirname", "config_name")
+# What Optuna's plugin draws its trials with.
+SAMPLER = re.compile(r"optuna\.samplers\.\w+Sampler")
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,16 @@ def read(arguments: Sequence[str]) -> Line:
     if not (given.config_dir or given.config_name or given.multirun or own):
         return Line(line)  # without a tenth of a second: no sweep, and Hydra's own settings are as they are
     loader = _loader(given)
-    hydra = loader.load_configuration(given.config_name or "config", settings, RunMode.MULTIRUN).hydra
+    cfg = loader.load_configuration(given.config_name or "config", settings, RunMode.MULTIRUN)
+    hydra = cfg.hydra
     _check_hydra(hydra)
     if given.cfg or given.info or not (given.multirun or hydra.mode == RunMode.MULTIRUN):
         return Line(line)
     jobs = overrides.jobs(hydra, settings, groups, loader)
-    return Line(line, Sweep(len(jobs), overrides.varying(jobs), _at_once(hydra)))
+    folder, told = str(sweep.new_folder(cfg)), objective.of_sweep(cfg)
+    line.insert(line.index(settings[0]) if settings else len(line), f"hydra.sweep.dir={overrides.quoted(folder)}")
+    varying = overrides.varying(jobs) if jobs else overrides.swept(hydra, settings)
+    return Line(line, Sweep(len(jobs), varying, _at_once(hydra), folder, told))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -146,6 +152,10 @@ def _check_hydra(given: DictConfig) -> None:
         if not isinstance(given[key], DictConfig):
             raise ConfigError(f"hydra.{key}={given[key]}: choose one with hydra/{key}=...")
         for name, value in cast(dict[str, Any], OmegaConf.to_container(given[key], resolve=True)).items():
+            if name == "sampler" and isinstance(value, dict) and SAMPLER.fullmatch(str(value.get("_target_"))):
+                value = {each: inner for each, inner in value.items() if each != "_target_"}
+            if name == "custom_search_space" and value is not None:  # Optuna's plugin would call what it names
+                value = {"_target_": value}
             check_targets(f"hydra.{key}.{name}", value)  # the node's own target: Hydra takes nothing but its plugins
     if given.launcher.get("n_jobs") == 0:
         raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1; -1 is one a core")

@@ -35,6 +35,7 @@ class ActiveLearning:
     pool_sample: int | float | None = MISSING
     pool_batch_size: int | None = MISSING
     scoring_precision: str = MISSING
+    objective: str | None = None
 
 
 @dataclass
@@ -149,7 +150,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 # node holds the clusters and samples that it uses, so `al` need not say them twice.
 _INERT = {
     "": ("paths", "study", "logger", "dry_run", "debug", "resume", "overwrite", "skip_changed", "experiment"),
-    "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size"),
+    "al": ("rounds", "budget", "n_clusters", "mc_samples", "pool_batch_size", "objective"),
     "train": ("profile",),
     "dataset": ("download", "cache", "own_folders"),
     "trainer": ("name", "accelerator", "devices"),

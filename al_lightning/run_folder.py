@@ -26,6 +26,7 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
+SWEEPS = ".sweep"  # in a study: a folder for each sweep that runs
 LISTING = "images.csv.gz"
 OWN = re.compile(r"\.\d{3,}(\.old)?")  # in `rounds`: a round that is being written, and the one that it replaces
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
@@ -227,6 +228,25 @@ class RunFolder:
         _write(part, data)
         part.replace(self.path / name)
         sync(self.path)
+
+
+def is_open(path: Path) -> bool:
+    """Whether a process has a run folder open, on whatever machine: the lock is free when it ends, however it ends.
+
+    Raises:
+        OSError: the lock cannot be asked.
+    """
+    try:
+        lock = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)  # at once: a run that goes on takes it
+    return False
 
 
 def is_whole(path: Path) -> bool:
