@@ -236,6 +236,7 @@ def test_hydras_own_sweeper_names_the_best_job_too_and_an_objective_changes_no_r
     done = command("--multirun", "seed=0,1", "al.val_size=50", "al.objective=aubc", cwd=tmp_path)
     assert done.code == 0, done.err
     assert states(done) == ["finished", "skipped"]
+    assert all("hydra.sweep" not in (folder / "summary.json").read_text() for folder in runs(tmp_path))
     curves = [pd.read_csv(folder / "rounds.csv") for folder in runs(tmp_path)]
     areas = [aubc(curve["n_labeled"].to_list(), curve["val/acc"].to_list()) for curve in curves]
     assert [row[6] for row in rows(done)] == [f"{area:.4f}" for area in areas]

@@ -72,6 +72,7 @@ class TrialSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run all and write what they returned."""
+        assert self.config is not None
         told = [float(job.return_value) for batch in super().sweep(arguments) for job in batch]
         OmegaConf.save(OmegaConf.create(told), f"{self.config.hydra.sweep.dir}/optimization_results.yaml")
 
