@@ -172,7 +172,7 @@ def test_jobs_elsewhere_are_heard_of_and_one_that_is_not_is_named(
     lost = run_process(*arguments, "hydra.launcher.lost=[1]", cwd=tmp_path)
     assert lost.code == 1
     assert "no outcome of job 2" in lost.err and "Traceback" not in lost.err
-    assert states(lost) == ["finished"]
+    assert states(lost) == ["finished", "not begun"]
     (kept,) = (tmp_path / "multirun_outputs" / "default" / ".sweep").iterdir()
     assert [path.name for path in kept.iterdir()] == [".logs"]
     done = run_process(*arguments, cwd=tmp_path)
