@@ -8,12 +8,13 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from al_lightning import (
@@ -22,6 +23,7 @@ from al_lightning import (
     data_root,
     explain,
     hydra_settings,
+    objective,
     output,
     resume,
     signals,
@@ -30,6 +32,7 @@ from al_lightning import (
 )
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
+from al_lightning.sweep_table import show_table, spans
 
 
 @hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")
@@ -37,7 +40,7 @@ def job(cfg: DictConfig) -> float | None:
     """What Hydra calls, once for a run and for every job of a sweep.
 
     Returns:
-        Area under the budget curve, for sweepers that optimize; None where there is none.
+        `al.objective` of a job, for sweepers that optimize; None where there is none.
     """
     with output.lenient():  # here too: a launcher's processes have no `main`
         return _job(cfg)
@@ -46,27 +49,24 @@ def job(cfg: DictConfig) -> float | None:
 def _job(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
-    if hydra_config.mode == RunMode.RUN:
+    if (folder := sweep.here()) is None:
         try:
-            return _run(_settings(cfg, overrides))[1]
+            _run(_settings(cfg, overrides))
+            return None
         except UserError as error:
             if explain.wants_traceback(cfg):
                 traceback.print_exc()
             sys.exit(_say(str(error), error.exit_code))
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
-    number, jobs = hydra_config.job.num + 1, sweep.known()
-    what, aubc = jobs.settings(overrides), None
+    number, jobs = hydra_config.job.num + 1, sweep.known(folder)
+    what = jobs.settings(overrides)
     how: dict[str, Any] = {"state": "failed"}
-    sweep.record(sweep.Job(number, what, "interrupted"))  # all that is known if this process is killed
+    sweep.record(folder, sweep.Job(number, what, "interrupted"))  # all that is known if this process is killed
     if not cfg.dry_run:  # which has one table
         print(f"{jobs.name(number)}: {what}", flush=True)
     try:
         cfg = _settings(cfg, overrides)
-        how["folder"] = str(config.run_folder(cfg))
-        if sweep.claim(f"{how['folder']} {cfg.al.rounds} {cfg.al.budget}"):
-            how, aubc = _run(cfg)
-        else:
-            how["state"] = "same"
+        _run_in_turn(cfg, folder, how)
     except UserError as error:
         how |= {"state": "refused" if isinstance(error, ConfigError) else "failed", "message": str(error)}
         if explain.wants_traceback(cfg):
@@ -79,13 +79,34 @@ def _job(cfg: DictConfig) -> float | None:
         raise
     finally:
         done = sweep.Job(number, what, **how)
-        sweep.record(done)
+        sweep.record(folder, done)
     said = f"{jobs.name(number)} {done.state} ({what})"
     if done.exit_code:
         print(f"{said}: {explain.short(done.message)}", file=sys.stderr)
     if not cfg.dry_run:
-        print(f"{said}{jobs.left(sweep.jobs())}", flush=True)
-    return aubc
+        print(f"{said}{jobs.left(sweep.jobs(folder))}", flush=True)
+    return None if done.exit_code else done.objective
+
+
+def _run_in_turn(cfg: DictConfig, folder: Path, how: dict[str, Any]) -> None:
+    """Run a job of a sweep, unless another one has come to the same run, once no other is at its run folder.
+
+    Args:
+        cfg: of the job.
+        folder: of the sweep.
+        how: is told how it ended, as `sweep.Job` has it.
+    """
+    run = config.run_folder(cfg)
+    how["folder"] = str(run)
+    with sweep.turn(folder, run):
+        try:
+            if sweep.claim(folder, f"{run} {cfg.al.rounds} {cfg.al.budget}"):
+                how |= _run(cfg)
+            else:
+                how["state"] = "same"
+        finally:
+            if not cfg.dry_run:
+                how |= objective.figures(cfg)  # now: a job that comes after may make the run longer
 
 
 def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
@@ -108,31 +129,30 @@ def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     return cfg
 
 
-def _run(cfg: DictConfig) -> tuple[dict[str, Any], float | None]:
+def _run(cfg: DictConfig) -> dict[str, Any]:
     """Run one configuration.
 
     Returns:
-        How it ended, as `sweep.Job` has it, and the area under the budget curve.
+        How it ended, as `sweep.Job` has it.
     """
     with signals.raised():  # here too, likewise
         import torch
 
         from al_lightning import estimate, loop
 
+        folder = sweep.here()
         n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()
-        with sweep.gpu(n_gpus) as gpu:
+        with sweep.gpu(n_gpus, folder) as gpu:
             if n_gpus > 1:
                 torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
             if cfg.dry_run:
-                if HydraConfig.get().mode == RunMode.RUN:
+                if folder is None:
                     estimate.dry_run(cfg)
-                    return {}, None
-                return estimate.forecast(cfg).row, None
+                    return {}
+                return estimate.forecast(cfg).row
             start = time.monotonic()
             outcome = loop.run(cfg)
-            seconds = time.monotonic() - start
-    how = {"state": outcome.state, "folder": str(outcome.folder), "seconds": seconds}
-    return how, outcome.summary.get("aubc")
+            return {"state": outcome.state, "seconds": time.monotonic() - start}
 
 
 def main() -> int:
@@ -143,25 +163,22 @@ def main() -> int:
         # joblib gives a job its share of the cores by this variable and MKL's, leaving alone the one that the user has
         # set; PyTorch follows MKL's.
         os.environ.setdefault("MKL_NUM_THREADS", threads.partition(",")[0])
-    typed = sys.argv[1:]
-    with output.lenient(), sweep.journal():
+    program, *typed = sys.argv
+    with output.lenient():
         try:
             with signals.raised():
                 line = command_line.read(typed)
                 if line.shows:
                     print(line.shows)
                     return 0
-                sys.argv[1:] = line.arguments  # Hydra reads them there
+                sys.argv = [program, *line.arguments]  # Hydra reads them there
                 if line.sweep:
-                    sweep.begin(line.sweep)
+                    return _sweep(line.sweep, typed)
                 job()
+                return 0
         except Interrupted as stop:
             print(f"stopped by {stop}; the same command goes on", file=sys.stderr)
             return stop.exit_code
-        except BrokenProcessPool:
-            # By the system where memory ran out, mostly; the launcher has ended the other processes.
-            print("error: a process of the sweep was killed; the same command goes on", file=sys.stderr)
-            return 1
         except Exception as error:
             if not explain.is_before_jobs(error):
                 raise
@@ -169,11 +186,38 @@ def main() -> int:
                 traceback.print_exc()
             return _say(explain.explain(error, typed), ConfigError.exit_code)
         finally:
-            done = sweep.jobs()
-            if done:
-                sweep.print_table(done)
-        failed = [job.exit_code for job in done if job.exit_code]
-        return 0 if not failed else 2 if set(failed) == {2} and len(failed) == len(done) else 1
+            sys.argv = [program, *typed]
+
+
+def _sweep(known: sweep.Sweep, typed: Sequence[str]) -> int:
+    """Run the jobs of a sweep, by way of Hydra; returns the exit code."""
+    made, folder, exit_code = sweep.begin(known), Path(known.folder), 0
+    done: list[sweep.Job] = []
+    try:
+        job()
+    except Interrupted:
+        signals.heard()
+        raise
+    except BrokenProcessPool:
+        # By the system where memory ran out, mostly; the launcher has ended the other processes.
+        exit_code = _say("a process of the sweep was killed; the same command goes on", 1)
+    except Exception as error:  # of the launcher or the sweeper: no job raises one
+        if explain.is_before_jobs(error) and (isinstance(error, explain.REFUSALS) or not sweep.jobs(folder)):
+            raise
+        if explain.wants_traceback(typed):
+            traceback.print_exc()
+        exit_code = _say(
+            f"the sweep ended early: {type(error).__name__}: {str(error).rstrip('.')}; the same command goes on", 1
+        )
+    finally:
+        done = sweep.jobs(folder)
+        if done:
+            show_table(known, done)
+        failed, missing = [each.exit_code for each in done if each.exit_code], known.missing(done)
+        sweep.end(made, went_well=not (exit_code or failed or missing))
+    if missing and not exit_code:
+        exit_code = _say(f"no outcome of job {spans(missing)}; the same command makes up for it", 1)
+    return exit_code or (0 if not failed else 2 if set(failed) == {2} and len(failed) == len(done) else 1)
 
 
 def _say(message: str, exit_code: int) -> int:

@@ -17,7 +17,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import hydra_settings, keys, manual, overrides, resume
+from al_lightning import hydra_settings, keys, manual, objective, overrides, resume, sweep
 from al_lightning.config import Config, conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.sweep import Sweep
@@ -99,7 +99,10 @@ def read(arguments: Sequence[str]) -> Line:
     own_options = places != [conf_dir()]
     for chosen in overrides.choices(jobs, groups) if own_options else ():  # an option may set what is Hydra's
         hydra_settings.check(loader.load_configuration(name(given), chosen, RunMode.RUN).hydra)
-    return Line(line, Sweep(len(jobs), overrides.varying(jobs), _at_once(hydra)))
+    folder, told = str(sweep.new_folder(cfg)), objective.of_sweep(cfg)
+    line.insert(line.index(settings[0]) if settings else len(line), f"hydra.sweep.dir={overrides.quoted(folder)}")
+    varying = overrides.varying(jobs) if jobs else overrides.swept(hydra, settings)
+    return Line(line, Sweep(len(jobs), varying, _at_once(hydra), folder, told))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -33,6 +33,7 @@ class ActiveLearning:
     pool_sample: int | float | None = MISSING
     pool_batch_size: int | None = MISSING
     scoring_precision: str = MISSING
+    objective: str | None = None
 
 
 @dataclass

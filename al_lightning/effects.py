@@ -59,6 +59,7 @@ TABLE: dict[str, Key] = {
     "al.budget": _WAY,
     "al.n_clusters": _NODE,
     "al.mc_samples": _NODE,
+    "al.objective": _way(None),
     "al.pool_batch_size": _way(None),
     "al.initial_balanced": _result(False),
     "al.val_size": _result(0),

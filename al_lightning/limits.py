@@ -15,6 +15,7 @@ SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 SCORING_PRECISIONS = ("fp32", "bf16")
+OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")), "aubc")
 LONGEST = 4096  # characters of a setting: as many as a path may have
 
 
@@ -58,6 +59,7 @@ def check(config: "Config") -> None:
     if config.al.pool_batch_size is not None:
         _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
     _one_of("al.scoring_precision", config.al.scoring_precision, SCORING_PRECISIONS)
+    check_objective(config.al.objective, config.al.val_size)
     _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
     _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
     _within("train.max_cycles", config.train.max_cycles, 1, 100)
@@ -70,14 +72,14 @@ def check(config: "Config") -> None:
     _one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not 0 <= config.seed < 2**32:
         raise ConfigError(f"seed={config.seed}: must be from 0 to {2**32 - 1}")
-    _folder_name("study", config.study)
+    folder_name("study", config.study)
     _folder("paths.output_root", config.paths.output_root)
     _folder("paths.data", config.paths.data)
     for key, otherwise in (("root", ""), ("cache", ", or null")):
         if (value := config.dataset.get(key)) is not None:
             _folder(f"dataset.{key}", value, otherwise)
     for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger"):
-        _folder_name(f"{group}.name", getattr(config, group).get("name"))
+        folder_name(f"{group}.name", getattr(config, group).get("name"))
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
     _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
     epochs = config.trainer.get("max_epochs")
@@ -96,6 +98,22 @@ def check(config: "Config") -> None:
     for key, value in config.optimizer.items():
         if isinstance(value, int | float) and abs(value) > 1000:
             raise ConfigError(f"optimizer.{key}={value}: must be at most 1000")
+
+
+def check_objective(objective: str | None, val_size: int | float) -> None:
+    """Refuse an objective that is no validation measure, or that there are no labels for.
+
+    Raises:
+        ConfigError: names the key, the value and what is allowed.
+    """
+    if objective is None:
+        return
+    if objective not in OBJECTIVES:
+        raise ConfigError(
+            f"al.objective={objective}: must be one of {', '.join(OBJECTIVES)}; the test part decides nothing"
+        )
+    if not val_size > 0:
+        raise ConfigError(f"al.objective={objective}: needs validation labels: add al.val_size=100, or another number")
 
 
 def _at_least(key: str, value: int, least: int, why: str = "") -> None:
@@ -121,7 +139,8 @@ def _size(key: str, value: int | float, least: int = 1) -> None:
         raise ConfigError(f"{key}={value}: must be a whole number of images, at least {least}, or a fraction in (0, 1)")
 
 
-def _text(key: str, value: object) -> None:
+def text(key: str, value: object) -> None:
+    """Refuse what is not text."""
     if value is None:
         raise ConfigError(f"{key}: is not set; must be text")
     if not isinstance(value, str):
@@ -131,13 +150,14 @@ def _text(key: str, value: object) -> None:
 
 
 def _folder(key: str, value: object, otherwise: str = "") -> None:
-    _text(key, value)
+    text(key, value)
     if not str(value).strip():  # to Python an empty path is the current folder
         raise ConfigError(f"{key}='{value}': must name a folder{otherwise}; . is where the command is started")
 
 
-def _folder_name(key: str, value: object) -> None:
-    _text(key, value)
+def folder_name(key: str, value: object) -> None:
+    """Refuse what cannot name a folder, or would lead out of the one it is in."""
+    text(key, value)
     name = str(value)
     allowed = name.strip(".") and all(c.isalnum() or c in "-_." for c in name)
     if not allowed or len(name) > 64 or len(name.encode()) > 255 or os.sep in name:

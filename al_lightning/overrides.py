@@ -8,7 +8,7 @@ from typing import cast
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from omegaconf import DictConfig
 
 from al_lightning.errors import ConfigError
@@ -74,6 +74,17 @@ def choices(jobs: Sequence[Sequence[str]], groups: Sequence[str]) -> list[list[s
 def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
     """The keys whose values tell the jobs apart."""
     return [values[0].partition("=")[0] for values in zip(*jobs, strict=True) if len(set(values)) > 1]
+
+
+def swept(hydra: DictConfig, settings: Sequence[str]) -> list[str]:
+    """The keys whose values another sweeper than Hydra's own chooses."""
+    parsed = OverridesParser.create().parse_overrides(list(settings))
+    return [*(hydra.sweeper.get("params") or {}), *(e.get_key_element() for e in parsed if e.is_sweep_override())]
+
+
+def quoted(text: str) -> str:
+    """A text as Hydra reads it back, whatever it holds."""
+    return QuotedString(text.replace("${", "\\${"), Quote.single).with_quotes()
 
 
 def _check_group(override: Override, groups: Sequence[str]) -> None:

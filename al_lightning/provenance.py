@@ -26,6 +26,7 @@ def made_by() -> dict[str, Any]:
         files differ from it (`dirty`; None where that took git too long). Secrets are `***`.
     """
     first, *arguments = sys.argv
+    arguments = [each for each in arguments if not each.startswith("hydra.sweep.dir=")]  # nobody typed it
     made: dict[str, Any] = {
         "command": shlex.join([*_program(first), *map(_public, arguments)]),
         "folder": str(Path.cwd()),

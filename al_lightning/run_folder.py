@@ -27,6 +27,7 @@ from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
 
 SET_ASIDE = "set-aside"
 VIEWS = ("config.yaml", "rounds.csv", "queries.csv")
+SWEEPS = ".sweep"  # in a study: a folder for each sweep that runs
 LISTING = "images.csv.gz"
 OWN = re.compile(r"\.\d{3,}(\.old)?")  # in `rounds`: a round that is being written, and the one that it replaces
 HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
@@ -245,6 +246,30 @@ def lacking(path: Path, n_rounds: int) -> str:
     if len(rounds_) < n_rounds:
         return f"rounds/{len(rounds_):03d} is missing"
     return next((f"{name} is missing" for name in VIEWS if not (path / name).is_file()), "")
+
+
+def is_open(path: Path) -> bool:
+    """Whether a process has a run folder open, on whatever machine: the lock is free when it ends, however it ends.
+
+    Raises:
+        OSError: the lock cannot be asked.
+    """
+    try:
+        lock = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)  # at once: a run that goes on takes it
+    return False
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the last process closed the folder, and every round in it is what was written."""
+    return not (path / HOLDER).exists() and not committed(path)[1]
 
 
 def committed(path: Path) -> tuple[list[Round], str]:

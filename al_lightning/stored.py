@@ -33,7 +33,7 @@ def read(folder: Path) -> DictConfig:
     """
     try:
         node = OmegaConf.load(folder / FILE)
-        found = OmegaConf.to_container(node)
+        found = cast(dict[str, Any], OmegaConf.to_container(node))
         settings = _of_today(found if isinstance(found, dict) else {})
         return cast(DictConfig, OmegaConf.merge(OmegaConf.structured(config.Config), OmegaConf.create(settings)))
     except (OSError, UnicodeError, yaml.YAMLError, OmegaConfBaseException, TypeError, ValueError) as error:

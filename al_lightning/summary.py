@@ -58,7 +58,7 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     """Whether a finished run already has the rounds that are asked for; it may have more."""
     if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
-    return summary["rounds_done"] > _plan(al, summary).rounds
+    return summary["rounds_done"] > plan_of(al, summary).rounds
 
 
 def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
@@ -68,7 +68,7 @@ def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
         al: sizes and limits that are asked for.
         summary: of a run that covers them.
     """
-    plan, there = _plan(al, summary), summary["pool_size"] - summary.get("n_gone", 0)
+    plan, there = plan_of(al, summary), summary["pool_size"] - summary.get("n_gone", 0)
     paid = plan.n_paid(plan.rounds)
     more = paid + plan.query_size
     if al.budget is None or summary["rounds_done"] > plan.rounds + 1:
@@ -84,5 +84,6 @@ def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
     return f"; al.budget={al.budget} ends it, before al.rounds={al.rounds} does: for more, add al.budget=null"
 
 
-def _plan(al: ActiveLearning, summary: dict[str, Any]) -> Plan:
+def plan_of(al: ActiveLearning, summary: dict[str, Any]) -> Plan:
+    """The rounds that are asked for, over the pool of a run."""
     return make_plan(al, summary["pool_size"], summary.get("n_gone", 0))

@@ -4,8 +4,6 @@ import fcntl
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +44,7 @@ def test_a_row_a_round_with_who_it_belongs_to(tmp_path: Path) -> None:
 def test_a_run_is_found_once_at_any_depth_and_not_where_it_was_set_aside(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a" / "b", "run", [0.5, 0.6])
     write_run(tmp_path / "a" / "set-aside", "run.1", [0.1, 0.1])
+    write_run(tmp_path / "a" / ".sweep", "now", [0.1])
     write_run(run, "rounds/000", [0.1])  # nothing of a run folder is a run
     assert load(tmp_path, run, tmp_path / "a")["test/acc"].to_list() == [0.5, 0.6]
 
@@ -102,12 +101,6 @@ def test_two_folders_of_images_with_one_name_are_two_settings(tmp_path: Path) ->
     assert settings(load(tmp_path)) == ["folder, images=aaaaaaaa", "folder, images=cccccccc"]
 
 
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 @pytest.mark.parametrize(
     ("said", "holder", "state"),
     [
@@ -115,27 +108,35 @@ def dead_process() -> int:
         ("failed", None, "failed"),
         ("interrupted", None, "stopped"),
         ("running", None, "stopped"),
-        ("running", "dead", "stopped"),
-        ("running", "live", "running"),
-        ("running", "elsewhere", "running"),
-        ("running", {"pid": -1, "host": socket.gethostname()}, "stopped"),
-        ("running", {"pid": 2**70, "host": socket.gethostname()}, "stopped"),
-        ("failed", "dead", "failed"),
-        ("failed", "live", "running"),  # run again
-        (None, "live", "running"),
+        ("running", "killed", "stopped"),
+        ("running", "open", "running"),
+        ("failed", "killed", "failed"),
+        ("failed", "open", "running"),  # run again
+        (None, "open", "running"),
         (None, None, "stopped"),
     ],
 )
-def test_what_has_become_of_a_run(tmp_path: Path, said: str | None, holder: object, state: str) -> None:
+def test_what_has_become_of_a_run(tmp_path: Path, said: str | None, holder: str | None, state: str) -> None:
+    """The lock is asked, not the name in `.holder`: its process may be of another machine, or another one by now."""
     folder = write_run(tmp_path, "run", [0.5, 0.6], state=said)
-    if holder == "elsewhere":
-        holder = {"pid": os.getpid(), "host": "another-machine"}
-    elif holder in ("dead", "live"):
-        pid = os.getpid() if holder == "live" else dead_process()
-        holder = {"pid": pid, "host": socket.gethostname()}
-    if holder:
-        (folder / ".holder").write_text(json.dumps(holder))
-    assert set(load(tmp_path)["state"]) == {state}
+    for pid, host in ((os.getpid(), socket.gethostname()), (os.getpid(), "another-machine"), (-1, ""), (2**70, "")):
+        with (folder / ".lock").open("w") as lock:
+            if holder:
+                (folder / ".holder").write_text(json.dumps({"pid": pid, "host": host}))
+            if holder == "open":
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            assert set(load(tmp_path)["state"]) == {state}
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nothing of the report holds it
+
+
+def test_of_a_lock_that_cannot_be_asked_it_is_said(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "run", [0.5, 0.6], state="running")
+    (folder / ".holder").write_text("{}")
+    (folder / ".lock").symlink_to(tmp_path)
+    rounds = load(tmp_path)
+    assert set(rounds["state"]) == {"stopped"}
+    (note,) = rounds.attrs["notes"]
+    assert note.startswith(f"{folder}: its lock cannot be asked") and "whether the run goes on is not known" in note
 
 
 def test_a_damaged_run_is_left_out_and_named(tmp_path: Path) -> None:

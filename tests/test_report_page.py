@@ -124,7 +124,8 @@ def test_a_live_study_is_reported_and_left_as_it_is(tmp_path: Path, capsys: pyte
     (held / ".lock").touch()
     (held / ".holder").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
     lock = (
-        "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+        "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); print('held', flush=True); "
+        "sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", lock, held / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

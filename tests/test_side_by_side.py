@@ -13,14 +13,15 @@ from conftest import run_process
 from joblib import cpu_count
 from test_model import settings_of
 
-from al_lightning import build, environment, sweep
+from al_lightning import build, environment
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # A job that says its GPU and holds it until its input ends.
 HOLDING = """
 import sys
+from pathlib import Path
 from al_lightning import sweep
-with sweep.gpu(int(sys.argv[1])) as gpu:
+with sweep.gpu(int(sys.argv[1]), Path(sys.argv[2])) as gpu:
     print(gpu, flush=True)
     sys.stdin.read()
 """
@@ -47,13 +48,12 @@ def test_the_cores_are_divided_unless_the_user_has_said_how_many_threads(
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a process that holds one of so many GPUs."""
-    monkeypatch.setenv(sweep.SWEEP_VARIABLE, str(tmp_path))
     with ExitStack() as started:
 
         def process(n_gpus: int) -> subprocess.Popen[str]:
-            line = [sys.executable, "-c", HOLDING, str(n_gpus)]
+            line = [sys.executable, "-c", HOLDING, str(n_gpus), str(tmp_path)]
             job = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             started.enter_context(job)
             started.callback(job.kill)

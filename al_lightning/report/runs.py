@@ -1,11 +1,10 @@
-"""Run folders as a table. Nothing here writes into a run folder, or takes its lock."""
+"""Run folders as a table. Nothing here writes into a run folder, or keeps its lock."""
 
 import json
 import os
 import re
-import socket
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import yaml
 from al_lightning.effects import ALWAYS, Effect, leaves, of
 from al_lightning.errors import DataError
 from al_lightning.rounds import read_json
-from al_lightning.run_folder import HOLDER, SET_ASIDE
+from al_lightning.run_folder import HOLDER, SET_ASIDE, SWEEPS, is_open
 
 # Settings that have a column of their own, or are held against each other as images.
 _OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}
@@ -61,7 +60,7 @@ def find(folders: Iterable[str | Path]) -> Iterator[Path]:
                 if (real := os.path.realpath(parent)) not in seen:
                     seen.add(real)
                     yield Path(parent)
-            inside[:] = sorted(name for name in inside if name != SET_ASIDE)
+            inside[:] = sorted(name for name in inside if name not in (SET_ASIDE, SWEEPS))
 
 
 def is_run(folder: Path) -> bool:
@@ -167,7 +166,7 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     planned = summary.get("rounds_planned")
     one_shot = len(rows) == 1 and (planned == 1 if planned is not None else settings.get("al.rounds") == 0)
     images = str(summary.get("data_fingerprint") or "")
-    return _Run(folder, rows, settings, _state(folder, summary.get("state")), one_shot, images)
+    return _Run(folder, rows, settings, _state(folder, summary.get("state"), notes), one_shot, images)
 
 
 def read_config(folder: Path) -> Any:
@@ -176,29 +175,16 @@ def read_config(folder: Path) -> Any:
         return yaml.load(file, _YAML)
 
 
-def _state(folder: Path, said: object) -> str:
-    """What has become of a run: a killed process leaves `running` behind, and a file that names it."""
+def _state(folder: Path, said: object, notes: list[str]) -> str:
+    """What has become of a run: a killed process leaves `running` and its name behind, but holds no lock."""
     if said == "finished":
         return "finished"
-    holder = read_json(folder / HOLDER)
-    if holder and _lives(holder):
-        return "running"
-    return "failed" if said == "failed" else "stopped"
-
-
-def _lives(holder: Mapping[str, Any]) -> bool:
-    if holder.get("host") != socket.gethostname():
-        return True  # cannot be seen from here
-    pid = holder.get("pid")
-    if not isinstance(pid, int) or pid <= 0:
-        return False
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
+        if (folder / HOLDER).exists() and is_open(folder):
+            return "running"
+    except OSError as error:
+        notes.append(f"{folder}: its lock cannot be asked ({error.strerror}); whether the run goes on is not known.")
+    return "failed" if said == "failed" else "stopped"
 
 
 def _settings(runs: Sequence[_Run]) -> list[str]:
