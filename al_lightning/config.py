@@ -82,6 +82,7 @@ class Config:
     optimizer: Any = MISSING
     trainer: Any = MISSING
     logger: Any = MISSING
+    callbacks: dict[str, Any] = field(default_factory=dict)
     # An experiment file says here what it is for; the settings it makes are found in their own sections.
     experiment: str | None = None
 
@@ -169,6 +170,8 @@ def fingerprint(cfg: DictConfig) -> str:
         settings["dataset"]["root"] = str(data_root.lexical(root)) if inside is None else f"-/{inside}"
     if data:
         settings = _without(data, settings)
+    if not settings["callbacks"]:  # as a run of before there were any
+        del settings["callbacks"]
     for section, names in _INERT.items():
         part = settings[section] if section else settings
         for key in names:

@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm as models: features without the last layer, for gray and for color images."""
+"""What is taken of libraries: networks of torchvision and timm without their last layer, optimizers of PyTorch."""
 
 import re
 import sys
@@ -7,7 +7,8 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from conftest import run_here
+from conftest import Command, run_here
+from test_bad_input import assert_refused
 from torch import nn
 
 from al_lightning import backbones, load
@@ -68,15 +69,22 @@ def test_weights_that_cannot_be_had_are_refused(monkeypatch: pytest.MonkeyPatch)
         raise URLError("no network")
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", offline)
-    with pytest.raises(DataError, match="model.architecture=resnet18: no weights: URLError: .*no network"):
+    with pytest.raises(DataError, match=r"model\.architecture=resnet18: no weights: URLError: .*no network"):
         backbones.torchvision(3, (32, 32), architecture="resnet18", pretrained=True)
 
 
 def test_a_run_trains_a_network_of_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import WeightsEnum, shufflenet_v2_x0_5
+
+    trained = shufflenet_v2_x0_5()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *args, **kwargs: trained.state_dict())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
     short = ("train.min_steps=2", "train.max_cycles=1", "trainer.max_epochs=1", "al.rounds=1", "logger=none")
-    assert run_here("model=torchvision", "model.architecture=shufflenet_v2_x0_5", *short) == 0
+    network = ("model=torchvision", "model.architecture=shufflenet_v2_x0_5", "model.pretrained=true")
+    assert run_here(*network, *short) == 0
+    monkeypatch.undo()  # the model of a run needs no other weights
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", None)
     (folder,) = tmp_path.glob("multirun_outputs/default/digits-torchvision-margin-s0-*")
     assert load(folder).model(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)).shape == (1, 10)
 
@@ -95,3 +103,25 @@ def test_a_network_of_timm_gives_its_features(architecture: str, channels: int) 
     assert made.module(torch.randn(2, channels, 32, 32)).shape == (2, made.n_features)
     with pytest.raises(ConfigError, match="near it: resnet"):
         backbones.timm(channels, (32, 32), architecture="resnet1888")
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "NAdam", "RMSprop"])
+def test_a_run_takes_an_optimizer_of_pytorch(name: str, command: Command) -> None:
+    done = command("~optimizer.fused", f"optimizer._target_=torch.optim.{name}", "al.rounds=0")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SparseAdam", "not sparse"),
+        ("Muon", "2D"),
+        ("LBFGS", "channels-last"),
+        ("Muun", "did you mean Muon?"),
+        ("Optimizer", "not a target"),
+        ("lr_scheduler.StepLR", "not a target"),
+    ],
+)
+def test_an_optimizer_that_cannot_train_is_refused(name: str, said: str, command: Command) -> None:
+    arguments = ("~optimizer.fused", "~optimizer.weight_decay", f"optimizer._target_=torch.optim.{name}")
+    assert_refused(command(*arguments), said)
