@@ -73,4 +73,4 @@ def to_upload(runs: Iterable[Mirrored]) -> list[Path]:
 
 def _logger(folder: Path) -> dict[str, Any]:
     logger = read_config(folder).get("logger")
-    return (wandb_node(logger) or {}) if isinstance(logger, dict) else {}
+    return (wandb_node(logger) or logger) if isinstance(logger, dict) else {}
