@@ -1,6 +1,7 @@
 """From the resolved configuration to the objects of a run."""
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from al_lightning.acquisition.choose import Strategy
 from al_lightning.backbones import Backbone
+from al_lightning.callbacks import make_callbacks
 from al_lightning.config import Config
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data.batches import steps_per_epoch
@@ -20,22 +24,15 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.fast import FastClassifier
 from al_lightning.fit_check import Rule
 from al_lightning.graph import GraphClassifier, Resident, refusal, say
-from al_lightning.instantiate import as_typed, check_targets, instantiate, refusals
+from al_lightning.instantiate import as_typed, instantiate, refusals
 from al_lightning.live_taps import keep_live_taps
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, seeded, torch_seed
+from al_lightning.tracking.loggers import WANDB, nodes
 from al_lightning.trial import try_strategy
 
 Settings = dict[str, Any]
-
-# Of the many arguments of Lightning's Trainer, those that leave the loop what it counts, measures and writes.
-TRAINER_KEYS = (
-    *("name", "_target_", "max_epochs", "accelerator", "devices", "precision", "deterministic", "gradient_clip_val"),
-    *("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "num_sanity_val_steps"),
-    *("gradient_clip_algorithm", "benchmark", "detect_anomaly"),
-)
-
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
@@ -71,6 +68,7 @@ def make_strategy(settings: Settings) -> Strategy:
 def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
     """Epochs and optimizer steps of a fit on n labeled images: epochs are added until `train.min_steps` is reached."""
     steps = steps_per_epoch(n_labeled, settings["batch_size"])
+    steps = -(-steps // settings["trainer"].get("accumulate_grad_batches", 1))
     epochs = max(settings["trainer"]["max_epochs"], -(-settings["train"]["min_steps"] // steps))
     return epochs, epochs * steps
 
@@ -93,22 +91,27 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     node = {**settings["trainer"], "max_epochs": epochs}
     if accelerator != "cpu" and torch.cuda.device_count() > 1:
         node["devices"] = [torch.cuda.current_device()]  # by itself Lightning takes the first
-    check_targets("trainer", node)
-    unknown = sorted(node.keys() - TRAINER_KEYS)
-    if unknown and node["_target_"] == "pytorch_lightning.Trainer":
-        raise ConfigError(
-            f"trainer.{unknown[0]}={node[unknown[0]]}: there is no such key, or the loop decides it; "
-            f"trainer has: {', '.join(TRAINER_KEYS)}"
-        )
-    given: dict[str, Any] = {"callbacks": callbacks}
+    # Named, so that Lightning looks for no other: SLURM's would want as many devices as the job has tasks.
+    given: dict[str, Any] = {"callbacks": callbacks, "plugins": [LightningEnvironment()]}
     engine = settings["train"]["engine"]
     if engine == "graph" and accelerator != "cpu" and torch.cuda.is_available():
         given["strategy"] = Resident(torch.device("cuda", torch.cuda.current_device()))
-    trainer = instantiate("trainer", node, returns=pl.Trainer, **given)
+    with _without_lightning_variables():
+        trainer = instantiate("trainer", node, returns=pl.Trainer, **given)
     _check_precision(trainer, node["precision"])
     if engine != "plain":
         trainer.gradient_clip_val = None  # the model does it; the Trainer has checked the value, but refuses to clip
     return trainer
+
+
+@contextmanager
+def _without_lightning_variables() -> Iterator[None]:
+    """Hide `PL_...` variables, from which Lightning takes what a Trainer is not given: they are in no fingerprint."""
+    hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PL_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _check_precision(trainer: pl.Trainer, asked: str) -> None:
@@ -197,11 +200,12 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
-    device = make_trainer(settings, 1, []).strategy.root_device
+    has_loggers = any(node["_target_"] != WANDB for node in nodes(settings["logger"]).values())
+    device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
     with _within_memory("model", settings["model"]):
         model = make_classifier(settings, data, 0, 2)
     with refusals("optimizer", settings["optimizer"]):
-        model.configure_optimizers()
+        _check_optimizer(model.new_optimizer())
     try:
         with _within_memory("model", settings["model"]), torch.inference_mode():
             model.eval()(data.pool.images[:1])
@@ -218,6 +222,13 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     return device
 
 
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise ValueError("the gradients of these networks are not sparse")
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError("the weights are channels-last in memory, which it does not take")
+
+
 @contextmanager
 def _within_memory(key: str, node: Settings) -> Iterator[None]:
     """Turn running out of memory into a message with the settings of a node, one of which must be too large."""
@@ -232,6 +243,8 @@ def _within_memory(key: str, node: Settings) -> Iterator[None]:
 
 def quiet_lightning() -> None:
     """Keep Lightning's hints off the screen: they speak of what the loop does on purpose."""
+    # SLURM's number of a task is none of a process of this run, and loggers write at 0 only.
+    rank_zero_only.rank = 0  # pyright: ignore[reportFunctionMemberAccess]
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

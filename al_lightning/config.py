@@ -80,6 +80,7 @@ class Config:
     optimizer: Any = MISSING
     trainer: Any = MISSING
     logger: Any = MISSING
+    callbacks: dict[str, Any] = field(default_factory=dict)
     # An experiment file says here what it is for; the settings it makes are found in their own sections.
     experiment: str | None = None
     # Of a run that goes on: the `dataset.root` that it began with, and the format of the version that named its folder.

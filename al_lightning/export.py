@@ -81,8 +81,8 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         raise DataError(f"{folder}: {error}") from error
     channels, height, width = summary["image_shape"]
     classes = tuple(summary["classes"])
-    if settings["model"].pop("pretrained", False):
-        settings["model"]["stem"] = "imagenet"  # the trained weights replace the pretrained ones: do not fetch those
+    if settings["model"].pop("pretrained", False) and "stem" in settings["model"]:
+        settings["model"]["stem"] = "imagenet"  # that of the pretrained weights, which the trained ones replace
     settings["model"]["live_taps"] = False  # the whole kernels, for images of any size that the network takes
     black = torch.zeros(1, channels, height, width, dtype=torch.uint8)
     stand_in = ImageSet(black, torch.zeros(1, dtype=torch.int64), ("",))  # only its shape counts

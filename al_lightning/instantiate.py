@@ -22,14 +22,17 @@ from al_lightning.errors import ConfigError, UserError
 EXACT = frozenset(
     {
         "pytorch_lightning.Trainer",
-        "torch.optim.Adam",
-        "torch.optim.AdamW",
-        "torch.optim.SGD",
         "al_lightning.tracking.wandb_mirror.WandbMirror",
     }
 )
 # Rooms of this package: what their modules define, and does not start with an underscore, is meant to be a target.
 ROOMS = ("al_lightning.acquisition", "al_lightning.backbones", "al_lightning.data")
+# Modules of libraries, and the class that what is called of them has to be a subclass of.
+LIBRARIES = {
+    "torch.optim": "Optimizer",
+    "pytorch_lightning.loggers": "Logger",
+    "pytorch_lightning.callbacks": "Callback",
+}
 # Keys of a node that are the framework's: its name, and what is done to its batches, features and kernels.
 FRAMEWORK_KEYS = {"name", "augment", "dropout", "live_taps"}
 
@@ -134,7 +137,7 @@ def _refused(target: object) -> str:
     module_name, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "_")
     package = module_name.partition(".")[0]
     in_room = any(module_name == room or module_name.startswith(f"{room}.") for room in ROOMS)
-    if name.startswith("_") or not (in_room or package in own_packages()):
+    if name.startswith("_") or not (in_room or module_name in LIBRARIES or package in own_packages()):
         return foreign
     try:
         module = importlib.import_module(module_name)
@@ -147,7 +150,12 @@ def _refused(target: object) -> str:
             return foreign if in_room else looked
         return f"{module_name} cannot be imported: {told(error)}"
     # What a module merely imports (its `os`, its `torch`) is not its own.
-    own = [each for each, member in vars(module).items() if _is_of(package, member) and not each.startswith("_")]
+    base = getattr(module, LIBRARIES[module_name]) if module_name in LIBRARIES else None
+    own = [
+        each
+        for each, member in vars(module).items()
+        if _is_of(package, member) and not each.startswith("_") and (base is None or _is_kind(member, base))
+    ]
     if name in own:
         return ""
     if hasattr(module, name):
@@ -160,14 +168,19 @@ def _is_of(package: str, member: object) -> bool:
     return callable(member) and str(getattr(member, "__module__", "")).partition(".")[0] == package
 
 
-def _locate(target: str) -> Callable[..., Any]:
-    module_name, _, name = target.rpartition(".")
+def _is_kind(member: Any, base: type) -> bool:
+    return inspect.isclass(member) and issubclass(member, base) and member is not base
+
+
+def locate(target: str) -> Callable[..., Any]:
+    """What a target names; :func:`check_targets` comes first."""
+    module_name, _, name = targets.located(target).rpartition(".")
     return getattr(importlib.import_module(module_name), name)
 
 
 def _check_arguments(key: str, node: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
     """Hold a node's keys and values against the signature of its target, nested nodes too."""
-    target = _locate(node["_target_"])
+    target = locate(node["_target_"])
     parameters = inspect.signature(target).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     hints = _hints(target)

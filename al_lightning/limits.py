@@ -16,6 +16,23 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 SCORING_PRECISIONS = ("fp32", "bf16")
 OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")), "aubc")
+
+_LENGTH = "a fit is as long as trainer.max_epochs and train.min_steps say"
+_DATA = "every labeled image is trained on, and every test image is measured, once a round"
+_DEVICE = "a run uses one device, in one process"
+_FILES = "a run writes into its own folder only"
+# The arguments of Lightning's Trainer that the loop owns, and why; it takes all others.
+OWNED = {
+    "callbacks": "they have a section of their own: callbacks.NAME._target_=...",
+    **dict.fromkeys(("min_epochs", "max_steps", "min_steps", "max_time"), _LENGTH),
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"), _DATA),
+    **dict.fromkeys(("overfit_batches", "val_check_interval", "check_val_every_n_epoch"), _DATA),
+    **dict.fromkeys(("reload_dataloaders_every_n_epochs", "barebones"), _DATA),
+    "fast_dev_run": f"{_DATA}; for a short run: experiment=quick",
+    **dict.fromkeys(("strategy", "num_nodes", "plugins", "sync_batchnorm", "use_distributed_sampler"), _DEVICE),
+    **dict.fromkeys(("default_root_dir", "model_registry"), _FILES),
+    "profiler": "train.profile=true writes what the operations of a round took",
+}
 LONGEST = 4096  # characters of a setting: as many as a path may have
 
 
@@ -92,9 +109,21 @@ def check(config: "Config") -> None:
     devices = config.trainer.get("devices")
     if type(devices) is not int or devices != 1:
         raise ConfigError(f"trainer.devices={devices}: must be 1, a run uses one device")
-    for key in ("logger", "enable_checkpointing"):
-        if (value := config.trainer.get(key)) is not False:
-            raise ConfigError(f"trainer.{key}={value}: must be false, a run writes into its own folder only")
+    if (value := config.trainer.get("logger")) is not False:
+        raise ConfigError(f"trainer.logger={value}: must be false; loggers are chosen by logger=csv, wandb, ...")
+    if (value := config.trainer.get("enable_checkpointing")) is not False:
+        raise ConfigError(f"trainer.enable_checkpointing={value}: must be false, {_FILES}")
+    for key in config.trainer:
+        if reason := OWNED.get(key):
+            raise ConfigError(f"trainer.{key}={config.trainer[key]}: the loop decides it: {reason}")
+    batches = config.trainer.get("accumulate_grad_batches", 1)
+    if type(batches) is not int or batches < 1:
+        raise ConfigError(f"trainer.accumulate_grad_batches={batches}: must be a whole number, at least 1")
+    if batches > 1 and config.train.engine != "plain":
+        raise ConfigError(
+            f"trainer.accumulate_grad_batches={batches}: train.engine={config.train.engine} steps after every batch; "
+            "use train.engine=plain"
+        )
     for key, value in config.optimizer.items():
         if isinstance(value, int | float) and abs(value) > 1000:
             raise ConfigError(f"optimizer.{key}={value}: must be at most 1000")

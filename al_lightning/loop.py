@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from al_lightning import build, config, environment, evidence, oracle, same_images, signals, stored
+from al_lightning import build, callbacks, config, environment, evidence, oracle, same_images, signals, stored
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
 from al_lightning.clock import Clock
@@ -21,7 +21,6 @@ from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
 from al_lightning.errors import ConfigError, DataError, UserError
 from al_lightning.fit_check import FitCheck
-from al_lightning.instantiate import instantiate
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
@@ -30,7 +29,7 @@ from al_lightning.run_folder import RunFolder, WriteError, lacking
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.summary import covers, limit, summarize
-from al_lightning.tracking import Observers, RunInfo
+from al_lightning.tracking import Observer, Observers, RunInfo, loggers
 from al_lightning.tracking.console import ConsoleReporter, describe
 
 
@@ -87,7 +86,7 @@ def run(cfg: DictConfig) -> Outcome:
     )
     classifier = build.classifiers(settings, data, device)
     console = ConsoleReporter()
-    mirrors = [instantiate("logger", settings["logger"])] if "_target_" in settings["logger"] else []
+    mirrors = loggers.mirrors(settings["logger"], path)
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
         if (n_done := len(folder.rounds)) > plan.rounds + 1:
@@ -115,7 +114,7 @@ def run(cfg: DictConfig) -> Outcome:
                 observers.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
                     with _named(number, path, typed.strategy["name"]), profiled(typed.train.profile) as operations:
-                        done = _round(number, run_info, pool, classifier, clock, console)
+                        done = _round(number, run_info, pool, classifier, clock, console, mirrors)
                     done = replace(done, operations=operations)
                     gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                     folder.commit(done)
@@ -155,6 +154,8 @@ def _named(number: int, path: Path, strategy: str) -> Iterator[None]:
         yield
     except StrategyError as error:
         raise RoundError(f"{path}: round {number}: strategy={strategy}: {error}; {before}") from error
+    except callbacks.CallbackError as error:
+        raise RoundError(f"{path}: round {number}: {error}; {before}") from error
     except FloatingPointError as error:
         raise RoundError(
             f"{path}: round {number} diverged: {error}; {before}. "
@@ -177,6 +178,7 @@ def _round(
     classifier: Callable[[int, int], Classifier],
     clock: Clock,
     console: ConsoleReporter,
+    mirrors: Sequence[Observer],
 ) -> Round:
     """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test, ask the oracle."""
     settings, plan = run.settings, run.plan
@@ -192,15 +194,19 @@ def _round(
         build.SCORING[settings["al"]["scoring_precision"]],
     )
     check = FitCheck(pool, build.fit_rule(settings), epochs)
-    callbacks = [
+    logging = loggers.FitLogging(mirrors, steps // epochs if pool.whole_epochs else 1)
+    own = callbacks.make_callbacks(settings, logging.has_loggers)
+    all_callbacks = [
+        *(logging, *own.values(), *([callbacks.Renewal()] if own else [])),
         console.fit_bar(f"round {number}/{plan.rounds}  fit", steps),
         check,
         *([] if is_last else [choosing]),
     ]
     with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
         model = classifier(number, n_labeled)
-        trainer = build.make_trainer(settings, epochs, callbacks)
-        trainer.fit(model, datamodule=pool)
+        trainer = build.make_trainer(settings, epochs, all_callbacks)
+        with callbacks.fit(trainer, own):
+            trainer.fit(model, datamodule=pool)
     with clock.phase("test"):
         measures = dict(trainer.test(model, datamodule=pool, verbose=False)[0])
         confusion, reliability = model.confusion.cpu().numpy(), model.reliability.cpu().numpy()

@@ -21,10 +21,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+def table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as written."""
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
 def untimed(folder: Path) -> list[dict[str, str]]:
     """The rows of `rounds.csv` as written, without the seconds."""
-    with (folder / "rounds.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(folder / "rounds.csv")
     return [{name: value for name, value in row.items() if not name.startswith("seconds/")} for row in rows]
 
 

@@ -199,7 +199,8 @@ def test_fewer_clusters_than_classes_run_with_a_warning(command) -> None:
         ("dataset._target_", "dataset._target_=al_lightning.run_folder.RunFolder"),
         ("dataset._target_", "dataset._target_=null"),
         ("optimizer._target_", "optimizer._target_=subprocess.run"),
-        ("trainer.callbacks[0]._target_", "+trainer.callbacks=[{_target_:os.system,command:'touch pwned'}]"),
+        ("trainer.benchmark[0]._target_", "+trainer.benchmark=[{_target_:os.system,command:'touch pwned'}]"),
+        ("callbacks.x._target_", "+callbacks.x={_target_:os.system,command:'touch pwned'}"),
         ("strategy.score.x[1].a._target_", "+strategy.score.x=[1,{a:{_target_:builtins.eval}}]"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,10 @@ def test_every_option_makes_its_objects(group: str, option: str, monkeypatch: py
     cfg = composed(*(f"{key}={value}" for key, value in chosen.items()))
     settings, data = config.resolved(cfg), digits()
     plan = make_plan(config.typed(cfg).al, len(data.pool))
-    if (group, option) == ("trainer", "gpu") and not torch.cuda.is_available():
+    if (group, option) == ("model", "timm") and not find_spec("timm"):
+        with pytest.raises(ConfigError, match="the extra timm"):
+            build.check(settings, data, plan)
+    elif (group, option) == ("trainer", "gpu") and not torch.cuda.is_available():
         with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
             build.check(settings, data, plan)
     else:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from al_lightning.report.runs import read_config
+from al_lightning.tracking.loggers import wandb_node
 from al_lightning.tracking.wandb_account import place as place_of
 from al_lightning.tracking.wandb_account import project, run_ids
 
@@ -72,4 +73,4 @@ def to_upload(runs: Iterable[Mirrored]) -> list[Path]:
 
 def _logger(folder: Path) -> dict[str, Any]:
     logger = read_config(folder).get("logger")
-    return logger if isinstance(logger, dict) else {}
+    return (wandb_node(logger) or logger) if isinstance(logger, dict) else {}

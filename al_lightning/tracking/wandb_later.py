@@ -13,6 +13,7 @@ from al_lightning.plan import make_plan
 from al_lightning.rounds import read_json
 from al_lightning.run_folder import committed
 from al_lightning.tracking import RunInfo, label_set, wandb_account
+from al_lightning.tracking.loggers import wandb_node
 from al_lightning.tracking.wandb_mirror import WandbMirror
 
 
@@ -40,8 +41,8 @@ def mirror(folder: Path) -> str:
         raise DataError(f"{folder}/rounds/{damage}; the run's command mends it")
     data, _ = same_images.load(folder, settings)
     plan = make_plan(ActiveLearning(**settings["al"]), len(data.pool))
-    logger = settings["logger"]
-    if "_target_" not in logger:  # `none`: as it would be by default
+    logger = wandb_node(settings["logger"])
+    if logger is None:  # as it would be by default
         logger = OmegaConf.to_container(OmegaConf.load(conf_dir() / "logger" / "wandb.yaml"))
     info = RunInfo(folder, settings["study"], settings, plan, data, rounds[-1].environment, tuple(rounds))
     whole = [each for each in wandb_account.local_folders(info) if (each / label_set.FOLDER).exists()]

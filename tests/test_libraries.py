@@ -1,0 +1,127 @@
+"""What is taken of libraries: networks of torchvision and timm without their last layer, optimizers of PyTorch."""
+
+import re
+import sys
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from conftest import Command, run_here
+from test_bad_input import assert_refused
+from torch import nn
+
+from al_lightning import backbones, load
+from al_lightning.errors import ConfigError, DataError
+
+# A family each, whose last layers have other names: `fc`, a sequence, one layer, `heads.head`, `head`, two answers.
+FAMILIES = ["resnet18", "vgg11_bn", "mobilenet_v3_small", "densenet121", "vit_b_32", "swin_t", "googlenet"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
+def test_a_network_of_torchvision_gives_its_features(architecture: str, channels: int) -> None:
+    side = 224 if architecture == "vit_b_32" else 32
+    made = backbones.torchvision(channels, (side, side), architecture=architecture)
+    assert made.module.training and made.statistics is None
+    features = made.module(torch.randn(2, channels, side, side))
+    assert features.shape == (2, made.n_features) and made.n_features != 1000
+    assert all(layer.p == 0 for layer in made.module.modules() if isinstance(layer, nn.Dropout))
+    features.sum().backward()
+    unused = [name for name, weight in made.module.named_parameters() if weight.grad is None]
+    assert not [name for name in unused if name.startswith(("aux", "fc", "classifier", "head"))]
+
+
+def test_pretrained_weights_come_with_their_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import WeightsEnum, mobilenet_v3_small
+
+    torch.manual_seed(0)
+    trained = mobilenet_v3_small()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *args, **kwargs: trained.state_dict())
+    color = backbones.torchvision(3, (32, 32), architecture="mobilenet_v3_small", pretrained=True)
+    gray = backbones.torchvision(1, (32, 32), architecture="mobilenet_v3_small", pretrained=True)
+    assert color.statistics == backbones.IMAGENET_STATISTICS
+    assert gray.statistics == ([pytest.approx(0.449)], [pytest.approx(0.226)])
+    image = torch.randn(1, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(gray.module.eval()(image), color.module.eval()(image.expand(-1, 3, -1, -1)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "said"),
+    [
+        ("resnet81", "did you mean resnet18?"),
+        ("squeezenet1_0", "no linear last layer"),
+        ("vit_b_32", "does not take 8 x 8 images"),
+        ("fcn_resnet50", "torchvision has no such network"),
+    ],
+)
+def test_a_network_that_cannot_be_had_is_refused(architecture: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"model.architecture={architecture}: .*{re.escape(said)}"):
+        backbones.torchvision(1, (8, 8), architecture=architecture)
+
+
+def test_weights_that_cannot_be_had_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import WeightsEnum
+
+    def offline(*args: object, **kwargs: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", offline)
+    with pytest.raises(DataError, match=r"model\.architecture=resnet18: no weights: URLError: .*no network"):
+        backbones.torchvision(3, (32, 32), architecture="resnet18", pretrained=True)
+
+
+def test_a_run_trains_a_network_of_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import WeightsEnum, shufflenet_v2_x0_5
+
+    trained = shufflenet_v2_x0_5()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *args, **kwargs: trained.state_dict())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
+    short = ("train.min_steps=2", "train.max_cycles=1", "trainer.max_epochs=1", "al.rounds=1", "logger=none")
+    network = ("model=torchvision", "model.architecture=shufflenet_v2_x0_5", "model.pretrained=true")
+    assert run_here(*network, *short) == 0
+    monkeypatch.undo()  # the model of a run needs no other weights
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", None)
+    (folder,) = tmp_path.glob("multirun_outputs/default/digits-torchvision-margin-s0-*")
+    assert load(folder).model(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)).shape == (1, 10)
+
+
+def test_timm_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ConfigError, match=r"pip install 'al-lightning\[timm\]'"):
+        backbones.timm(1, (32, 32), architecture="resnet18")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("architecture", ["resnet18", "mobilenetv3_small_100", "convnext_atto"])
+def test_a_network_of_timm_gives_its_features(architecture: str, channels: int) -> None:
+    pytest.importorskip("timm")
+    made = backbones.timm(channels, (32, 32), architecture=architecture)
+    assert made.module(torch.randn(2, channels, 32, 32)).shape == (2, made.n_features)
+    with pytest.raises(ConfigError, match="near it: resnet"):
+        backbones.timm(channels, (32, 32), architecture="resnet1888")
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "NAdam", "RMSprop"])
+def test_a_run_takes_an_optimizer_of_pytorch(name: str, command: Command) -> None:
+    done = command("~optimizer.fused", f"optimizer._target_=torch.optim.{name}", "al.rounds=0")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SparseAdam", "not sparse"),
+        ("Muon", "2D"),
+        ("LBFGS", "channels-last"),
+        ("Muun", "did you mean Muon?"),
+        ("Optimizer", "not a target"),
+        ("lr_scheduler.StepLR", "not a target"),
+    ],
+)
+def test_an_optimizer_that_cannot_train_is_refused(name: str, said: str, command: Command) -> None:
+    arguments = ("~optimizer.fused", "~optimizer.weight_decay", f"optimizer._target_=torch.optim.{name}")
+    assert_refused(command(*arguments), said)
