@@ -27,6 +27,7 @@ from al_lightning.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.instantiate import as_typed, instantiate, refusals
 from al_lightning.live_taps import keep_live_taps
 from al_lightning.model import Classifier
+from al_lightning.oracle import Oracle
 from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.tracking.loggers import WANDB, nodes
@@ -63,6 +64,12 @@ def load_data(settings: Settings) -> ImageData:
 def make_strategy(settings: Settings) -> Strategy:
     """The strategy, its settings bound."""
     return instantiate("strategy", settings["strategy"], partial=True)
+
+
+def make_oracle(settings: Settings, data: ImageData) -> Oracle:
+    """Who answers. What a user's own draws from global generators is the same in every process of a run."""
+    with seeded(torch_seed(settings["seed"], Stream.DATA)):
+        return instantiate("oracle", settings["oracle"], data=data, seed=settings["seed"])
 
 
 def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:

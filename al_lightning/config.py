@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from al_lightning import identity, keys, limits
 from al_lightning.errors import ConfigError
 
-GROUPS = ("dataset", "strategy", "model", "optimizer", "trainer", "logger")
+GROUPS = ("dataset", "strategy", "model", "optimizer", "oracle", "trainer", "logger")
 
 
 @dataclass
@@ -78,6 +78,7 @@ class Config:
     strategy: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING
+    oracle: Any = MISSING
     trainer: Any = MISSING
     logger: Any = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)

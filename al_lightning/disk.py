@@ -1,6 +1,8 @@
 """What makes a write last."""
 
 import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -11,3 +13,38 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a new file, so that it survives a crash."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(folder: Path, name: str, data: bytes) -> None:
+    """Put a file in place of the one of that name, at once."""
+    part = folder / f".{name}.part"
+    part.unlink(missing_ok=True)
+    write(part, data)
+    part.replace(folder / name)
+    sync(folder)
+
+
+def place(target: Path, files: Mapping[str, bytes]) -> None:
+    """Put a folder with files in place of the one of that name: `.name` is renamed, the old one is `.name.old` then."""
+    part, old = target.with_name(f".{target.name}"), target.with_name(f".{target.name}.old")
+    try:
+        part.mkdir()
+        for name, data in files.items():
+            write(part / name, data)
+        sync(part)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)  # on a full disk, room for what is written next
+        raise
+    if target.exists():
+        target.rename(old)
+    part.rename(target)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)

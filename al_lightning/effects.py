@@ -90,6 +90,9 @@ TABLE: dict[str, Key] = {
     "model.stem": _result("auto"),
     "model.pretrained": _result(False),
     "optimizer.fused": _result(None),
+    "oracle.name": _result("simulated"),
+    "oracle._target_": _result("al_lightning.oracle.Simulated"),
+    "oracle.noise": _result(0.0),
     # The device is no part of what is asked for: a round says where it was computed.
     "trainer.name": _WAY,
     "trainer.accelerator": _WAY,

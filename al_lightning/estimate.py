@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy
 from al_lightning import build, config
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
+from al_lightning.folder_state import committed
 from al_lightning.inference import undisturbed
 from al_lightning.plan import Plan
-from al_lightning.run_folder import committed
 from al_lightning.words import duration
 
 TRIAL_STEPS = 3

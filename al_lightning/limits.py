@@ -95,7 +95,7 @@ def check(config: "Config") -> None:
     for key, otherwise in (("root", ""), ("cache", ", or null")):
         if (value := config.dataset.get(key)) is not None:
             _folder(f"dataset.{key}", value, otherwise)
-    for group in ("dataset", "strategy", "model", "optimizer", "trainer", "logger"):
+    for group in ("dataset", "strategy", "model", "optimizer", "oracle", "trainer", "logger"):
         folder_name(f"{group}.name", getattr(config, group).get("name"))
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
     _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)

@@ -1,4 +1,4 @@
-"""A run: fit, choose, test, commit, round after round."""
+"""A run: fit, choose, test, commit, ask, round after round."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
@@ -7,25 +7,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
-from al_lightning import build, callbacks, config, environment, evidence, oracle, same_images, signals, stored
+from al_lightning import asking, build, callbacks, config, environment, evidence, same_images, signals, stored
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
 from al_lightning.clock import Clock
 from al_lightning.contract import out_of_memory
-from al_lightning.data.datamodule import UNLABELED, PoolDataModule
+from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import listing, to_csv_gz
 from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
-from al_lightning.errors import ConfigError, DataError, UserError
+from al_lightning.errors import ConfigError, UserError
 from al_lightning.fit_check import FitCheck
+from al_lightning.folder_state import lacking
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
-from al_lightning.rounds import Evidence, Masks, Round, read_json
-from al_lightning.run_folder import RunFolder, WriteError, lacking
+from al_lightning.rounds import Evidence, Round, read_json
+from al_lightning.run_folder import RunFolder, WriteError
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.summary import covers, limit, summarize
@@ -44,7 +44,7 @@ class Outcome:
     Attributes:
         folder: the run folder.
         state: `finished`, `resumed` (and finished, after rounds of an earlier process), `re-run` (and finished, after
-            it had failed), or `skipped` when it had been finished before.
+            it had failed), `skipped` when it had been finished before, or `waiting` for answers of the oracle.
         summary: what `summary.json` holds.
     """
 
@@ -61,6 +61,7 @@ def run(cfg: DictConfig) -> Outcome:
         DataError: images that cannot be had, or that are not those of the rounds before.
         LockedError: another process is at it.
         RoundError: a fit that diverged, a strategy that cannot choose, or not enough memory.
+        OracleError: an oracle that cannot answer.
         WriteError: a disk that is full or cannot be written.
     """
     typed, settings = config.typed(cfg), config.resolved(cfg)
@@ -84,7 +85,7 @@ def run(cfg: DictConfig) -> Outcome:
         pool_sample=plan.pool_sample,
         whole_epochs=typed.train.engine != "plain",
     )
-    classifier = build.classifiers(settings, data, device)
+    classifier, oracle = build.classifiers(settings, data, device), build.make_oracle(settings, data)
     console = ConsoleReporter()
     mirrors = loggers.mirrors(settings["logger"], path)
     observers = Observers([console, *mirrors])
@@ -98,7 +99,6 @@ def run(cfg: DictConfig) -> Outcome:
         here = environment.current(device, fingerprint, files, len(data.gone))
         if kept:
             here = environment.going_on(path, kept[-1].environment, here)
-        _restore(pool, plan, folder.masks(kept[-1].number) if kept else None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(stored.text(cfg))
@@ -107,31 +107,40 @@ def run(cfg: DictConfig) -> Outcome:
             folder.write_pool(evidence.pool_map(data))
         folder.write_rejected(data.rejected)
         folder.write_duplicates(data.duplicates)
+        if folder.initial is None:
+            folder.commit_initial(asking.initial_query(pool, plan), data.classes)
+        asking.restore(pool, folder, kept)
         gc.freeze()  # what is there now stays: the collections below need not go through it
-        state, clock = "failed", Clock(device)
+        state, clock, waiting = "failed", Clock(device), 0
         try:
             with environment.threads(here["threads"]), environment.tf32(typed.train.tf32):
+                query = kept[-1].queries if kept else folder.initial or []
+                waiting = asking.ask(oracle, query, folder, pool, typed.oracle["name"])
                 observers.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
+                    if waiting:
+                        break
+                    seen = folder.ledger.position()
                     with _named(number, path, typed.strategy["name"]), profiled(typed.train.profile) as operations:
                         done = _round(number, run_info, pool, classifier, clock, console, mirrors)
-                    done = replace(done, operations=operations)
+                    done = replace(done, operations=operations, environment={**here, "ledger": seen})
                     gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                     folder.commit(done)
+                    waiting = asking.ask(oracle, done.queries, folder, pool, typed.oracle["name"])
                     folder.write_summary(summarize(run_info, folder.rounds, "running"))
                     observers.round(done)
-            state = "finished"
+            state = "waiting" if waiting else "finished"
         except (Interrupted, KeyboardInterrupt):
             state = "interrupted"
             signals.heard()
             raise
         finally:
             gc.unfreeze()
-            summary = summarize(run_info, folder.rounds, state)
+            summary = summarize(run_info, folder.rounds, state, waiting)
             _end(folder, observers, state, summary)
-    if earlier and earlier.get("state") == "failed":
+    if state == "finished" and earlier and earlier.get("state") == "failed":
         state = "re-run"
-    elif kept:
+    elif state == "finished" and kept:
         state = "resumed"
     return Outcome(path, state, summary)
 
@@ -180,7 +189,7 @@ def _round(
     console: ConsoleReporter,
     mirrors: Sequence[Observer],
 ) -> Round:
-    """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test, ask the oracle."""
+    """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test."""
     settings, plan = run.settings, run.plan
     pool.round, is_last = number, number == plan.rounds
     n_labeled = int(pool.labeled_mask.sum())
@@ -212,7 +221,7 @@ def _round(
         confusion, reliability = model.confusion.cpu().numpy(), model.reliability.cpu().numpy()
         if plan.val_size:
             measures |= trainer.validate(model, pool.validation_batches(), verbose=False)[0]
-    queries = [] if is_last else _answer(number, pool, choosing)
+    queries = [] if is_last else asking.query(number, pool, choosing)
     shown = Evidence(reliability)
     if query := choosing.query:
         shown = Evidence(
@@ -220,37 +229,13 @@ def _round(
             evidence.score_histogram(query),
             evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
         )
-    row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": n_labeled + int(pool.val_mask.sum())}
+    row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
     row |= check.row(steps)
     row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
-    masks = Masks(pool.labeled_since.numpy().copy(), pool.val_mask.numpy().copy())
-    return Round(row, queries, confusion, pool.data.classes, run.environment, shown, masks, weights)
-
-
-def _answer(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
-    """Ask the oracle, add its labels for the next round, and return the rows of `queries.csv`."""
-    assert choosing.query is not None and choosing.predicted is not None
-    indices, scores = choosing.query.indices.cpu(), choosing.query.scores
-    labels = oracle.simulated(pool.data, indices)
-    pool.label(indices, labels, since=number + 1)
-    predicted = choosing.predicted.tolist()
-    columns = zip(
-        indices.tolist(),
-        scores.tolist() if scores is not None else [""] * len(indices),
-        labels.tolist(),
-        predicted,
-        [pool.data.classes[label] for label in labels.tolist()],
-        [pool.data.classes[label] for label in predicted],
-        strict=True,
-    )
-    names = ("index", "score", "label", "predicted", "label_name", "predicted_name")
-    return [
-        {"round": number, "rank": rank, "id": pool.data.pool.ids[values[0]], **dict(zip(names, values, strict=True))}
-        for rank, values in enumerate(columns)
-    ]
+    return Round(row, queries, confusion, pool.data.classes, run.environment, shown, weights)
 
 
 def _kept(rounds: Sequence[Round], plan: Plan) -> list[Round]:
@@ -261,24 +246,3 @@ def _kept(rounds: Sequence[Round], plan: Plan) -> list[Round]:
     """
     again = rounds and bool(rounds[-1].queries) is (rounds[-1].number == plan.rounds)
     return list(rounds[:-1] if again else rounds)
-
-
-def _restore(pool: PoolDataModule, plan: Plan, masks: Masks | None) -> None:
-    """Bring the masks to where the last committed round left them, or draw the first sets.
-
-    Raises:
-        DataError: the masks are not those of this pool.
-    """
-    if masks is None:
-        val, initial = pool.draw(plan)
-        pool.keep_for_validation(val, oracle.simulated(pool.data, val))
-        pool.label(initial, oracle.simulated(pool.data, initial), since=0)
-        return
-    labeled_since, val_mask = torch.from_numpy(masks.labeled_since), torch.from_numpy(masks.val_mask)
-    if not labeled_since.shape == val_mask.shape == pool.labeled_since.shape:
-        raise DataError("the masks of the last round are of another pool; begin anew with overwrite=true")
-    val = val_mask.nonzero().squeeze(1)
-    pool.keep_for_validation(val, oracle.simulated(pool.data, val))
-    for since in labeled_since[labeled_since != UNLABELED].unique().tolist():
-        indices = (labeled_since == since).nonzero().squeeze(1)
-        pool.label(indices, oracle.simulated(pool.data, indices), since)

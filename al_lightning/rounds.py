@@ -14,30 +14,19 @@ from typing import Any
 
 import numpy as np
 
-QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name")
+ASKED = ("round", "rank", "index", "id", "score", "predicted", "predicted_name", "use")  # committed before the answers
+QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name", "use")
+INITIAL = "initial"  # the folder of what is asked before round 0
 CHECKSUMS = "SHA256SUMS"
-FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz")
+FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv")
 SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
 PROFILE = "profile.csv"  # where train.profile asks for it
+MASKS = "masks.npz"  # of rounds of format 1
 WEIGHTS = "model.safetensors"  # of the last round only
 
 
 class DamagedError(Exception):
     """A round that cannot be trusted; says which file and why."""
-
-
-@dataclass(frozen=True)
-class Masks:
-    """Which images of the pool were labeled after a round.
-
-    Attributes:
-        labeled_since: `int64 [N]`, the first round that trains on an image, -1 for unlabeled ones; the answers to
-            the round's query are in it.
-        val_mask: `bool [N]`.
-    """
-
-    labeled_since: np.ndarray
-    val_mask: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -61,12 +50,12 @@ class Round:
 
     Attributes:
         row: of `rounds.csv`, by column.
-        queries: of `queries.csv`, by column; empty in the last round.
+        queries: of `queries.csv`, by column, with the answers that there are; empty in the last round.
         confusion: `int64 [K, K]`, rows are true classes.
         classes: K names.
-        environment: what the bits of a result depend on besides the settings: threads, device, versions, images.
-        evidence: until it is committed, like masks and weights.
-        masks: until it is committed, see :class:`Masks`: after that they are on disk, and 150 rounds cost no memory.
+        environment: what the bits of a result depend on besides the settings: threads, device, versions, images, and
+            `ledger`, the position up to which the fit saw answers.
+        evidence: until it is committed: after that it is on disk, and 150 rounds cost no memory.
         weights: tensors of the model by name, where they are to be kept; likewise.
         operations: what the round spent its time on, see :func:`al_lightning.profiling.profiled`; likewise.
     """
@@ -77,7 +66,6 @@ class Round:
     classes: Sequence[str]
     environment: dict[str, Any]
     evidence: Evidence | None = None
-    masks: Masks | None = None
     weights: Mapping[str, Any] | None = None
     operations: Sequence[Mapping[str, Any]] = ()
 
@@ -92,21 +80,27 @@ def to_files(done: Round) -> dict[str, bytes]:
     files = {
         "measures.json": json.dumps(done.row, indent=2).encode(),
         "environment.json": json.dumps(done.environment, indent=2).encode(),
-        "queries.csv": to_csv(QUERY_COLUMNS, done.queries),
+        "queries.csv": asked_file(done.queries),
         "confusion.csv": _confusion_file(done),
     }
     if done.evidence is not None:
         files |= _evidence_files(done.evidence)
     if done.operations:
         files[PROFILE] = to_csv(list(done.operations[0]), done.operations)
-    if done.masks is not None:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **vars(done.masks))
-        files["masks.npz"] = buffer.getvalue()
     if done.weights is not None:
         from safetensors.torch import save
 
         files[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in done.weights.items()})
+    return with_checksums(files)
+
+
+def asked_file(queries: Sequence[Mapping[str, Any]]) -> bytes:
+    """What is committed of a query: all but the answers."""
+    return to_csv(ASKED, [{name: row.get(name, "") for name in ASKED} for row in queries])
+
+
+def with_checksums(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a commit with the sums that they are held against later, which come last."""
     sums = "".join(f"{sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     return {**files, CHECKSUMS: sums.encode()}
 
@@ -170,11 +164,9 @@ def read(folder: Path) -> Round:
     try:
         row = json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
         environment = json.loads((folder / (name := "environment.json")).read_text(encoding="utf-8"))
-        with (folder / (name := "queries.csv")).open(newline="", encoding="utf-8") as file:
-            queries = list(csv.DictReader(file))
+        queries = read_query(folder / (name := "queries.csv"))
         with (folder / (name := "confusion.csv")).open(newline="", encoding="utf-8") as file:
             confusion, classes = read_confusion(file)
-        read_masks(folder / (name := "masks.npz"))
         if row["round"] != int(folder.name) or not isinstance(environment["threads"], int):
             raise ValueError("not of this round")
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:  # its checksum is right: not written by us
@@ -182,14 +174,37 @@ def read(folder: Path) -> Round:
     return Round(row, queries, confusion, classes, environment)
 
 
-def read_masks(file: Path) -> Masks:
-    """Read the masks of a round that has been verified."""
-    with np.load(file, allow_pickle=False) as masks:
-        return Masks(masks["labeled_since"].astype(np.int64), masks["val_mask"].astype(bool))
+def initial_files(query: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, bytes]:
+    """The files of what is asked before round 0, by name, their checksums last."""
+    return with_checksums({"queries.csv": asked_file(query), "classes.json": json.dumps(list(classes)).encode()})
 
 
-def verify(folder: Path) -> None:
-    """Hold every file of a round against the checksum that was written with it.
+def read_initial(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read what is asked before round 0: its rows, and the names of the classes.
+
+    Raises:
+        DamagedError: a file is missing, or is not what was written.
+    """
+    verify(folder, ("queries.csv", "classes.json"))
+    try:
+        return read_query(folder / "queries.csv"), list(json.loads((folder / "classes.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:  # its checksum is right: not written by us
+        raise DamagedError(f"cannot be read: {error}") from error
+
+
+def read_query(file: Path) -> list[dict[str, Any]]:
+    """The rows of a query that has been verified."""
+    whole = ("round", "rank", "index")
+    with file.open(newline="", encoding="utf-8") as opened:
+        return [{**row, **{name: int(row[name]) for name in whole}} for row in csv.DictReader(opened)]
+
+
+def verify(folder: Path, needed: Sequence[str] = FILES) -> None:
+    """Hold every file of a commit against the checksum that was written with it.
+
+    Args:
+        folder: of the commit.
+        needed: files that it has to have.
 
     Raises:
         DamagedError: names the first that differs.
@@ -199,7 +214,7 @@ def verify(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise DamagedError(f"{CHECKSUMS} cannot be read: {_reason(error)}") from error
     sums = [line.partition("  ")[::2] for line in text.splitlines()]
-    if lacking := set(FILES) - {name for _, name in sums}:
+    if lacking := set(needed) - {name for _, name in sums}:
         raise DamagedError(f"{CHECKSUMS} lacks {', '.join(sorted(lacking))}")
     for digest, name in sums:
         path = folder / name

@@ -1,7 +1,8 @@
 """What a run leaves on disk. This module alone writes there, and only while it holds the lock.
 
-A round is committed by one rename of `rounds/.007` to `rounds/007`. `rounds.csv` and `queries.csv` are views over the
-committed rounds, written anew after each.
+A round is committed by one rename of `rounds/.007` to `rounds/007`, and so is the query before the first one, as
+`rounds/initial`. Answers are appended to `ledger.jsonl`. `rounds.csv` and `queries.csv` are views over both, which grow
+by what is new, and are written anew whenever the folder is opened.
 """
 
 import fcntl
@@ -20,17 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from al_lightning import rounds
-from al_lightning.disk import sync
+from al_lightning import ledger, rounds
+from al_lightning.disk import place, replace_file, sync
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.rounds import DamagedError, Masks, Round, read_json, to_csv
+from al_lightning.folder_state import HOLDER, LISTING, SET_ASIDE, standing
+from al_lightning.ledger import Asked, Event
+from al_lightning.ledger_file import FILE, LedgerFile
+from al_lightning.rounds import INITIAL, Round, read_json, to_csv
 
-SET_ASIDE = "set-aside"
-VIEWS = ("config.yaml", "rounds.csv", "queries.csv")
-SWEEPS = ".sweep"  # in a study: a folder for each sweep that runs
-LISTING = "images.csv.gz"
-OWN = re.compile(r"\.\d{3,}(\.old)?")  # in `rounds`: a round that is being written, and the one that it replaces
-HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
+OWN = re.compile(r"\.(\d{3,}|initial)(\.old)?")  # in `rounds`: one that is being written, and the one it replaces
 
 
 class LockedError(UserError):
@@ -53,7 +52,11 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        rounds: the committed rounds, in order, without their masks and weights.
+        initial: the rows of the query before round 0; None before it is committed.
+        rounds: the committed rounds, in order, without their weights; their queries have the answers that there are.
+        asked: all images that were asked for, by position in the data set.
+        answered: those of them that have an answer.
+        ledger: the answers, to look at.
 
     Raises:
         LockedError: another process has it open.
@@ -64,7 +67,10 @@ class RunFolder:
 
     def __init__(self, path: Path, overwrite: bool = False) -> None:
         self.path, self.overwrite = path, overwrite
+        self.initial: list[dict[str, Any]] | None = None
         self.rounds: list[Round] = []
+        self.asked: dict[int, Asked] = {}
+        self.answered: set[int] = set()
 
     def __enter__(self) -> "RunFolder":
         try:
@@ -84,7 +90,7 @@ class RunFolder:
             with self._writing("its state"):
                 (self.path / "rounds").mkdir(exist_ok=True)
                 holder = {"pid": os.getpid(), "host": socket.gethostname()}
-                self._replace(HOLDER, json.dumps(holder).encode())
+                replace_file(self.path, HOLDER, json.dumps(holder).encode())
                 self._mend()
                 self.write_views()  # the last process may have died between a commit and its views
         except BaseException:
@@ -93,24 +99,26 @@ class RunFolder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with suppress(OSError):
+        with suppress(OSError, WriteError):
+            if not self._is_complete(self._queries[-1]):
+                self.write_views(whole=True)
             (self.path / HOLDER).unlink(missing_ok=True)
         self._file.close()
 
     def write_config(self, text: str) -> None:
         """Write `config.yaml`."""
         with self._writing("config.yaml"):
-            self._replace("config.yaml", text.encode())
+            replace_file(self.path, "config.yaml", text.encode())
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`."""
         with self._writing("summary.json"):
-            self._replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+            replace_file(self.path, "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
 
     def write_listing(self, listing: bytes) -> None:
         """Write `images.csv.gz`: the images that the run was made with, see :mod:`al_lightning.data.listing`."""
         with self._writing(LISTING):
-            self._replace(LISTING, listing)
+            replace_file(self.path, LISTING, listing)
 
     def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
         """Write `rejected.csv`: files of the data set that were left out, and why; no file where there are none."""
@@ -125,11 +133,52 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         with self._writing("pool.npz"):
-            self._replace("pool.npz", buffer.getvalue())
+            replace_file(self.path, "pool.npz", buffer.getvalue())
 
-    def masks(self, number: int) -> Masks:
-        """The masks of a committed round."""
-        return rounds.read_masks(self.path / "rounds" / f"{number:03d}" / "masks.npz")
+    @property
+    def _queries(self) -> list[list[dict[str, Any]]]:
+        return [self.initial or [], *(done.queries for done in self.rounds)]
+
+    def _is_complete(self, query: Sequence[Mapping[str, Any]]) -> bool:
+        return all(row["index"] in self.answered for row in query)
+
+    def commit_initial(self, query: list[dict[str, Any]], classes: Sequence[str]) -> None:
+        """Commit what is asked before round 0, as :meth:`commit` does.
+
+        Args:
+            query: rows of `queries.csv`, without answers.
+            classes: names.
+
+        Raises:
+            WriteError: it could not be written.
+        """
+        with self._writing("the initial query"):
+            place(self.path / "rounds" / INITIAL, rounds.initial_files(query, classes))
+        self.initial = query
+        self.asked |= ledger.asked(query)
+
+    def append(self, events: Sequence[Event], classes: Sequence[str]) -> None:
+        """Append answers to the ledger, and to the view of the queries that they complete.
+
+        Raises:
+            WriteError: they could not be written.
+        """
+        with self._writing(FILE):
+            self.ledger.append(events)
+            sync(self.path)
+        self.answered |= {event.index for event in events}
+        rest = {event.index: event for event in events}
+        for query in reversed(self._queries):  # the events are of the last one, mostly
+            new = {row["index"]: rest.pop(row["index"]) for row in query if row["index"] in rest}
+            if not new:
+                break
+            rows = [row for row in query if row["index"] in new]
+            for row, answered in zip(rows, ledger.with_answers(rows, new, classes), strict=True):
+                row.update(answered)
+            if query is not self._queries[-1]:
+                self.write_views()  # a correction
+            elif self._is_complete(query):
+                self._grow("queries.csv", rounds.QUERY_COLUMNS, query)
 
     def commit(self, done: Round) -> None:
         """Commit a round: after this call it survives a crash, before it nothing of it is seen.
@@ -137,41 +186,44 @@ class RunFolder:
         Raises:
             WriteError: it could not be written; the rounds before it stand.
         """
-        target = self.path / "rounds" / f"{done.number:03d}"
-        part, old = target.with_name(f".{target.name}"), target.with_name(f".{target.name}.old")
+        is_new = done.number == len(self.rounds)  # a last round is run again to go on
         with self._writing(f"round {done.number}"):
-            try:
-                part.mkdir()
-                for name, data in rounds.to_files(done).items():
-                    _write(part / name, data)
-                sync(part)
-            except OSError:
-                shutil.rmtree(part, ignore_errors=True)  # on a full disk, room for the summary
-                raise
-            if target.exists():  # a last round, run again to go on
-                target.rename(old)
-            part.rename(target)
-            sync(target.parent)
-        self.rounds[done.number :] = [replace(done, evidence=None, masks=None, weights=None)]
-        shutil.rmtree(old, ignore_errors=True)
-        self.write_views()
+            place(self.path / "rounds" / f"{done.number:03d}", rounds.to_files(done))
+        self.rounds[done.number :] = [replace(done, evidence=None, weights=None)]
+        self.asked |= ledger.asked(done.queries)
+        if is_new and done.number:
+            self._grow("rounds.csv", list(self.rounds[0].row), [done.row])
+        else:
+            self.write_views()
 
-    def write_views(self) -> None:
-        """Write `rounds.csv` and `queries.csv` from the committed rounds."""
-        rows = [round_.row for round_ in self.rounds]
-        queries = [query for round_ in self.rounds for query in round_.queries]
+    def write_views(self, whole: bool = False) -> None:
+        """Write `rounds.csv` and `queries.csv` from the commits and the ledger.
+
+        Args:
+            whole: with the rows of a query that waits for answers, which are appended once it has them.
+        """
+        rows = [done.row for done in self.rounds]
+        queries = [row for query in self._queries if whole or self._is_complete(query) for row in query]
         with self._writing("rounds.csv"):
-            if rows:
-                self._replace("rounds.csv", to_csv(list(rows[0]), rows))
-                self._replace("queries.csv", to_csv(rounds.QUERY_COLUMNS, queries))
-            else:
-                for name in ("rounds.csv", "queries.csv"):
+            for name, columns, table in (
+                ("rounds.csv", list(rows[0]) if rows else [], rows),
+                ("queries.csv", rounds.QUERY_COLUMNS, queries),
+            ):
+                if table:
+                    replace_file(self.path, name, to_csv(columns, table))
+                else:
                     (self.path / name).unlink(missing_ok=True)
+
+    def _grow(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append rows to a view, which there may not be yet."""
+        head, *lines = to_csv(columns, rows).splitlines(keepends=True)
+        with self._writing(name), (self.path / name).open("ab") as file:
+            file.write(b"".join(lines if file.tell() else [head, *lines]))
 
     def _write_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         with self._writing(name):
             if rows:
-                self._replace(name, to_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows]))
+                replace_file(self.path, name, to_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows]))
             else:
                 (self.path / name).unlink(missing_ok=True)
 
@@ -204,13 +256,28 @@ class RunFolder:
                 left_over.rename(whole)
             else:
                 shutil.rmtree(left_over)
-        self.rounds, damage = committed(self.path)
-        if not damage:
+        found = standing(self.path)
+        self.initial, self.rounds, self.ledger = found.initial, found.rounds, found.ledger
+        self.answered = {event.index for event in found.ledger.events}
+        self.asked = {index: image for query in self._queries for index, image in ledger.asked(query).items()}
+        initial = self.path / "rounds" / INITIAL
+        if found.initial is not None and not initial.exists():  # of an earlier version
+            replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))
+            place(initial, rounds.initial_files(found.initial, found.rounds[0].classes))
+            self.ledger = LedgerFile(self.path / FILE)
+        if not found.damage:
             return
         stands = f"going on after round {len(self.rounds) - 1}" if self.rounds else "beginning anew"
-        print(f"warning: {self.path}/rounds/{damage}; {stands}", file=sys.stderr)
+        print(f"warning: {self.path}/{found.damage}; {stands}", file=sys.stderr)
         for folder in rounds.folders(self.path)[len(self.rounds) :]:
             _set_aside(folder, self.path / SET_ASIDE)
+        if found.initial is None and initial.exists():
+            _set_aside(initial, self.path / SET_ASIDE)
+        if (self.path / FILE).exists() and found.ledger.is_shorter(self.path / FILE):
+            lost = _set_aside(self.path / FILE, self.path / SET_ASIDE)
+            print(f"warning: {lost}: answers that are asked for again", file=sys.stderr)
+            replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))
+            self.ledger = LedgerFile(self.path / FILE)
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -223,72 +290,6 @@ class RunFolder:
                 "Mend that and give the same command again"
             ) from error
 
-    def _replace(self, name: str, data: bytes) -> None:
-        part = self.path / f".{name}.part"
-        part.unlink(missing_ok=True)
-        _write(part, data)
-        part.replace(self.path / name)
-        sync(self.path)
-
-
-def lacking(path: Path, n_rounds: int) -> str:
-    """What is missing of a run that has finished, or was not closed; nothing if all is there and as it was written.
-
-    Args:
-        path: the run folder.
-        n_rounds: that it had.
-    """
-    if (path / HOLDER).exists():
-        return "its last process was killed"
-    rounds_, damage = committed(path)
-    if damage:
-        return f"rounds/{damage}"
-    if len(rounds_) < n_rounds:
-        return f"rounds/{len(rounds_):03d} is missing"
-    return next((f"{name} is missing" for name in VIEWS if not (path / name).is_file()), "")
-
-
-def is_open(path: Path) -> bool:
-    """Whether a process has a run folder open, on whatever machine: the lock is free when it ends, however it ends.
-
-    Raises:
-        OSError: the lock cannot be asked.
-    """
-    try:
-        lock = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)  # at once: a run that goes on takes it
-    return False
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the last process closed the folder, and every round in it is what was written."""
-    return not (path / HOLDER).exists() and not committed(path)[1]
-
-
-def committed(path: Path) -> tuple[list[Round], str]:
-    """Read the committed rounds of a run folder.
-
-    Returns:
-        The rounds in order, up to the first that is missing or damaged; and what is wrong with that one, empty where
-        nothing is.
-    """
-    found: list[Round] = []
-    for folder in rounds.folders(path):
-        try:
-            if folder.name != f"{len(found):03d}":
-                raise DamagedError(f"round {len(found)} is missing before it")
-            found.append(rounds.read(folder))
-        except DamagedError as error:
-            return found, f"{folder.name}: {error}"
-    return found, ""
-
 
 def _set_aside(folder: Path, place: Path) -> Path:
     """Move a folder into another, under a name that is free there; returns where it is now."""
@@ -297,10 +298,3 @@ def _set_aside(folder: Path, place: Path) -> Path:
     while (target := place / f"{folder.name}.{number}").exists():
         number += 1
     return folder.rename(target)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

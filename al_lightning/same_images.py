@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from al_lightning import build, rounds
 from al_lightning.data import listing
 from al_lightning.data.images import ImageData
 from al_lightning.errors import DataError
+from al_lightning.folder_state import LISTING, standing
 from al_lightning.rounds import read_json
-from al_lightning.run_folder import LISTING
 
 
 def load(path: Path, settings: dict[str, Any]) -> tuple[ImageData, str]:
@@ -35,9 +37,12 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[ImageData, str]:
     try:
         before = listing.from_csv_gz((path / LISTING).read_bytes())
         changed = listing.differences(before, listing.listing(data))
-        masks = rounds.read_masks(committed[-1] / "masks.npz")
+        found = standing(path)
+        queries = [found.initial or [], *(done.queries for done in found.rounds)]
+        needed = np.zeros(sum(each.part == "pool" for each in before), dtype=bool)
+        needed[[row["index"] for query in queries for row in query]] = True
         classes = (read_json(path / "summary.json") or {})["classes"]
-        left = listing.as_before(before, classes, data, (masks.labeled_since >= 0) | masks.val_mask)
+        left = listing.as_before(before, classes, data, needed)
     except DataError as error:
         why_not = str(error)
     except (OSError, ValueError, KeyError, IndexError):  # damaged, or of a version that kept no list

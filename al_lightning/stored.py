@@ -101,6 +101,9 @@ def _of_today(found: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(
                 f"of an earlier version, with {key}={value}, which is no more; begin anew with the whole command"
             )
+    for key, row in effects.TABLE.items():  # one of before there were others
+        if key.startswith("oracle.") and version < identity.FORMAT:
+            found.setdefault("oracle", {}).setdefault(key.partition(".")[2], row.absent)
     given = dict(leaves(found))
     for key, row in effects.TABLE.items():
         section, _, name = key.rpartition(".")

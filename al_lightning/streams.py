@@ -21,6 +21,7 @@ class Stream(IntEnum):
     CANDIDATES = 7
     GLOBAL = 8
     DATA = 9
+    NOISE = 10
 
 
 def generator(seed: int, stream: Stream, round_: int = 0) -> np.random.Generator:

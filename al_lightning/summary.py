@@ -12,13 +12,14 @@ from al_lightning.rounds import Round
 from al_lightning.tracking import RunInfo
 
 
-def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, Any]:
+def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 0) -> dict[str, Any]:
     """Summarize a run.
 
     Args:
         run: what was known at its start.
         rounds: all that are committed.
-        state: `running`, `finished`, `failed` or `interrupted`.
+        state: `running`, `waiting`, `finished`, `failed` or `interrupted`.
+        waiting: images of the last query that have no answer.
 
     Returns:
         A dictionary for JSON. `labels_to_90` and `labels_to_95` are None where the accuracy was never reached.
@@ -29,6 +30,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
         "finished": state == "finished",
         "name": run.folder.name,
         "study": run.study,
+        "waiting": waiting,
         "rounds_done": len(rows),
         "rounds_planned": run.plan.rounds + 1,
         "pool_size": run.plan.pool_size,
@@ -46,7 +48,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str) -> dict[str, An
             "learns_nothing": learns_nothing(
                 labels, [row["test/balanced_acc"] for row in rows], len(run.data.classes), len(run.data.test)
             ),
-            "failed_fits": [row["round"] for row in rows if not row["fit/ok"]],
+            "failed_fits": [row["round"] for row in rows if row["fit/ok"] is False],
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),
             "seconds": {phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")},

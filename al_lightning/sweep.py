@@ -81,8 +81,8 @@ class Job:
         overrides: what tells it from the other jobs, as typed.
         state: `finished`, `resumed` or `re-run` (and finished: an earlier process had been interrupted, or had
             failed), `skipped` (had been finished before), `same` (as the run of an earlier job),
-            `interrupted` (also while it runs), `failed` or `refused` (its configuration cannot work); with `dry_run`
-            what would be: `new`, `goes on` or `done`.
+            `waiting` (for answers of the oracle), `interrupted` (also while it runs), `failed` or `refused` (its
+            configuration cannot work); with `dry_run` what would be: `new`, `goes on` or `done`.
         folder: the run folder; empty where the job did not get that far.
         message: why it failed.
         seconds: that it took, or with `dry_run` might take.
@@ -119,7 +119,7 @@ def new_folder(cfg: DictConfig) -> Path:
     Raises:
         ConfigError: a study or an output root that cannot be.
     """
-    from al_lightning.run_folder import SWEEPS  # with NumPy, which other command lines do not need
+    from al_lightning.folder_state import SWEEPS  # with NumPy, which other command lines do not need
 
     limits.folder_name("study", cfg.study)
     limits.text("paths.output_root", cfg.paths.output_root)

@@ -11,6 +11,7 @@ ROOMS = {
     "strategy": "al_lightning.acquisition",
     "model": "al_lightning.backbones",
     "dataset": "al_lightning.data",
+    "oracle": "al_lightning.oracle",
     "logger": "al_lightning.tracking",
 }
 BEFORE: dict[str, str] = {}  # rooms by an earlier place: configurations that name it are still there

@@ -20,7 +20,7 @@ from run_folders import differences, mirrored_rounds
 
 from al_lightning import clock, loop
 from al_lightning.__main__ import main
-from al_lightning.run_folder import committed
+from al_lightning.folder_state import committed
 
 ROUNDS = 3  # queries: a run has one round more
 ARGUMENTS = (f"al.rounds={ROUNDS}", "al.pool_batch_size=512", "trainer.max_epochs=2", "model.dropout=0.5")
@@ -64,7 +64,12 @@ POINTS = (
     Point("select", "al_lightning.acquisition.pool:Pool.predict", 3, after=True),
     Point("test", f"{CLASSIFIER}.test_step", 1),
     Point("test", f"{CLASSIFIER}._measure", 3),
-    Point("other", "al_lightning.oracle:simulated", 3, after=True),
+    Point("other", "al_lightning.oracle.simulated:Simulated.ask", 2),
+    Point("other", "al_lightning.oracle.simulated:Simulated.ask", 3, after=True),
+    Point("other", f"{FOLDER}.append", 2),
+    Point("other", "al_lightning.ledger_file:LedgerFile.append", 1),
+    Point("other", "al_lightning.ledger_file:LedgerFile.append", 3, after=True),
+    Point("other", f"{FOLDER}._grow", 2),
     *(Point("other", "os:fsync", call, after=call % 2 == 0) for call in (8, 12, 14, 15, 29, 47)),
     Point("other", "pathlib:Path.rename", 2),
     Point("other", "pathlib:Path.rename", 2, after=True),

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.ledger import Event
 from al_lightning.plan import Plan
-from al_lightning.rounds import Evidence, Masks, Round
+from al_lightning.rounds import Evidence, Round
 from al_lightning.run_folder import RunFolder
 from al_lightning.tracking import RunInfo
 from al_lightning.tracking.wandb_account import run_id
@@ -48,14 +49,22 @@ def make_round(number: int) -> Round:
         }
         for i in range(0 if last else 4)
     ]
-    # Initially 15 to 19, validated on 12 and 13, and round r asks for the next four, whose labels round r + 1 has.
-    since = np.full(20, -1)
-    since[15:] = 0
-    for asked in range(number if last else number + 1):
-        since[4 * asked : 4 * asked + 4] = asked + 1
-    masks = Masks(since, np.isin(np.arange(20), (12, 13)))
     shown = Evidence(np.zeros((15, 3)))
-    return Round(row, queries, generator.integers(0, 9, (2, 2)), ("cat", "dog"), ENVIRONMENT, shown, masks)
+    return Round(row, queries, generator.integers(0, 9, (2, 2)), ("cat", "dog"), ENVIRONMENT, shown)
+
+
+def commit(folder: RunFolder, done: Round) -> None:
+    """Commit a round, and the answers to its query; before the first one, validation on 12 and 13, and 15 to 19."""
+    if folder.initial is None:
+        uses = {12: "val", 13: "val"} | dict.fromkeys(range(15, 20), "train")
+        folder.commit_initial(
+            [{"round": -1, "rank": i, "index": i, "id": f"i{i}", "use": use} for i, use in uses.items()],
+            done.classes,
+        )
+        folder.append([Event(i, f"i{i}", i % 2, -1, "test", "") for i in uses], done.classes)
+    folder.commit(done)
+    answers = [Event(row["index"], row["id"], row["label"], done.number, "test", "") for row in done.queries]
+    folder.append(answers, done.classes)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
@@ -76,7 +85,7 @@ def mirrored_run(path: Path, mirror: WandbMirror, upto: int = N_ROUNDS) -> RunIn
         info = make_info(path, tuple(folder.rounds))
         mirror.start(info)
         for number in range(len(folder.rounds), upto):
-            folder.commit(make_round(number))
+            commit(folder, make_round(number))
             mirror.round(folder.rounds[-1])
     return info
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 # They hold seconds, or paths and versions; everything else is the same to the byte.
-TIMED = ("rounds.csv", "measures.json", "SHA256SUMS", "summary.json", "config.yaml", "environment.json")
+TIMED = ("rounds.csv", "measures.json", "SHA256SUMS", "summary.json", "config.yaml", "environment.json", "ledger.jsonl")
 
 
 def only_run(cwd: Path) -> Path:

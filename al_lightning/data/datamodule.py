@@ -19,12 +19,13 @@ WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8)  # a mask of bools 
 class PoolDataModule(LightningDataModule):
     """Images on the device of the model as far as they fit there, and masks over the pool.
 
-    `labeled_mask`, `unlabeled_mask` and `val_mask` (bool, shape `[N]`) partition the pool, less the images that are
-    gone since the run began. All indices are positions in the data set. Training sees the labels that were paid for and
-    no others.
+    `labeled_mask`, `unlabeled_mask`, `val_mask` and `skipped_mask` (bool, shape `[N]`) partition the pool, less the
+    images that are gone since the run began. All indices are positions in the data set. Training sees the labels that
+    were paid for and no others.
 
     Attributes:
         labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
+        skipped_mask: images that were asked for and that the oracle has no label for.
         labels: `int64 [N]`, class indices, `UNKNOWN` where nobody was asked.
         round: the round whose batches are served.
         pool_sample: most images that a round's strategy chooses from.
@@ -49,6 +50,7 @@ class PoolDataModule(LightningDataModule):
         self.labeled_since = torch.full((len(data.pool),), UNLABELED)
         self.labels = torch.full((len(data.pool),), UNKNOWN)
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
+        self.skipped_mask = torch.zeros(len(data.pool), dtype=torch.bool)
         self._there = torch.ones(len(data.pool), dtype=torch.bool)
         self._there[list(data.gone)] = False
         self.round = 0
@@ -62,7 +64,7 @@ class PoolDataModule(LightningDataModule):
     @property
     def unlabeled_mask(self) -> Tensor:
         """Images that a strategy may ask for."""
-        return ~self.labeled_mask & ~self.val_mask & self._there
+        return ~self.labeled_mask & ~self.val_mask & ~self.skipped_mask & self._there
 
     def draw(self, plan: Plan) -> tuple[Tensor, Tensor]:
         """Draw the validation and the initial set: the same for every strategy of a seed.
@@ -83,6 +85,16 @@ class PoolDataModule(LightningDataModule):
         else:
             initial = rng.choice(rest, plan.initial_size, replace=False)
         return torch.from_numpy(np.sort(val)), torch.from_numpy(np.sort(initial))
+
+    @property
+    def n_skipped(self) -> int:
+        """Images that were asked for and have no label."""
+        return int(self.skipped_mask.sum())
+
+    @property
+    def n_paid(self) -> int:
+        """Images that were answered, whatever was said, those for validation included."""
+        return int(self.labeled_mask.sum() + self.val_mask.sum()) + self.n_skipped
 
     def candidates(self) -> Tensor:
         """Data set indices of the images that the round's strategy chooses from, ascending."""
@@ -113,6 +125,19 @@ class PoolDataModule(LightningDataModule):
         """Set labeled images aside for the `val/` measures; arguments and errors as :meth:`label`."""
         self._answer(indices, labels)
         self.val_mask[indices.cpu()] = True
+
+    def leave_out(self, indices: Tensor) -> None:
+        """Set unlabeled images aside that the oracle has no label for: they are not asked for again."""
+        indices = indices.cpu()
+        if not self.unlabeled_mask[indices].all():
+            raise ValueError("only unlabeled images can be left out")
+        self.skipped_mask[indices] = True
+
+    def forget(self, indices: Tensor) -> None:
+        """Make images unlabeled again, whatever they were."""
+        indices = indices.cpu()
+        self.labeled_since[indices], self.labels[indices] = UNLABELED, UNKNOWN
+        self.val_mask[indices], self.skipped_mask[indices] = False, False
 
     def _answer(self, indices: Tensor, labels: Tensor) -> None:
         indices, labels, n_classes = indices.cpu(), labels.cpu(), len(self.data.classes)

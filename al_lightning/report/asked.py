@@ -210,6 +210,7 @@ def _queries(reader: Reader, runs: Mapping[str, tuple[str, int]]) -> pd.DataFram
         table = reader.table(Path(folder) / "queries.csv", QUERY_COLUMNS, ("predicted",))
         if table is not None and len(table):
             table = table.dropna(subset=["round", "index"]).fillna(-1).astype(np.int64)
+            table = table.loc[table["round"] >= 0]  # without the initial set
             tables.append(table.assign(method=method, seed=seed))
     if not tables:
         return pd.DataFrame(columns=pd.Index(("method", "seed", *QUERY_COLUMNS, "predicted")))

@@ -16,8 +16,8 @@ import yaml
 
 from al_lightning.effects import ALWAYS, Effect, leaves, of
 from al_lightning.errors import DataError
+from al_lightning.folder_state import HOLDER, SET_ASIDE, SWEEPS, is_open
 from al_lightning.rounds import read_json
-from al_lightning.run_folder import HOLDER, SET_ASIDE, SWEEPS, is_open
 
 # Settings that have a column of their own, or are held against each other as images.
 _OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}
@@ -90,7 +90,7 @@ def load(*folders: str | Path) -> pd.DataFrame:
           differs between the loaded runs of that data set, such as `mnist, model=cnn`.
         - `method`: the strategy, and those of its own settings that differ between its runs in a setting, such as
           `kmeans n_clusters=10`.
-        - `state`: `finished`, `running`, `stopped` (killed or interrupted) or `failed`.
+        - `state`: `finished`, `running`, `waiting` (for answers), `stopped` (killed or interrupted) or `failed`.
         - `one_shot`: the run was planned to train once and never to query. Its initial size is no part of `setting`.
 
         `attrs["notes"]` is a tuple of sentences: which runs could not be read, and why.
@@ -157,8 +157,8 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     if clash := [column for column in _HEAD if column in rows]:
         raise ValueError(f"rounds.csv has a column {clash[0]}, which is not its own")
     numbers = values[list(_NEEDED)].to_numpy()
-    if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) <= 0).any():
-        raise ValueError("rounds.csv does not hold a row a round, with more labels in each")
+    if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) < 0).any():
+        raise ValueError("rounds.csv does not hold a row a round, with no fewer labels in each")
     summary = read_json(folder / "summary.json")
     if summary is None:
         notes.append(f"{folder}: summary.json cannot be read; whether the run has finished is not known.")
@@ -184,7 +184,7 @@ def _state(folder: Path, said: object, notes: list[str]) -> str:
             return "running"
     except OSError as error:
         notes.append(f"{folder}: its lock cannot be asked ({error.strerror}); whether the run goes on is not known.")
-    return "failed" if said == "failed" else "stopped"
+    return str(said) if said in ("failed", "waiting") else "stopped"
 
 
 def _settings(runs: Sequence[_Run]) -> list[str]:

@@ -46,7 +46,7 @@ class Observer(Protocol):
         ...
 
     def finish(self, state: str, summary: dict[str, Any]) -> None:
-        """The run has ended: `finished`, `failed` or `interrupted`; `summary` is what `summary.json` holds."""
+        """The run has ended: `finished`, `waiting`, `failed` or `interrupted`; `summary` is that of `summary.json`."""
         ...
 
 

@@ -67,6 +67,9 @@ class ConsoleReporter:
             self._say(f"finished: {describe(summary)}")
             for warning in _warnings(summary):
                 self._say(f"[bold]warning: {warning}[/bold]")
+        elif state == "waiting":
+            text = f"waiting for {summary['waiting']} answers of {self._run.settings['oracle']['name']}"
+            self._say(f"{text}; to go on: {command(self._run.folder)}, or the same command", markup=False)
         else:
             text = f"{state} after {summary['rounds_done']} rounds; to go on: {command(self._run.folder)}"
             self._say(text, markup=False)

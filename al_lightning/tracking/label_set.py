@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from al_lightning.data.datamodule import UNLABELED
-from al_lightning.rounds import read_masks, to_csv
+from al_lightning import ledger
+from al_lightning.folder_state import standing
+from al_lightning.ledger import TRAIN
+from al_lightning.rounds import to_csv
 from al_lightning.tracking import RunInfo
 
 if TYPE_CHECKING:
@@ -42,18 +44,23 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
         run: in W&B.
         info: of the run folder.
         run_id: of the run in W&B: folders of several studies can share a name.
-        last: the last committed round; its masks hold all labels, the answers to its own query included.
+        last: the last committed round.
     """
     import wandb
 
-    masks = read_masks(info.folder / "rounds" / f"{last:03d}" / "masks.npz")
-    labeled, validation = np.flatnonzero(masks.labeled_since != UNLABELED), np.flatnonzero(masks.val_mask)
+    found = standing(info.folder)
+    queries = [found.initial or [], *(done.queries for done in found.rounds)]
+    asked = {index: image for query in queries for index, image in ledger.asked(query).items()}
+    answers = {event.index: event.answer for event in found.ledger.events}
+    known = sorted(index for index in asked if isinstance(answers.get(index), int))
+    labeled = np.array([index for index in known if asked[index].use == TRAIN], dtype=np.int64)
+    validation = np.array([index for index in known if asked[index].use != TRAIN], dtype=np.int64)
     classes, of_image = info.data.classes, info.data.pool.labels.cpu().numpy()
     # An unlabeled image may have no class yet: -1.
     pool, bought = (np.bincount(part[part >= 0], minlength=len(classes)) for part in (of_image, of_image[labeled]))
-    since = masks.labeled_since
+    since = [{"index": i, "since": asked[i].round + 1} for i in labeled.tolist()]
     files = {
-        "labeled_since.csv": to_csv(("index", "since"), [{"index": i, "since": since[i]} for i in labeled.tolist()]),
+        "labeled_since.csv": to_csv(("index", "since"), since),
         "validation.csv": to_csv(("index",), [{"index": i} for i in validation.tolist()]),
         "classes.csv": to_csv(
             ("class", "pool", "labeled"),
@@ -66,7 +73,7 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     metadata = {
         "dataset": info.settings["dataset"]["name"],
         "data_fingerprint": info.environment["data_fingerprint"],
-        "pool_size": len(since),
+        "pool_size": len(of_image),
         "n_labels": len(labeled),
         "n_validation": len(validation),
         "rounds": last + 1,

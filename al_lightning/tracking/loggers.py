@@ -108,7 +108,7 @@ class LightningMirror:
 
     def finish(self, state: str, summary: dict[str, Any]) -> None:
         """Close the logger."""
-        self.logger.finalize("success" if state == "finished" else "failed")
+        self.logger.finalize("success" if state in ("finished", "waiting") else "failed")
 
     def of_fit(self, scale: int) -> "FitLogger":
         """The logger as the Trainer of the next round sees it, see :class:`FitLogger`."""

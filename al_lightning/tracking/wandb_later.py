@@ -8,10 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 from al_lightning import config, same_images
 from al_lightning.config import ActiveLearning, conf_dir
 from al_lightning.errors import DataError
+from al_lightning.folder_state import committed
 from al_lightning.instantiate import instantiate
 from al_lightning.plan import make_plan
 from al_lightning.rounds import read_json
-from al_lightning.run_folder import committed
 from al_lightning.tracking import RunInfo, label_set, wandb_account
 from al_lightning.tracking.loggers import wandb_node
 from al_lightning.tracking.wandb_mirror import WandbMirror

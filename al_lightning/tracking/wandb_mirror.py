@@ -78,7 +78,7 @@ class WandbMirror:
                 self._send()
 
     def finish(self, state: str, summary: dict[str, Any]) -> None:
-        """Show the summary and close the run in W&B, as failed unless `state` is `finished`; later calls do nothing."""
+        """Show the summary and close the run in W&B, as failed unless `finished` or `waiting`. Once only."""
         if self._closed:
             return
         with self._harmless():
@@ -87,7 +87,7 @@ class WandbMirror:
                 run, self._run = self._run, None
                 run.summary.update(_summary(summary) | {"state": state})
                 self._log_labels(run)
-                run.finish(exit_code=0 if state == "finished" else 1)
+                run.finish(exit_code=0 if state in ("finished", "waiting") else 1)
         self._closed = True
 
     def _log_labels(self, run: "wandb.Run") -> None:

@@ -1,0 +1,97 @@
+"""Asking the oracle: what is asked, what is answered, and what that makes of the masks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from al_lightning import labels, ledger
+from al_lightning.acquisition.callback import AcquisitionCallback
+from al_lightning.contract import told
+from al_lightning.data.datamodule import PoolDataModule
+from al_lightning.errors import DataError, UserError
+from al_lightning.ledger import TRAIN, VALIDATION
+from al_lightning.oracle import Oracle
+from al_lightning.plan import Plan
+from al_lightning.rounds import Round
+from al_lightning.run_folder import RunFolder
+
+
+class OracleError(UserError):
+    """An oracle that fails, or answers what it was not asked; what was answered before stands."""
+
+
+def initial_query(pool: PoolDataModule, plan: Plan) -> list[dict[str, Any]]:
+    """What is asked before round 0, as rows of `queries.csv`: labels for validation, and the initial set."""
+    val, initial = pool.draw(plan)
+    asked = [(use, index) for use, part in ((VALIDATION, val), (TRAIN, initial)) for index in part.tolist()]
+    ids = pool.data.pool.ids
+    return [
+        {"round": -1, "rank": rank, "index": index, "id": ids[index], "use": use}
+        for rank, (use, index) in enumerate(asked)
+    ]
+
+
+def query(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
+    """What was chosen, as rows of `queries.csv` that have no answers yet."""
+    assert choosing.query is not None and choosing.predicted is not None
+    indices, scores, predicted = choosing.query.indices.tolist(), choosing.query.scores, choosing.predicted.tolist()
+    columns = zip(indices, scores.tolist() if scores is not None else [""] * len(indices), predicted, strict=True)
+    return [
+        {
+            "round": number,
+            "rank": rank,
+            "index": index,
+            "id": pool.data.pool.ids[index],
+            "score": score,
+            "predicted": label,
+            "predicted_name": pool.data.classes[label],
+            "use": TRAIN,
+        }
+        for rank, (index, score, label) in enumerate(columns)
+    ]
+
+
+def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, pool: PoolDataModule, name: str) -> int:
+    """Ask the oracle for what a query lacks, and add its answers to the ledger and to the masks.
+
+    Args:
+        oracle: that knows, or will know.
+        rows: of the query, as it was committed.
+        folder: of the run.
+        pool: of the run.
+        name: of the oracle, for messages.
+
+    Returns:
+        How many images have no answer yet.
+
+    Raises:
+        OracleError: it fails, or answers what it was not asked.
+    """
+    classes = pool.data.classes
+    question = ledger.unanswered(rows, folder.answered, classes)
+    if question is None:
+        return 0
+    try:
+        answers = ledger.new_events(oracle.ask(question), question, folder.asked, folder.ledger.events)
+    except UserError:
+        raise
+    except Exception as error:  # a user's own oracle may raise anything
+        raise OracleError(f"{folder.path}: oracle={name}: {told(error)}") from error
+    folder.append(answers, classes)
+    labels.apply(pool, answers, folder.asked)
+    return len(question.indices) - len({each.index for each in answers} & {*question.indices})
+
+
+def restore(pool: PoolDataModule, folder: RunFolder, kept: Sequence[Round]) -> None:
+    """Bring the masks to what the committed rounds have asked for, and what was answered.
+
+    Raises:
+        DataError: the rounds are of another pool.
+    """
+    asked = {
+        index: image
+        for rows in (folder.initial or [], *(done.queries for done in kept))
+        for index, image in ledger.asked(rows).items()
+    }
+    if max(asked, default=0) >= len(pool.labels):
+        raise DataError(f"{folder.path}: its rounds are of another pool; begin anew with overwrite=true")
+    labels.apply(pool, [event for event in folder.ledger.events if event.index in asked], asked)

@@ -1,0 +1,141 @@
+"""The ledger: every answer of the oracle as an event, in the order in which they came. The only truth about labels."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from al_lightning.contract import ContractError, described
+from al_lightning.oracle import SKIP, UNSURE, Answer, Question
+
+TRAIN, VALIDATION = "train", "val"  # what the labels of an image are for
+
+
+@dataclass(frozen=True)
+class Event:
+    """An answer in the ledger.
+
+    Attributes:
+        index: position in the data set.
+        id: of the image.
+        answer: a class index, `skip` or `unsure`.
+        round: whose query it answers; -1 for the initial set.
+        by: who answered.
+        at: when, in ISO 8601.
+        source: its id where the oracle keeps it; empty where it keeps none.
+    """
+
+    index: int
+    id: str
+    answer: int | str
+    round: int
+    by: str
+    at: str
+    source: str = ""
+
+    def line(self) -> bytes:
+        """The event as a line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+def read(data: bytes) -> list[Event]:
+    """The events of a ledger, up to the first line that is not whole: its process was killed while it wrote.
+
+    Raises:
+        ValueError: a whole line is no event.
+    """
+    lines = data.split(b"\n")[:-1]
+    try:
+        return [Event(**json.loads(line)) for line in lines]
+    except TypeError as error:
+        raise ValueError(f"not an event: {error}") from error
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an image was asked for.
+
+    Attributes:
+        round: of the query; -1 for the initial set.
+        id: of the image.
+        use: `train` or `val`.
+    """
+
+    round: int
+    id: str
+    use: str
+
+
+def asked(query: Iterable[Mapping[str, Any]]) -> dict[int, Asked]:
+    """The images of a query, by position in the data set."""
+    return {row["index"]: Asked(row["round"], row["id"], row.get("use") or TRAIN) for row in query}
+
+
+def new_events(
+    answers: Sequence[Answer], question: Question, images: Mapping[int, Asked], before: Sequence[Event]
+) -> list[Event]:
+    """The events that answers add to a ledger.
+
+    Args:
+        answers: of the oracle.
+        question: that it was asked.
+        images: all that the run has asked for.
+        before: the events that there are.
+
+    Returns:
+        An event for every image of the question that was answered; and for one that had an answer, where this is
+        another one of the oracle's (its `source`): a correction.
+
+    Raises:
+        ContractError: an answer is to an image that nobody asked for, comes twice, or is no class of the data set.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    open_, classes = set(question.indices), question.classes
+    made: dict[int, Event] = {}
+    for each in answers:
+        if not isinstance(each, Answer):
+            raise ContractError(f"it answered with {described(each)}, not an Answer")
+        is_class = type(each.answer) is int and 0 <= each.answer < len(classes)
+        if not is_class and each.answer not in (SKIP, UNSURE):
+            raise ContractError(
+                f"it answered {each.answer!r} for image {each.index}; {len(classes)} classes have 0 to "
+                f"{len(classes) - 1}, other answers are {SKIP} and {UNSURE}"
+            )
+        if each.index not in images or each.index in made:
+            how = "twice" if each.index in made else "and nobody asked for it"
+            raise ContractError(f"it answered for image {each.index}, {how}")
+        if each.index not in open_:
+            if not each.source:
+                raise ContractError(f"it answered for image {each.index} again; a correction has a source of its own")
+            if any((event.index, event.source) == (each.index, each.source) for event in before):
+                continue
+        image = images[each.index]
+        made[each.index] = Event(each.index, image.id, each.answer, image.round, each.by, each.at or now, each.source)
+    return list(made.values())
+
+
+def unanswered(query: Iterable[Mapping[str, Any]], answered: Set[int], classes: Sequence[str]) -> Question | None:
+    """The question that is left of a query, less the images that are answered; None where nothing is."""
+    rows = [row for row in query if row["index"] not in answered]
+    if not rows:
+        return None
+    return Question(rows[0]["round"], [row["index"] for row in rows], [row["id"] for row in rows], classes)
+
+
+def with_answers(
+    query: Sequence[Mapping[str, Any]], last: Mapping[int, Event], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows of a query with the answers that there are: `label` and `label_name`, empty where there is none.
+
+    Args:
+        query: its rows.
+        last: the last event of every image.
+        classes: names.
+    """
+    rows = []
+    for row in query:
+        answer = last[row["index"]].answer if row["index"] in last else ""
+        named = classes[answer] if isinstance(answer, int) else answer
+        rows.append({**row, "label": answer if isinstance(answer, int) else "", "label_name": named})
+    return rows
