@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from al_lightning.acquisition.pool import Pool
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.inference import undisturbed
+from al_lightning.learner import Learner, Scoring
 from al_lightning.model import Classifier
 
 # A cycle that brings less than both has brought nothing, and the next one would not either.
@@ -109,7 +109,7 @@ class FitCheck(pl.Callback):
         assert isinstance(pl_module, Classifier)
         indices = self.pool.trained_on
         with undisturbed(pl_module):
-            labeled = Pool(pl_module, self.pool.images, indices, self.pool.eval_batch_size, np.random.default_rng(0))
+            labeled = Learner(pl_module, self.pool.images, Scoring(self.pool.eval_batch_size)).of(indices)
             self.cycles.append(fitted(labeled.log_probabilities, self.pool.labels[indices].to(pl_module.device)))
         if self.rule.holds(self.cycles[-1]):
             return

@@ -21,6 +21,7 @@ from al_lightning.data.state import state as state_of
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.fit_check import FitCheck
 from al_lightning.folder_state import lacking
+from al_lightning.learner import Scoring
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
@@ -198,9 +199,12 @@ def _round(
         build.make_strategy(settings),
         plan.query_size,
         pool,
-        clock,
-        console.bar("score", plan.n_candidates(number)),
-        build.SCORING[settings["al"]["scoring_precision"]],
+        Scoring(
+            pool.eval_batch_size,
+            clock,
+            console.bar("score", plan.n_candidates(number)),
+            build.SCORING[settings["al"]["scoring_precision"]],
+        ),
     )
     check = FitCheck(pool, build.fit_rule(settings), epochs)
     logging = loggers.FitLogging(mirrors, steps // epochs if pool.whole_epochs else 1)

@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy, StrategyError, choose
-from al_lightning.acquisition.pool import Pool
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
+from al_lightning.learner import Learner, Scoring
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 
 CANDIDATES = 128  # that a strategy is tried on, where it needs no more
+LABELED = 20  # beside them
 
 
 def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, data: ImageData, plan: Plan) -> None:
@@ -40,31 +43,43 @@ def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, da
     # A query of all candidates is tried only where the run may come to it.
     most = plan.query_size if size == smallest else min(plan.query_size, size // 2)
     for n in sorted({1, min(3, most), most}):
-        _choose(strategy, node["name"], _pool(model, data, size), n)
-    once, again = (_choose(strategy, node["name"], _pool(model, data, size), most) for _ in range(2))
+        _choose(strategy, node["name"], _candidates(model, data, size), n)
+    once, again = (_choose(strategy, node["name"], _candidates(model, data, size), most) for _ in range(2))
     if once != again:
         print(
             f"warning: strategy={node['name']}: asked twice the same, it chose other images: a run with it cannot be "
-            "repeated; let everything random come from pool.rng",
+            "repeated; let everything random come from candidates.rng",
             file=sys.stderr,
         )
 
 
-def _pool(model: Classifier, data: ImageData, size: int) -> Pool:
-    """The last images, so that no position among them is one of their indices as long as they are a small part."""
+class _Untrained(Learner):
+    """Answers with random features, the same ones for the same images, without looking at any."""
+
+    def _pass(self, indices: Tensor) -> Tensor:
+        rng = np.random.default_rng(int(indices[0]))
+        size = len(indices), self.model.dropped[0][1].in_features
+        return torch.from_numpy(rng.random(size, dtype=np.float32))
+
+
+def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
+    """The last images, so that no position among them is one of their indices as long as they are a small part.
+
+    The first few are labeled; the labels are drawn.
+    """
     rng = np.random.default_rng(0)
     indices = torch.arange(len(data.pool) - size, len(data.pool))
-    pool = Pool(model, data.pool.images, indices, size, rng)
-    pool.inputs = torch.from_numpy(rng.random((size, model.dropped[0][1].in_features), dtype=np.float32))
-    return pool
+    n_labeled = min(LABELED, len(data.pool) - size)
+    labeled = torch.arange(n_labeled), torch.from_numpy(rng.integers(len(data.classes), size=n_labeled))
+    return Candidates(_Untrained(model, data.pool.images, Scoring(size)), indices, rng, labeled)
 
 
-def _choose(strategy: Strategy, name: str, pool: Pool, n: int) -> list[int]:
+def _choose(strategy: Strategy, name: str, candidates: Candidates, n: int) -> list[int]:
     try:
         with torch.inference_mode():
-            return choose(strategy, pool, n, seed=0).indices.tolist()
+            return choose(strategy, candidates, n, seed=0).indices.tolist()
     except StrategyError as error:
-        raise ConfigError(f"strategy={name}: asked for {n} of {len(pool)} images: {error}") from error
+        raise ConfigError(f"strategy={name}: asked for {n} of {len(candidates)} images: {error}") from error
 
 
 def _n_clusters(node: Any) -> int:

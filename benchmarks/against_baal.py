@@ -28,6 +28,7 @@ from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.memory import largest_batch
+from al_lightning.learner import Scoring
 from al_lightning.streams import Stream, torch_seed
 
 PEER = Path(__file__).with_name("peer")
@@ -73,7 +74,8 @@ def labeled_pool(data: ImageData, settings: build.Settings, n: int, device: torc
 
 def chooser(settings: build.Settings, query: int, pool: PoolDataModule, clock: Clock) -> AcquisitionCallback:
     dtype = build.SCORING[settings["al"]["scoring_precision"]]
-    return AcquisitionCallback(build.make_strategy(settings), query, pool, clock, dtype=dtype)
+    scoring = Scoring(pool.eval_batch_size, clock, dtype=dtype)
+    return AcquisitionCallback(build.make_strategy(settings), query, pool, scoring)
 
 
 def iterate(arguments: argparse.Namespace) -> dict[str, float]:

@@ -17,11 +17,12 @@ from results import machine, write_section
 from torch import Tensor
 
 from al_lightning import build
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.kmeans import cluster, lloyd
-from al_lightning.acquisition.pool import Pool
 from al_lightning.clock import Clock
 from al_lightning.data.sources import torchvision_set
 from al_lightning.inference import undisturbed
+from al_lightning.learner import Learner, Scoring
 
 CLUSTERS = 12
 SKLEARN, TORCH = (
@@ -37,7 +38,9 @@ def pool_features(data: str, n: int, n_labels: int) -> Tensor:
     made = settings("dataset=mnist", "model=resnet18", "trainer.max_epochs=1", "train.min_steps=0")
     model = fitted(images, n_labels, made)
     with undisturbed(model):
-        return Pool(model, images.pool.images, torch.arange(n), 256, np.random.default_rng(0), Clock()).features
+        return Candidates(
+            Learner(model, images.pool.images, Scoring(256, Clock())), torch.arange(n), np.random.default_rng(0)
+        ).features
 
 
 def inertia(features: Tensor, centroids: Tensor) -> float:

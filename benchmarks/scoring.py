@@ -18,11 +18,12 @@ from results import machine, write_section
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.scores import bald, margin
 from al_lightning.acquisition.select import top
 from al_lightning.clock import Clock
 from al_lightning.inference import for_scoring, undisturbed
+from al_lightning.learner import Learner, Scoring
 from al_lightning.model import Classifier
 
 Network = Callable[[Tensor], Tensor]
@@ -47,9 +48,11 @@ VARIANTS: dict[str, Callable[[nn.Module, torch.dtype | None], Network]] = {
 }
 
 
-def unlabeled(model: Classifier, images: Tensor, batch_size: int) -> Pool:
+def unlabeled(model: Classifier, images: Tensor, batch_size: int) -> Candidates:
     """All of the images as a strategy gets them."""
-    return Pool(model, images, torch.arange(len(images)), batch_size, np.random.default_rng(0), Clock())
+    return Candidates(
+        Learner(model, images, Scoring(batch_size, Clock())), torch.arange(len(images)), np.random.default_rng(0)
+    )
 
 
 def look(variant: str, model: Classifier, images: Tensor, batch_size: int) -> None:
@@ -78,12 +81,12 @@ def pass_table(models: dict[str, tuple[Classifier, Tensor]], repeats: int) -> li
     return rows
 
 
-def choose(model: Classifier, images: Tensor, score: Callable[[Pool], Tensor], inputs: Tensor | None) -> None:
+def choose(model: Classifier, images: Tensor, score: Callable[[Candidates], Tensor], inputs: Tensor | None) -> None:
     """What a strategy does, with a pass of its own or with what one has returned."""
     with undisturbed(model):
         pool = unlabeled(model, images, DEFAULT_BATCH)
         if inputs is not None:
-            pool.inputs = inputs
+            pool.predictions.inputs = inputs
         assert len(top(pool, QUERY, score=score).indices) == QUERY
 
 

@@ -10,13 +10,14 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from al_lightning import build, config
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.backbones import cnn, resnet18
 from al_lightning.clock import Clock
 from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.inference import for_scoring, undisturbed
+from al_lightning.learner import Learner, Scoring
 from al_lightning.model import Classifier
 from al_lightning.tracking.console import ConsoleReporter
 
@@ -146,7 +147,7 @@ def test_a_backbone_that_cannot_be_traced_is_trained_and_scored() -> None:
     model.backbone = Untraceable().eval()
     model.head = nn.Linear(4, 3)
     with undisturbed(model):
-        pool = Pool(model, IMAGES, torch.arange(N), 7, np.random.default_rng(0), Clock())
+        pool = Candidates(Learner(model, IMAGES, Scoring(7, Clock())), torch.arange(N), np.random.default_rng(0))
         torch.testing.assert_close(pool.inputs[:1], model.backbone(model.normalized(IMAGES[:1])))
 
 
@@ -171,13 +172,13 @@ def test_out_of_memory_halves_the_batch_and_loses_no_image(monkeypatch: pytest.M
     for most, tried in ((5, [32, 16, 8, 4]), (1, [32, 16, 8, 4, 2, 1])):
         model.train().backbone, done = (full := Full(most)), []
         indices = torch.arange(0, N, 2)
-        pool = Pool(model, IMAGES, indices, 32, np.random.default_rng(0), Clock(), done.append)
+        pool = Candidates(Learner(model, IMAGES, Scoring(32, Clock(), done.append)), indices, np.random.default_rng(0))
         assert torch.equal(pool.inputs, model.normalized(IMAGES[indices]).flatten(1)[:, :16])
         assert full.tried[: len(tried)] == [min(size, len(indices)) for size in tried]
         assert done == sorted(set(done)) and done[-1] == len(indices)
     model.train().backbone = Full(0)
     with pytest.raises(torch.OutOfMemoryError):
-        _ = Pool(model, IMAGES, torch.arange(N), 32, np.random.default_rng(0), Clock()).inputs
+        _ = Candidates(Learner(model, IMAGES, Scoring(32, Clock())), torch.arange(N), np.random.default_rng(0)).inputs
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------

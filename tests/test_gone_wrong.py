@@ -14,7 +14,7 @@ from conftest import Command, fast
 from run_folders import differences, only_run
 
 from al_lightning import model
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 
 RUN = f"{sys.executable} -m al_lightning " + " ".join(fast(kill_points.ARGUMENTS))
 
@@ -91,7 +91,7 @@ def test_weights_that_are_not_finite_never_choose_or_count(strategy: str, comman
 def test_memory_that_runs_out_names_the_round_and_the_settings(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pool, "predict", lambda self, indices: torch.empty(2**50))
+    monkeypatch.setattr(Candidates, "predict", lambda self, indices: torch.empty(2**50))
     ended = command()
     assert ended.code == 1
     assert "round 0 ran out of memory" in ended.err and "al.pool_batch_size" in ended.err

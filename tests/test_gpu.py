@@ -13,13 +13,14 @@ from torch import Tensor
 
 from al_lightning import build, config, environment
 from al_lightning.acquisition import kmeans
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.clock import Clock
 from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.graph import GraphClassifier
 from al_lightning.inference import undisturbed
+from al_lightning.learner import Learner, Scoring
 
 pytestmark = [
     pytest.mark.gpu,
@@ -132,7 +133,7 @@ def test_a_strategy_chooses_on_the_gpu_what_it_chooses_on_the_cpu(name: str, mon
         model.to(device).train()
         with undisturbed(model), environment.tf32(False):
             images, indices = DATA.pool.images.to(device), torch.arange(0, N, 2)
-            pool = Pool(model, images, indices, 128, np.random.default_rng(0), Clock())
+            pool = Candidates(Learner(model, images, Scoring(128, Clock())), indices, np.random.default_rng(0))
             query = build.make_strategy(settings)(pool, 40)
         assert query.indices.device.type == device.type, "the choice left the device"
         chosen.append(set(query.indices.tolist()))

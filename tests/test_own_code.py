@@ -47,7 +47,7 @@ def integers(pool): return pool.log_probabilities.argmax(1)
 def array(pool): return pool.log_probabilities.amax(1).numpy()
 def not_a_number(pool): return pool.log_probabilities.amax(1) * float("nan")
 def infinite(pool): return pool.log_probabilities.amax(1) / 0
-def sampled(pool): return next(pool.mc_log_probabilities(1)).amax((1, 2))
+def sampled(pool): return next(pool.samples(1)).amax((1, 2))
 
 def parts(images=None, labels=None, ids=None, test=None, classes=tuple("0123456789")):
     pool = digits().pool

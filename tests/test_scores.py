@@ -14,22 +14,23 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from torch import Tensor
 
-from al_lightning.acquisition import pool as pool_module
+from al_lightning import learner
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import choose
 from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
-from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
 from al_lightning.acquisition.select import Query, top, uniform
 from al_lightning.backbones import Backbone, cnn, gal2017
 from al_lightning.clock import Clock
 from al_lightning.contract import ContractError
 from al_lightning.errors import ConfigError
+from al_lightning.learner import Learner, Scoring
 from al_lightning.model import Classifier
 
 M, K, D = 40, 8, 8
 LOG_K = math.log(K)
 SEEDED = settings(derandomize=True, deadline=None, max_examples=60)
-SCORES: dict[str, Callable[[Pool], Tensor]] = {
+SCORES: dict[str, Callable[[Candidates], Tensor]] = {
     "margin": margin,
     "uncertainty": uncertainty,
     "entropy": entropy,
@@ -54,26 +55,30 @@ def make_model(backbone: Backbone, dropout: float) -> Classifier:
     )
 
 
-def make_pool(*, dropout: float = 0.3, scale: float = 40.0, seed: int = 0, size: int = M) -> tuple[Pool, Classifier]:
+def make_pool(
+    *, dropout: float = 0.3, scale: float = 40.0, seed: int = 0, size: int = M
+) -> tuple[Candidates, Classifier]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         images = torch.randint(256, (2 * size, 1, 8, 8), dtype=torch.uint8)
         model = make_model(cnn(1, (8, 8), width=2), dropout)
     model.eval().requires_grad_(False)
     model.head.weight *= scale
-    return Pool(model, images, torch.arange(0, 2 * size, 2), 16, np.random.default_rng(seed), Clock()), model
+    return Candidates(
+        Learner(model, images, Scoring(16, Clock())), torch.arange(0, 2 * size, 2), np.random.default_rng(seed)
+    ), model
 
 
-def pool_of(logits: np.ndarray, dropout: float = 0.3) -> Pool:
+def pool_of(logits: np.ndarray, dropout: float = 0.3) -> Candidates:
     """A pool whose features are the logits."""
     pool, model = make_pool(dropout=dropout, size=len(logits))
     model.head.weight.copy_(torch.eye(K))
     model.head.bias.zero_()
-    pool.inputs = torch.from_numpy(logits)
+    pool.predictions.inputs = torch.from_numpy(logits)
     return pool
 
 
-def probabilities(pool: Pool, model: Classifier, mask: np.ndarray | None = None) -> list[list[float]]:
+def probabilities(pool: Candidates, model: Classifier, mask: np.ndarray | None = None) -> list[list[float]]:
     weight, bias = model.head.weight.double().numpy(), model.head.bias.double().numpy()
     rows = []
     for x in pool.features.double().numpy():
@@ -108,7 +113,7 @@ def test_score_equals_its_twin(name: str) -> None:
 @pytest.mark.parametrize("chunk", [2**25, 3 * 6 * K])
 @pytest.mark.parametrize("dropout", [0.3, 0.5, 0.9])
 def test_bald_equals_loops_over_the_same_masks(dropout: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "CHUNK", chunk)  # the small one takes three images at a time
+    monkeypatch.setattr(learner, "CHUNK", chunk)  # the small one takes three images at a time
     samples, keep = 6, 1 - dropout
     pool, model = make_pool(dropout=dropout, seed=7)
     masks = (np.random.default_rng(7).random((samples, D), dtype=np.float32) < keep) / keep
@@ -124,11 +129,13 @@ def test_bald_equals_loops_over_the_same_masks(dropout: float, chunk: int, monke
 
 @pytest.mark.parametrize("chunk", [2**25, 40])
 def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "CHUNK", chunk)  # the small one takes an image and a sample at a time
+    monkeypatch.setattr(learner, "CHUNK", chunk)  # the small one takes an image and a sample at a time
     model = make_model(gal2017(1, (9, 9), width=2, hidden_dropout=0.25), dropout=0.5).eval()
     images = torch.randint(256, (7, 1, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    pool = Pool(model.requires_grad_(False), images, torch.arange(7), 4, np.random.default_rng(3), Clock())
-    samples = torch.cat(list(pool.mc_log_probabilities(5)))
+    pool = Candidates(
+        Learner(model.requires_grad_(False), images, Scoring(4, Clock())), torch.arange(7), np.random.default_rng(3)
+    )
+    samples = torch.cat(list(pool.samples(5)))
     rng, hidden = np.random.default_rng(3), model.hidden[1]
     outer = torch.from_numpy(rng.random((5, 2), dtype=np.float32) < 0.75) / 0.75
     inner = torch.from_numpy(rng.random((5, 128), dtype=np.float32) < 0.5) / 0.5
@@ -144,7 +151,7 @@ def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, mon
 @pytest.mark.parametrize(("dropout", "samples", "typed"), [(0.0, 10, "model.dropout=0"), (0.3, 1, "al.mc_samples=1")])
 def test_samples_that_could_not_differ_are_refused(dropout: float, samples: int, typed: str) -> None:
     with pytest.raises(ConfigError, match=typed):
-        make_pool(dropout=dropout)[0].mc_log_probabilities(samples)
+        make_pool(dropout=dropout)[0].samples(samples)
 
 
 def test_kmeans_boundary_equals_loops_over_the_same_centroids() -> None:
@@ -230,12 +237,12 @@ def test_top_sorts_by_score_and_then_by_the_drawn_order(scores: list[float], see
     assert query.scores.tolist() == [scores[i] for i in wanted[:n]]
 
 
-def tied(pool: Pool, n: int) -> Query:
+def tied(pool: Candidates, n: int) -> Query:
     return top(pool, n, score=lambda pool: torch.zeros(len(pool)))
 
 
 @pytest.mark.parametrize("choose", [tied, uniform])
-def test_ties_break_by_the_seed_and_never_by_position(choose: Callable[[Pool, int], Query]) -> None:
+def test_ties_break_by_the_seed_and_never_by_position(choose: Callable[[Candidates, int], Query]) -> None:
     pool, _ = make_pool()
     picks = np.zeros(M)
     for seed in range(400):

@@ -52,7 +52,7 @@ def test_slurm_gets_what_it_asked_for_and_lightning_does_not_requeue(tmp_path: P
 @pytest.mark.parametrize(
     "point",
     [
-        Point("score", "al_lightning.acquisition.pool:take", 6, number=signal.SIGTERM),
+        Point("score", "al_lightning.learner:take", 6, number=signal.SIGTERM),
         Point("select", "al_lightning.acquisition.select:top", 2, number=signal.SIGTERM),
         Point("test", "al_lightning.model:Classifier.test_step", 3, number=signal.SIGTERM),
         Point("other", "os:fsync", 18, number=signal.SIGTERM),

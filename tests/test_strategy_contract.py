@@ -13,13 +13,14 @@ from torch import Tensor
 
 from al_lightning import build, config
 from al_lightning.acquisition.callback import AcquisitionCallback
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.select import Query
 from al_lightning.backbones import cnn
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.fast import FastClassifier
+from al_lightning.learner import Learner, Scoring
 from al_lightning.model import Classifier
 
 STRATEGIES = sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml"))
@@ -40,7 +41,7 @@ def settings_of(name: str) -> build.Settings:
         return config.resolved(compose("config", overrides))
 
 
-def strategy_of(name: str) -> Callable[[Pool, int], Query]:
+def strategy_of(name: str) -> Callable[[Candidates, int], Query]:
     return build.make_strategy(settings_of(name))
 
 
@@ -81,10 +82,14 @@ def make_model() -> Classifier:
     return model.eval().requires_grad_(False)
 
 
-def make_pool(seed: int = 0, batch_size: int = 1024, images: Tensor | None = None, passed: list | None = None) -> Pool:
+def make_pool(
+    seed: int = 0, batch_size: int = 1024, images: Tensor | None = None, passed: list | None = None
+) -> Candidates:
     images = make_images() if images is None else images
     on_batch = (lambda done: None) if passed is None else passed.append
-    return Pool(make_model(), images, INDICES, batch_size, np.random.default_rng(seed), Clock(), on_batch)
+    return Candidates(
+        Learner(make_model(), images, Scoring(batch_size, Clock(), on_batch)), INDICES, np.random.default_rng(seed)
+    )
 
 
 @pytest.mark.parametrize("n", [1, 10, M])
@@ -170,7 +175,7 @@ def test_choosing_leaves_training_as_it_was(name: str) -> None:
     assert isinstance(model, FastClassifier), "what a run trains"
     model.backbone.get_submodule("1").eval()  # a frozen BatchNorm has to stay frozen
     before, after, clock = Witness(), Witness(), Clock()
-    choosing = AcquisitionCallback(strategy_of(name), 12, pool, clock)
+    choosing = AcquisitionCallback(strategy_of(name), 12, pool, Scoring(32, clock))
     build.make_trainer(settings, 2, [before, choosing, after]).fit(model, datamodule=pool)
     assert choosing.query is not None and choosing.predicted is not None
     assert pool.unlabeled_mask[choosing.query.indices].all()

@@ -1,17 +1,17 @@
 """Choosing right after a fit, while the model is still on the device."""
 
-from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy, choose
-from al_lightning.acquisition.pool import Pool
 from al_lightning.acquisition.select import Query
-from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.inference import undisturbed
+from al_lightning.learner import Learner, Scoring
+from al_lightning.model import Classifier
 from al_lightning.streams import Stream, generator, torch_seed
 
 
@@ -19,49 +19,38 @@ class AcquisitionCallback(pl.Callback):
     """Scores the unlabeled images and chooses the query, in the last hook that has the model on the device.
 
     Args:
-        strategy: chooses `n` images of a pool.
+        strategy: chooses `n` of the candidates.
         n: size of the query.
         pool: whose unlabeled images are scored, and whose round and seed key the random choices.
-        clock: counts the pass as `score` and the choice as `select`.
-        on_batch: called with the number of images scored so far.
-        dtype: that the pass computes in, see :class:`Pool`.
+        scoring: how the pass is made.
 
     Attributes:
-        query: what was chosen; None before the fit has ended.
-        predicted: `int64 [n]`, the model's classes for the queried images.
+        query: what was chosen; None before.
+        predicted: `int64 [n]`, the model's classes for the queried images; None without a model.
     """
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        n: int,
-        pool: PoolDataModule,
-        clock: Clock,
-        on_batch: Callable[[int], None] = lambda done: None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        self.strategy, self.n, self.pool, self.clock = strategy, n, pool, clock
-        self.on_batch, self.dtype = on_batch, dtype
+    def __init__(self, strategy: Strategy, n: int, pool: PoolDataModule, scoring: Scoring) -> None:
+        self.strategy, self.n, self.pool, self.scoring = strategy, n, pool, scoring
         self.query: Query | None = None
         self.predicted: Tensor | None = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose.
+        """Choose; errors as :meth:`choose`."""
+        assert isinstance(pl_module, Classifier)
+        with undisturbed(pl_module):
+            self.choose(Learner(pl_module, self.pool.images, self.scoring))
+
+    def choose(self, learner: Learner | None) -> None:
+        """Choose with what was fitted, or without a model.
 
         Raises:
             StrategyError: the strategy fails, or returns something other than n of the images.
         """
-        with self.clock.phase("select"), undisturbed(pl_module):
-            unlabeled = Pool(
-                pl_module,  # type: ignore[arg-type]
-                self.pool.images,
-                self.pool.candidates(),
-                self.pool.eval_batch_size,
-                generator(self.pool.seed, Stream.ACQUISITION, self.pool.round),
-                self.clock,
-                self.on_batch,
-                self.dtype,
-            )
-            seed = torch_seed(self.pool.seed, Stream.GLOBAL, self.pool.round)
-            self.query = choose(self.strategy, unlabeled, self.n, seed)
-            self.predicted = unlabeled.predict(self.query.indices)
+        pool, clock = self.pool, self.scoring.clock
+        labeled = pool.trained_on
+        rng = generator(pool.seed, Stream.ACQUISITION, pool.round)
+        candidates = Candidates(learner, pool.candidates(), rng, (labeled, pool.labels[labeled]))
+        with clock.phase("select") if clock else nullcontext():
+            self.query = choose(self.strategy, candidates, self.n, torch_seed(pool.seed, Stream.GLOBAL, pool.round))
+            if learner:
+                self.predicted = candidates.predict(self.query.indices)

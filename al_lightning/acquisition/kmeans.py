@@ -8,23 +8,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 
 MAX_ITERATIONS = 300
 RESTARTS = 4
 
 
-def boundary(pool: Pool, *, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
+def boundary(candidates: Candidates, *, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
     """Minus the difference of the Euclidean distances to the second closest and the closest centroid; at most 0.
 
     The paper's k-means strategy. The features are clustered as they are, unscaled.
 
     Args:
-        pool: M images.
+        candidates: M images.
         n_clusters: from 2 to M.
     """
-    centroids = cluster(pool.features, n_clusters, pool.rng)
-    nearest = _distances(pool.features, centroids).topk(2, dim=1, largest=False).values
+    centroids = cluster(candidates.features, n_clusters, candidates.rng)
+    nearest = _distances(candidates.features, centroids).topk(2, dim=1, largest=False).values
     return nearest[:, 0] - nearest[:, 1]
 
 

@@ -10,30 +10,30 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 
 
-def margin(pool: Pool) -> Tensor:
+def margin(candidates: Candidates) -> Tensor:
     """Minus the difference of the two highest class probabilities; in [-1, 0].
 
     Scheffer et al. 2001, "Active Hidden Markov Models for Information Extraction", section 3.
     """
-    top = pool.log_probabilities.exp().topk(2, dim=1).values
+    top = candidates.log_probabilities.exp().topk(2, dim=1).values
     return top[:, 1] - top[:, 0]
 
 
-def uncertainty(pool: Pool) -> Tensor:
+def uncertainty(candidates: Candidates) -> Tensor:
     """Least confidence, 1 - max p; in [0, 1 - 1/K]. Settles 2009, "Active Learning Literature Survey", section 3.1."""
     # Near 0, expm1 has more digits than 1 - p.
-    return -torch.expm1(pool.log_probabilities.amax(1))
+    return -torch.expm1(candidates.log_probabilities.amax(1))
 
 
-def entropy(pool: Pool) -> Tensor:
+def entropy(candidates: Candidates) -> Tensor:
     """Entropy of the prediction, -sum p log p, in nats; in [0, log K]. Shannon 1948."""
-    return _entropy(pool.log_probabilities)
+    return _entropy(candidates.log_probabilities)
 
 
-def bald(pool: Pool, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
+def bald(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
     """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
 
     Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image
@@ -43,7 +43,7 @@ def bald(pool: Pool, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> T
         ConfigError: a model without dropout, or a single sample: it would be 0 everywhere.
     """
     parts = []
-    for log_p in pool.mc_log_probabilities(mc_samples):
+    for log_p in candidates.samples(mc_samples):
         mean = log_p.logsumexp(1) - math.log(mc_samples)
         parts.append(_entropy(mean) - _entropy(log_p).mean(1))
     return torch.cat(parts).clamp(min=0)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from al_lightning.acquisition.pool import Pool
+from al_lightning.acquisition.candidates import Candidates
 from al_lightning.contract import ContractError, expect
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -40,22 +40,22 @@ class Query:
         if self.pool_scores is not None:
             check_scores("Query.pool_scores", self.pool_scores)
 
-    def check(self, pool: Pool, n: int) -> None:
+    def check(self, candidates: Candidates, n: int) -> None:
         """Hold the query against what was asked for.
 
         Raises:
-            ContractError: it does not ask for n images of the pool, or has scores of another number of images.
+            ContractError: it does not ask for n of the candidates, or has scores of another number of images.
         """
         if len(self.indices) != n:
             raise ContractError(f"it returned {len(self.indices)} of {n} images")
-        outside = self.indices[~torch.isin(self.indices, pool.indices.to(self.indices.device))]
+        outside = self.indices[~torch.isin(self.indices, candidates.indices.to(self.indices.device))]
         if len(outside):
             raise ContractError(
-                f"it returned {int(outside[0])}, which is not in pool.indices: Query.indices are taken from those, "
-                "they are not positions in the pool"
+                f"it returned {int(outside[0])}, which is not in candidates.indices: Query.indices are taken from "
+                "those, they are not positions among the candidates"
             )
         if self.pool_scores is not None:
-            check_scores("Query.pool_scores", self.pool_scores, len(pool))
+            check_scores("Query.pool_scores", self.pool_scores, len(candidates))
 
 
 def check_scores(name: str, scores: Any, n: int | None = None) -> None:
@@ -76,25 +76,25 @@ def check_scores(name: str, scores: Any, n: int | None = None) -> None:
         raise ContractError(f"{odd} of {len(scores)} scores are infinite or not a number")
 
 
-def top(pool: Pool, n: int, *, score: Callable[[Pool], Tensor]) -> Query:
+def top(candidates: Candidates, n: int, *, score: Callable[[Candidates], Tensor]) -> Query:
     """The n images of the highest score. Ties break by an order drawn anew each round, never by position.
 
     Raises:
         ContractError: the scores are not a float tensor `[M]` of finite numbers.
     """
-    scores = score(pool)
-    check_scores(f"what {_name(score)} returned", scores, len(pool))
-    order = torch.from_numpy(pool.rng.permutation(len(pool))).to(scores.device)
+    scores = score(candidates)
+    check_scores(f"what {_name(score)} returned", scores, len(candidates))
+    order = torch.from_numpy(candidates.rng.permutation(len(candidates))).to(scores.device)
     best = order[scores[order].sort(descending=True, stable=True).indices[:n]]
-    return Query(pool.indices[best], scores[best], scores)
+    return Query(candidates.indices[best], scores[best], scores)
 
 
-def _name(score: Callable[[Pool], Tensor]) -> str:
+def _name(score: Callable[[Candidates], Tensor]) -> str:
     function = getattr(score, "func", score)  # a strategy's settings are bound to it
     return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
 
 
-def uniform(pool: Pool, n: int) -> Query:
+def uniform(candidates: Candidates, n: int) -> Query:
     """N images uniformly at random."""
-    drawn = torch.from_numpy(pool.rng.choice(len(pool), n, replace=False))
-    return Query(pool.indices[drawn.to(pool.indices.device)])
+    drawn = torch.from_numpy(candidates.rng.choice(len(candidates), n, replace=False))
+    return Query(candidates.indices[drawn.to(candidates.indices.device)])
