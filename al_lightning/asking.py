@@ -32,9 +32,14 @@ def initial_query(pool: PoolDataModule, plan: Plan) -> list[dict[str, Any]]:
 
 def query(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
     """What was chosen, as rows of `queries.csv` that have no answers yet."""
-    assert choosing.query is not None and choosing.predicted is not None
-    indices, scores, predicted = choosing.query.indices.tolist(), choosing.query.scores, choosing.predicted.tolist()
-    columns = zip(indices, scores.tolist() if scores is not None else [""] * len(indices), predicted, strict=True)
+    assert choosing.query is not None
+    indices, scores, predicted = choosing.query.indices.tolist(), choosing.query.scores, choosing.predicted
+    columns = zip(
+        indices,
+        [""] * len(indices) if scores is None else scores.tolist(),
+        [None] * len(indices) if predicted is None else predicted.tolist(),
+        strict=True,
+    )
     return [
         {
             "round": number,
@@ -43,7 +48,7 @@ def query(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> l
             "id": pool.data.pool.ids[index],
             "score": score,
             "predicted": label,
-            "predicted_name": pool.data.classes[label],
+            "predicted_name": None if label is None else pool.data.classes[label],
             "use": TRAIN,
         }
         for rank, (index, score, label) in enumerate(columns)

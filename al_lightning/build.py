@@ -14,6 +14,8 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from al_lightning.acquisition.choose import Strategy
+from al_lightning.acquisition.initial import balanced
+from al_lightning.acquisition.select import uniform
 from al_lightning.backbones import Backbone
 from al_lightning.callbacks import make_callbacks
 from al_lightning.config import Config
@@ -35,6 +37,7 @@ from al_lightning.trial import try_strategy
 
 Settings = dict[str, Any]
 
+LEAST = 2  # images that a model can be fitted to: batch normalization needs two
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 # Settings of the Trainer that the fast engine follows itself.
@@ -66,6 +69,11 @@ def make_strategy(settings: Settings) -> Strategy:
     return instantiate("strategy", settings["strategy"], partial=True)
 
 
+def first_strategy(settings: Settings, data: ImageData) -> Strategy:
+    """How a query is chosen while there is no model, as `al.initial` says."""
+    return partial(balanced, labels=data.pool.labels) if settings["al"]["initial"] == "balanced" else uniform
+
+
 def make_oracle(settings: Settings, data: ImageData) -> Oracle:
     """Who answers. What a user's own draws from global generators is the same in every process of a run."""
     with seeded(torch_seed(settings["seed"], Stream.DATA)):
@@ -73,7 +81,12 @@ def make_oracle(settings: Settings, data: ImageData) -> Oracle:
 
 
 def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
-    """Epochs and optimizer steps of a fit on n labeled images: epochs are added until `train.min_steps` is reached."""
+    """Epochs and optimizer steps of a fit on n labeled images: epochs are added until `train.min_steps` is reached.
+
+    None of either where there are too few for a model.
+    """
+    if n_labeled < LEAST:
+        return 0, 0
     steps = steps_per_epoch(n_labeled, settings["batch_size"])
     steps = -(-steps // settings["trainer"].get("accumulate_grad_batches", 1))
     epochs = max(settings["trainer"]["max_epochs"], -(-settings["train"]["min_steps"] // steps))

@@ -23,7 +23,7 @@ class ActiveLearning:
     """Section `al`: sizes are images, or fractions of the whole pool."""
 
     initial_size: int | float = MISSING
-    initial_balanced: bool = MISSING
+    initial: str = MISSING
     query_size: int | float = MISSING
     rounds: int | None = MISSING
     budget: int | None = MISSING

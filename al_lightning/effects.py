@@ -61,7 +61,7 @@ TABLE: dict[str, Key] = {
     "al.mc_samples": _NODE,
     "al.objective": _way(None),
     "al.pool_batch_size": _way(None),
-    "al.initial_balanced": _result(False),
+    "al.initial": _result("random"),
     "al.val_size": _result(0),
     "al.pool_sample": _result(None),
     "al.scoring_precision": _result("fp32"),

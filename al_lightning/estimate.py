@@ -25,7 +25,7 @@ TRIAL_STEPS = 3
 def remaining(settings: build.Settings, plan: Plan, row: Mapping[str, Any]) -> float:
     """Seconds that the rounds after this one may take: a fit by its steps, a pass by its images, the rest as here."""
     number = row["round"]
-    per_step = row["seconds/fit"] / build.fit_length(settings, plan.n_labeled(number))[1]
+    per_step = row["seconds/fit"] / max(1, build.fit_length(settings, plan.n_labeled(number))[1])
     choosing = row["seconds/score"] + row["seconds/select"]
     per_image = choosing / max(1, plan.n_candidates(number))
     return _total(settings, plan, number + 1, per_step, per_image, row["seconds/test"] + row["seconds/other"])
@@ -113,7 +113,7 @@ _TIMED: dict[str, tuple[float, float]] = {}  # the jobs of a sweep differ in the
 
 def _rates(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> tuple[float, float]:
     """Seconds of a step and of an image that is scored; those of equal settings are timed once in a process."""
-    size = min(settings["batch_size"], plan.n_labeled(0))
+    size = min(settings["batch_size"], plan.n_labeled(0) or max(build.LEAST, plan.query_size))
     al = {key: settings["al"][key] for key in ("pool_batch_size", "scoring_precision")}
     relevant = [size, al, *(settings[key] for key in ("dataset", "model", "optimizer", "trainer"))]
     key = json.dumps(relevant, sort_keys=True)

@@ -82,6 +82,12 @@ class Rule:
         return "max_cycles" if len(cycles) >= self.max_cycles else ""
 
 
+COLUMNS = (
+    *("fit/acc", "fit/loss", "fit/min_recall", "fit/steps", "fit/cycles"),
+    *("fit/ok", "fit/reason"),
+)
+
+
 @dataclass
 class FitCheck(pl.Callback):
     """Looks at the labeled images once after the last step, and adds a cycle of the schedule to a fit that has failed.
@@ -119,7 +125,9 @@ class FitCheck(pl.Callback):
             trainer.fit_loop.max_epochs = trainer.current_epoch + 1 + self.epochs
 
     def row(self, steps: int) -> dict[str, Any]:
-        """Columns of `rounds.csv`, for a cycle of so many optimizer steps."""
+        """Columns of `rounds.csv`, for a cycle of so many optimizer steps; all empty where there was no fit."""
+        if not self.cycles:
+            return dict.fromkeys(COLUMNS)
         measured = {f"fit/{name}": float(f"{value:.7g}") for name, value in vars(self.cycles[-1]).items()}
         n = len(self.cycles)
         return measured | {

@@ -14,6 +14,7 @@ ENGINES = ("fast", "plain", "graph")
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+INITIAL = ("random", "balanced")
 SCORING_PRECISIONS = ("fp32", "bf16")
 OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")), "aubc")
 
@@ -60,7 +61,8 @@ def check(config: "Config") -> None:
     Raises:
         ConfigError: names the key, the value and what is allowed.
     """
-    _size("al.initial_size", config.al.initial_size)
+    _size("al.initial_size", config.al.initial_size, least=0)
+    _one_of("al.initial", config.al.initial, INITIAL)
     _size("al.query_size", config.al.query_size)
     _size("al.val_size", config.al.val_size, least=0)
     if config.al.pool_sample is not None:

@@ -22,6 +22,7 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.fit_check import FitCheck
 from al_lightning.folder_state import lacking
 from al_lightning.learner import Scoring
+from al_lightning.measuring import Measured, measure_round
 from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
@@ -190,7 +191,10 @@ def _round(
     console: ConsoleReporter,
     mirrors: Sequence[Observer],
 ) -> Round:
-    """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test."""
+    """One round up to its commit: fresh weights and a fresh Trainer, fit, choose, test.
+
+    Without labels to train on there is no model: what is asked then does not need one, and nothing is measured.
+    """
     settings, plan = run.settings, run.plan
     pool.round, is_last = number, number == plan.rounds
     n_labeled = int(pool.labeled_mask.sum())
@@ -207,7 +211,7 @@ def _round(
         ),
     )
     check = FitCheck(pool, build.fit_rule(settings), epochs)
-    logging = loggers.FitLogging(mirrors, steps // epochs if pool.whole_epochs else 1)
+    logging = loggers.FitLogging(mirrors, steps // max(1, epochs) if pool.whole_epochs else 1)
     own = callbacks.make_callbacks(settings, logging.has_loggers)
     all_callbacks = [
         *(logging, *own.values(), *([callbacks.Renewal()] if own else [])),
@@ -215,31 +219,33 @@ def _round(
         check,
         *([] if is_last else [choosing]),
     ]
-    with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
-        model = classifier(number, n_labeled)
-        trainer = build.make_trainer(settings, epochs, all_callbacks)
-        with callbacks.fit(trainer, own):
-            trainer.fit(model, datamodule=pool)
-    with clock.phase("test"):
-        measures = dict(trainer.test(model, datamodule=pool, verbose=False)[0])
-        confusion, reliability = model.confusion.cpu().numpy(), model.reliability.cpu().numpy()
-        if plan.val_size:
-            measures |= trainer.validate(model, pool.validation_batches(), verbose=False)[0]
+    model, parts = None, [part for part, there in (("test", len(pool.data.test)), ("val", plan.val_size)) if there]
+    measured = Measured({}, len(pool.data.classes))
+    if steps:
+        with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
+            model = classifier(number, n_labeled)
+            trainer = build.make_trainer(settings, epochs, all_callbacks)
+            with callbacks.fit(trainer, own):
+                trainer.fit(model, datamodule=pool)
+        with clock.phase("test"):
+            measured = measure_round(trainer, model, pool, parts)
+    elif not is_last:
+        choosing.strategy = build.first_strategy(settings, pool.data)
+        choosing.choose(None)
     queries = [] if is_last else asking.query(number, pool, choosing)
-    shown = Evidence(reliability)
+    shown = Evidence(measured.reliability)
     if query := choosing.query:
         shown = Evidence(
-            reliability,
+            measured.reliability,
             evidence.score_histogram(query),
             evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
         )
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
-    row |= check.row(steps)
-    row |= {name: float(f"{value:.7g}") for name, value in measures.items()}  # they come as single precision
+    row |= check.row(steps) | measured.row(parts)
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last else None
-    return Round(row, queries, confusion, pool.data.classes, run.environment, shown, weights)
+    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last and model else None
+    return Round(row, queries, measured.confusion, pool.data.classes, run.environment, shown, weights)
 
 
 def _kept(rounds: Sequence[Round], plan: Plan) -> list[Round]:

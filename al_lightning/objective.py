@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -64,13 +65,23 @@ def figures(cfg: DictConfig) -> dict[str, Any]:
     try:
         with (path / "rounds.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))[: plan_of(al, summary or {}).rounds + 1]
-        labels = [int(row["n_labeled"]) for row in rows]
-        accuracy = [float(row["test/acc"]) for row in rows]
+        labels, accuracy = _curve(rows, "test/acc")
         told = None
         if al.objective and covers(summary, al):
-            validated = [float(row["val/acc" if al.objective == AUBC else al.objective]) for row in rows]
-            told = aubc(labels, validated) if al.objective == AUBC else validated[-1]
+            validated = _curve(rows, "val/acc" if al.objective == AUBC else al.objective)
+            told = aubc(*validated) if al.objective == AUBC else validated[1][-1]
             told = told if math.isfinite(told) else None  # val/auroc of a single class
-        return {"n_labeled": labels[-1], "accuracy": accuracy[-1], "aubc": aubc(labels, accuracy), "objective": told}
+        return {
+            "n_labeled": int(rows[-1]["n_labeled"]),
+            "accuracy": accuracy[-1] if accuracy else None,
+            "aubc": aubc(labels, accuracy) if accuracy else None,
+            "objective": told,
+        }
     except (OSError, ValueError, LookupError, UserError):  # not begun, or damaged, which its next process mends
         return {}
+
+
+def _curve(rows: Sequence[Mapping[str, str]], column: str) -> tuple[list[int], list[float]]:
+    """Labels and a measure, of the rounds that have it."""
+    there = [row for row in rows if row[column]]
+    return [int(row["n_labeled"]) for row in there], [float(row[column]) for row in there]

@@ -16,7 +16,7 @@ class Plan:
         query_size: labeled after every round but the last.
         val_size: labeled and kept from training.
         rounds: number of queries; the run fits `rounds + 1` times.
-        initial_balanced: the initial set has as many images of every class, as far as that goes.
+        initial: how the initial set is drawn: `random`, or `balanced` over the classes.
         pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
         n_gone: images of the pool that are no longer there, and cannot be asked for.
     """
@@ -26,7 +26,7 @@ class Plan:
     query_size: int
     val_size: int
     rounds: int
-    initial_balanced: bool = False
+    initial: str = "random"
     pool_sample: int | None = None
     n_gone: int = 0
 
@@ -63,8 +63,10 @@ def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
     initial = to_images(al.initial_size, pool_size)
     query = to_images(al.query_size, pool_size)
     val = to_images(al.val_size, pool_size)
-    if initial < 2:
-        raise ConfigError(f"al.initial_size={al.initial_size}: {initial} image to train on, at least 2 are needed")
+    if initial == 1:
+        raise ConfigError(
+            f"al.initial_size={al.initial_size}: 1 image to train on; at least 2 are needed, or 0: none before round 1"
+        )
     if initial + val > pool_size:
         raise ConfigError(
             f"al.initial_size={al.initial_size} al.val_size={al.val_size}: {initial + val} images, "
@@ -92,4 +94,4 @@ def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
             f"{initial + val + rounds * query} labels, but the pool has {there}; "
             f"at most {(there - initial - val) // query} rounds fit"
         )
-    return Plan(pool_size, initial, query, val, rounds, al.initial_balanced, sample, n_gone)
+    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone)

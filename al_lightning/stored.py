@@ -101,6 +101,8 @@ def _of_today(found: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(
                 f"of an earlier version, with {key}={value}, which is no more; begin anew with the whole command"
             )
+    if found.get("al", {}).pop("initial_balanced", False):
+        found["al"]["initial"] = "balanced"
     for key, row in effects.TABLE.items():  # one of before there were others
         if key.startswith("oracle.") and version < identity.FORMAT:
             found.setdefault("oracle", {}).setdefault(key.partition(".")[2], row.absent)

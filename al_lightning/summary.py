@@ -39,15 +39,18 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 
         "levels": run.data.levels,
     }
     if rows:
-        labels, accuracy = [row["n_labeled"] for row in rows], [row["test/acc"] for row in rows]
+        measured = [row for row in rows if row["test/acc"] is not None]
+        labels, accuracy = [row["n_labeled"] for row in measured], [row["test/acc"] for row in measured]
         summary |= {
-            "n_labeled": labels[-1],
+            "n_labeled": rows[-1]["n_labeled"],
             "n_paid": rows[-1]["n_paid"],
             "final": {name: rows[-1][f"test/{name}"] for name in MEASURES},
-            "aubc": aubc(labels, accuracy),
+            "aubc": aubc(labels, accuracy) if measured else None,
             "learns_nothing": learns_nothing(
-                labels, [row["test/balanced_acc"] for row in rows], len(run.data.classes), len(run.data.test)
-            ),
+                labels, [row["test/balanced_acc"] for row in measured], len(run.data.classes), len(run.data.test)
+            )
+            if measured
+            else "",
             "failed_fits": [row["round"] for row in rows if row["fit/ok"] is False],
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),

@@ -25,7 +25,7 @@ PINNED = {
     "model=cnn strategy=bald al.mc_samples=20 al.val_size=50": "fdc501af",
     "dataset=mnist strategy=kmeans al.n_clusters=10 train.engine=plain": "2627ee61",
     "experiment=paper dataset=cifar10 strategy=entropy": "11db36c8",
-    "experiment=gal2017 dataset=mnist strategy=random": "f3d08605",
+    "experiment=gal2017 dataset=mnist strategy=random": "f4892767",
     "experiment=paper_small strategy=uncertainty seed=4": "5fc7fcb7",
     "dataset=folder dataset.root=/photos dataset.duplicates=drop dataset.levels=auto dataset.exclude=[masks] "
     "dataset.follow_links=true dataset.parts=null dataset.max_pixels=1000": "cd027f51",
@@ -33,8 +33,9 @@ PINNED = {
     "trainer.precision=bf16-mixed": "8276126c",
     "trainer.deterministic=true +trainer.benchmark=true train.tf32=true al.scoring_precision=bf16 "
     "model.stem=small": "5b15d62f",
-    "al.initial_balanced=true al.pool_sample=500 model.pretrained=true model.dropout=0.1 optimizer=adamw "
-    "batch_size=32": "fcd4fcc5",
+    "al.initial=balanced al.pool_sample=500 model.pretrained=true model.dropout=0.1 optimizer=adamw "
+    "batch_size=32": "7611c62c",
+    "oracle.noise=0.1 oracle.name=people oracle._target_=package.People": "1f8bb1cd",
 }
 
 

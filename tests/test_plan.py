@@ -25,7 +25,7 @@ def section(initial: float, query: float, rounds: int | None, budget: int | None
         val_size=val,
         n_clusters=12,
         mc_samples=10,
-        initial_balanced=False,
+        initial="random",
         pool_sample=None,
         pool_batch_size=64,
     )

@@ -129,7 +129,7 @@ def test_other_seeds_draw_other_sets() -> None:
 @given(initial=st.integers(2, 9), val=st.integers(0, 3), seed=st.integers(0, 50))
 def test_a_balanced_start_takes_every_class_in_turn(initial: int, val: int, seed: int) -> None:
     data = make_data()
-    plan = replace(PLAN, initial_size=initial, val_size=val, initial_balanced=True)
+    plan = replace(PLAN, initial_size=initial, val_size=val, initial="balanced")
     kept, drawn = PoolDataModule(data, 4, 4, seed).draw(plan)
     assert len(drawn) == len(drawn.unique()) == initial and not torch.isin(drawn, kept).any()
     left = torch.ones(N, dtype=torch.bool)

@@ -8,6 +8,7 @@ from torch import Tensor
 from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import fits
+from al_lightning.data.split import in_turn
 from al_lightning.plan import Plan
 from al_lightning.streams import Stream, generator
 
@@ -75,13 +76,8 @@ class PoolDataModule(LightningDataModule):
         pool = np.arange(plan.pool_size)
         val = generator(self.seed, Stream.VALIDATION).choice(pool, plan.val_size, replace=False)
         rest, rng = np.setdiff1d(pool, val), generator(self.seed, Stream.INITIAL)
-        if plan.initial_balanced:
-            order = rng.permutation(rest)
-            classes = self.data.pool.labels.numpy()[order]
-            turn = np.empty(len(order), dtype=np.int64)  # how many images of its class come before an image
-            for each in np.unique(classes):
-                turn[classes == each] = np.arange((classes == each).sum())
-            initial = order[turn.argsort(kind="stable")[: plan.initial_size]]
+        if plan.initial == "balanced":
+            initial = in_turn(rng.permutation(rest), self.data.pool.labels.numpy(), plan.initial_size)
         else:
             initial = rng.choice(rest, plan.initial_size, replace=False)
         return torch.from_numpy(np.sort(val)), torch.from_numpy(np.sort(initial))

@@ -51,7 +51,7 @@ def folder(
         root: folder that holds the classes. Links inside it are followed as long as they stay inside.
         image_size: side of a square or [height, width], in pixels; images of another size are resized.
         channels: 1 (gray) or 3 (RGB).
-        test_fraction: share of every class that becomes the test part when there is none, in (0, 1).
+        test_fraction: share of every class that becomes the test part when there is none, in [0, 1); 0: no test part.
         seed: of that split, which follows from what the readable files hold: :func:`al_lightning.data.split.split_off`.
         cache: folder that keeps the decoded images for other runs, or None. It changes no result.
         parts: `auto`; None for a root whose folders are all classes; or the folders of training and test part.
@@ -80,8 +80,8 @@ def folder(
     size = _height_and_width(image_size)
     if channels not in (1, 3):
         raise ConfigError(f"dataset.channels={channels}: must be 1 (gray) or 3 (color).")
-    if not isinstance(test_fraction, float) or not 0 < test_fraction < 1:
-        raise ConfigError(f"dataset.test_fraction={test_fraction}: must be a fraction between 0 and 1, both excluded.")
+    if isinstance(test_fraction, bool) or not 0 <= test_fraction < 1:
+        raise ConfigError(f"dataset.test_fraction={test_fraction}: must be a fraction from 0 (none) to below 1.")
     if duplicates not in ("keep", "drop"):
         raise ConfigError(f"dataset.duplicates={duplicates}: must be keep or drop.")
     check_levels(levels)
@@ -103,12 +103,12 @@ def folder(
     used = {each: row for row, each in enumerate(good) if each not in dropped}
     if found.test is None:
         contents = {each: images.contents[row] for each, row in used.items()}
-        tested = _split(contents, test_fraction, seed)
+        tested = _split(contents, test_fraction, seed) if test_fraction else set[Image]()
     else:
         tested = {each for each in used if each.part == "test"}
     learned = {each.name for each in used if each not in tested}
     reasons |= {each: f"its class {each.name} has no image to learn from" for each in used if each.name not in learned}
-    _check_left(root, found, reasons, tested, dropped)
+    _check_left(root, found, reasons, tested, dropped, has_test=found.test is not None or test_fraction > 0)
 
     kept = {each: row for each, row in used.items() if not reasons[each]}
     notes = remarks(root, paths[:n_pool], images, levels)
@@ -162,7 +162,7 @@ def _image_sets(
     label_of = {name: label for label, name in enumerate(classes)}
     pool, test = ([each for each in rows if (each in tested) is is_test] for is_test in (False, True))
     pool_rows, test_rows = ([rows[each] for each in part] for part in (pool, test))
-    first = test_rows[0]
+    first = test_rows[0] if test_rows else 0
     if [*pool_rows, *test_rows] == list(range(len(rows))):
         test_pixels = pixels[first : first + len(test)]
     else:
@@ -228,7 +228,13 @@ def _check_memory(n_images: int, channels: int, size: tuple[int, int]) -> None:
 
 
 def _check_left(
-    root: str, found: Found, reasons: Mapping[Image, str], tested: Collection[Image], dropped: Collection[Image]
+    root: str,
+    found: Found,
+    reasons: Mapping[Image, str],
+    tested: Collection[Image],
+    dropped: Collection[Image],
+    *,
+    has_test: bool,
 ) -> None:
     """What is left when the files have been read; on standard error, what goes on without."""
     kept = [each for each, why in reasons.items() if not why and each not in dropped]
@@ -241,7 +247,7 @@ def _check_left(
             f"{root}: images to learn from are needed in at least 2 classes, and none can be read in class "
             f"{missing}.{as_copies}{_first(found, causes)}"
         )
-    if not measured:
+    if not measured and has_test:
         causes = [(each.path, why) for each, why in reasons.items() if why and each.part == "test"]
         raise DataError(
             f"{root}: the test part has no image: add images to test or at least 2 to a class."
@@ -249,7 +255,7 @@ def _check_left(
         )
     if missing:
         print(f"warning: {root}: class {missing} has no image to learn from: it is left out", file=sys.stderr)
-    if untested := ", ".join(sorted(learned - measured)):
+    if has_test and (untested := ", ".join(sorted(learned - measured))):
         print(f"warning: {root}: class {untested} has no test image: the test measures are without it", file=sys.stderr)
 
 

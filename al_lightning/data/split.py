@@ -1,8 +1,10 @@
-"""Which images of a class become its test part."""
+"""Which images of a class become its test part, and which come first when the classes take turns."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
+
+import numpy as np
 
 
 def split_off(contents: Sequence[str], test_fraction: float, seed: int) -> set[int]:
@@ -32,3 +34,18 @@ def split_off(contents: Sequence[str], test_fraction: float, seed: int) -> set[i
         groups = [rows[content] for content in sorted(rows, key=places.__getitem__)]
     n_test = min(max(1, round(len(groups) * test_fraction)), max(0, len(groups) - 1))
     return {row for group in groups[:n_test] for row in group}
+
+
+def in_turn(order: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
+    """The first n images when the classes take turns.
+
+    Args:
+        order: `int64 [M]`, data set indices, of a class the first come first.
+        labels: `int64 [N]`, classes by data set index.
+        n: at most M.
+    """
+    classes = labels[order]
+    turn = np.empty(len(order), dtype=np.int64)  # how many images of its class come before an image
+    for each in np.unique(classes):
+        turn[classes == each] = np.arange((classes == each).sum())
+    return order[turn.argsort(kind="stable")[:n]]

@@ -29,6 +29,10 @@ _NEEDED = ("round", "n_labeled", "test/acc")
 _HEAD = ("folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot")
 
 
+class NotMeasuredError(Exception):
+    """A run without a test part."""
+
+
 @dataclass(frozen=True)
 class _Run:
     folder: Path
@@ -107,6 +111,8 @@ def load(*folders: str | Path) -> pd.DataFrame:
             name = Path(error.filename or "").name
             what = "it has no committed round" if name == "rounds.csv" else f"{name} is not there"
             notes.append(f"{folder}: left out: {what}.")
+        except NotMeasuredError:
+            notes.append(f"{folder}: left out: it has no test part, so there is nothing to compare.")
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             notes.append(f"{folder}: left out: damaged: {' '.join(str(error).split())}.")
     if not runs:
@@ -156,6 +162,11 @@ def _read(folder: Path, notes: list[str]) -> _Run:
         raise ValueError(f"rounds.csv has no column {missing[0]}")
     if clash := [column for column in _HEAD if column in rows]:
         raise ValueError(f"rounds.csv has a column {clash[0]}, which is not its own")
+    if "fit/steps" in values:
+        has_model = values["fit/steps"].notna() | values["test/acc"].notna()  # not yet, in a round before any labels
+        rows, values = rows.loc[has_model].reset_index(drop=True), values.loc[has_model]
+    if len(values) and bool(values["test/acc"].isna().to_numpy().all()):
+        raise NotMeasuredError
     numbers = values[list(_NEEDED)].to_numpy()
     if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) < 0).any():
         raise ValueError("rounds.csv does not hold a row a round, with no fewer labels in each")

@@ -106,10 +106,11 @@ class ConsoleReporter:
     def _line(self, done: Round, left: float | None = None) -> None:
         row = done.row
         seconds = sum(value for name, value in row.items() if name.startswith("seconds/"))
+        measures = ("acc", 8), ("balanced_acc", 9), ("nll", 8), ("ece", 8)
+        shown = " ".join(_figure(row[f"test/{name}"], width) for name, width in measures)
         self._say(
-            f" {row['round']:>5} {row['n_labeled']:>8} {row['test/acc']:>8.4f} {row['test/balanced_acc']:>9.4f} "
-            f"{row['test/nll']:>8.4f} {row['test/ece']:>8.4f} {seconds:>9.1f}   {duration(left) if left else '':<6}"
-            + ("" if row["fit/ok"] else _failed(row))
+            f" {row['round']:>5} {row['n_labeled']:>8} {shown} {seconds:>9.1f}   {duration(left) if left else '':<6}"
+            + (_failed(row) if row["fit/ok"] is False else "")
         )
 
     def _say(self, text: str, markup: bool = True) -> None:
@@ -174,6 +175,10 @@ def _warnings(summary: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _figure(value: float | None, width: int) -> str:
+    return f"{'-' if value is None else f'{value:.4f}':>{width}}"
+
+
 def _failed(row: Mapping[str, Any]) -> str:
     """Why a fit has failed, in what it came to on the labels that it was given."""
     acc, loss, recall = (row[f"fit/{name}"] for name in ("acc", "loss", "min_recall"))
@@ -182,6 +187,8 @@ def _failed(row: Mapping[str, Any]) -> str:
 
 def describe(summary: dict[str, Any]) -> str:
     """One line on a finished run: accuracy, labels, area under the curve, labels to a target."""
+    if summary["aubc"] is None:
+        return f"{summary['n_labeled']} labels, and no test part to measure on"
     text = f"accuracy {summary['final']['acc']:.4f} with {summary['n_labeled']} labels"
     if summary["rounds_done"] > 1:
         text += f", AUBC {summary['aubc']:.4f}"

@@ -4,7 +4,7 @@ The folder is the truth: whatever goes wrong here is said in one line, and the r
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -190,17 +190,19 @@ class WandbMirror:
 
         data = self._info.data
         title = f"test images after training on {done.row['n_labeled']}"
-        contents = done.row | {"confusion": wandb.Image(draw_confusion(done.confusion, data.classes, title))}
+        row = {name: value for name, value in done.row.items() if value is not None}
+        contents = row | {"confusion": wandb.Image(draw_confusion(done.confusion, data.classes, title))}
         # Rounds that were read back from disk have text in their queries.
         queried = [
             wandb.Image(
                 draw_image(data.pool.images[int(query["index"])].cpu().numpy()),
-                caption=f"{data.classes[int(query['label'])]} / {data.classes[int(query['predicted'])]}",
+                caption=" / ".join(_name(query.get(key), data.classes) for key in ("label", "predicted")),
             )
             for query in done.queries[: self.images]
         ]
         contents |= {"queries": queried} if queried else {}
-        evenness = label_set.class_entropy([int(query["label"]) for query in done.queries], len(data.classes))
+        answers = [int(query["label"]) for query in done.queries if query.get("label") not in ("", None)]
+        evenness = label_set.class_entropy(answers, len(data.classes))
         return contents | ({CLASS_ENTROPY: evenness} if evenness is not None else {})
 
 
@@ -214,6 +216,11 @@ def flat_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     own = [(key.rpartition(".")[2], value) for key, value in _flatten(settings["strategy"]).items()]
     words = [f"{key}={value}" for key, value in own if key != "name" and not key.startswith("_")]
     return _flatten(settings) | names | {"method": " ".join([names["strategy"], *words])}
+
+
+def _name(label: Any, classes: Sequence[str]) -> str:
+    """The class that an image has, or that was predicted; ? where there is none."""
+    return "?" if label in ("", None) else classes[int(label)]
 
 
 def _line(error: Exception) -> str:
@@ -230,5 +237,5 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _summary(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers that W&B's table of runs is sorted by."""
     keys = ("aubc", "labels_to_90", "labels_to_95", "n_labeled")
-    final = {f"final/{name}": value for name, value in summary.get("final", {}).items()}
+    final = {f"final/{name}": value for name, value in summary.get("final", {}).items() if value is not None}
     return {key: summary[key] for key in keys if key in summary} | final
