@@ -47,7 +47,7 @@ def test_without_labels_round_0_only_asks(strategy: str, tmp_path: Path, command
     assert [row["round"] for row in asked] == ["0"] * 20 + ["1"] * 20
     assert {row["predicted"] for row in asked[:20]} == {""}
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["failed_fits"] == [] and summary["aubc"] > 0
+    assert summary["failed_fits"] == [1, 2] and summary["aubc"] > 0, "two steps fit nothing, and none is no failure"
     assert al_lightning.load(folder).classes == tuple("0123456789")
     assert report([str(folder)]) == 0
 
