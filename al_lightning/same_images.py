@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from al_lightning import build, rounds
-from al_lightning.data import listing
+from al_lightning.data import listing, masks
 from al_lightning.data.images import ImageData
 from al_lightning.errors import DataError
 from al_lightning.rounds import read_json
@@ -34,10 +34,14 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[ImageData, str]:
     changed, left, why_not = "", None, ""
     try:
         before = listing.from_csv_gz((path / LISTING).read_bytes())
-        changed = listing.differences(before, listing.listing(data))
-        masks = rounds.read_masks(committed[-1] / "masks.npz")
+        now, node = masks.as_loaded(data, settings["dataset"]), settings["dataset"]
+        pool, test = ([each for each in before if each.part == part] for part in ("pool", "test"))
+        before = [*masks.originals(pool, node), *test]
+        changed = listing.differences(before, listing.listing(now))
+        taken = rounds.read_masks(committed[-1] / "masks.npz")
+        needed = ((taken.labeled_since >= 0) | taken.val_mask).reshape(node.get("repeat", 1), -1).any(0)
         classes = (read_json(path / "summary.json") or {})["classes"]
-        left = listing.as_before(before, classes, data, (masks.labeled_since >= 0) | masks.val_mask)
+        left = masks.apply(listing.as_before(before, classes, now, needed), node)
     except DataError as error:
         why_not = str(error)
     except (OSError, ValueError, KeyError, IndexError):  # damaged, or of a version that kept no list

@@ -53,7 +53,7 @@ def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, da
 def _pool(model: Classifier, data: ImageData, size: int) -> Pool:
     """The last images, so that no position among them is one of their indices as long as they are a small part."""
     rng = np.random.default_rng(0)
-    indices = torch.arange(len(data.pool) - size, len(data.pool))
+    indices = data.there.nonzero().squeeze(1)[-size:]
     pool = Pool(model, data.pool.images, indices, size, rng)
     pool.inputs = torch.from_numpy(rng.random((size, model.dropped[0][1].in_features), dtype=np.float32))
     return pool
