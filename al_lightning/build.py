@@ -20,6 +20,7 @@ from al_lightning.backbones import Backbone
 from al_lightning.callbacks import make_callbacks
 from al_lightning.config import Config
 from al_lightning.contract import out_of_memory, told
+from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError, UserError
@@ -54,14 +55,21 @@ def prepare(typed: Config, settings: Settings, data: ImageData) -> tuple[Plan, t
         ConfigError: settings that cannot work; nothing has been trained or written.
     """
     quiet_lightning()
-    plan = make_plan(typed.al, len(data.pool), len(data.gone))
+    plan = make_plan(typed.al, data.pool_size, len(data.gone))
     return plan, check(settings, data, plan)
 
 
 def load_data(settings: Settings) -> ImageData:
-    """Load the data set. What a user's own draws from global generators is the same in every run, whatever its seed."""
-    with _within_memory("dataset", settings["dataset"]), seeded(torch_seed(0, Stream.DATA)):
-        return instantiate("dataset", settings["dataset"], returns=ImageData)
+    """Load the data set, and apply the keys of :mod:`al_lightning.data.masks` to it.
+
+    What a user's own draws from global generators is the same in every run, whatever its seed.
+    """
+    node = settings["dataset"]
+    own = {key: value for key, value in node.items() if key not in masks.OFF}
+    with _within_memory("dataset", {**own, **masks.chosen(node)}):
+        with seeded(torch_seed(0, Stream.DATA)):
+            data = instantiate("dataset", own, returns=ImageData)
+        return masks.apply(data, node)
 
 
 def make_strategy(settings: Settings) -> Strategy:

@@ -24,12 +24,15 @@ def pool_map(data: ImageData) -> dict[str, np.ndarray]:
         data: whose pool has N images; they are taken as gray ones of at most 16 x 16 pixels.
 
     Returns:
-        `position` float16 `[N, 2]`; `explained` float32 `[2]`, shares of the variance; `label` int16 `[N]`, classes.
+        `position` float16 `[N, 2]`; `explained` float32 `[2]`, shares of the variance; `label` int16 `[N]`, classes;
+        and where images take no part, `mask` bool `[N]`: the axes are those of the others.
     """
     pixels = _pixels(data.pool.images)
-    pixels -= pixels.mean(0)
+    taking = slice(None) if data.mask is None else data.mask
+    pixels -= pixels[taking].mean(0)
     # Summed up in double precision, a part at a time: a whole copy of it would take as much memory as the images.
-    covariance = sum((part.T @ part for part in map(Tensor.double, pixels.split(CHUNK))), torch.zeros(())) / len(pixels)
+    covariance = sum((part.T @ part for part in map(Tensor.double, pixels[taking].split(CHUNK))), torch.zeros(()))
+    covariance /= data.pool_size
     variances, axes = torch.linalg.eigh(covariance)
     axes = axes[:, [-1, -2]].float()
     axes *= axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()  # an axis has no direction: fix one
@@ -38,7 +41,7 @@ def pool_map(data: ImageData) -> dict[str, np.ndarray]:
         "position": (pixels @ axes).numpy().astype(np.float16),
         "explained": explained.numpy().astype(np.float32),
         "label": data.pool.labels.numpy().astype(np.int16),
-    }
+    } | ({} if data.mask is None else {"mask": data.mask.numpy()})
 
 
 def _pixels(images: Tensor) -> Tensor:

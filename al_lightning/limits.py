@@ -97,6 +97,7 @@ def check(config: "Config") -> None:
     for key, otherwise in (("root", ""), ("cache", ", or null")):
         if (value := config.dataset.get(key)) is not None:
             _folder(f"dataset.{key}", value, otherwise)
+    _check_masks(config.dataset)
     for group in ("dataset", "strategy", "model", "optimizer", "oracle", "trainer", "logger"):
         folder_name(f"{group}.name", getattr(config, group).get("name"))
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
@@ -145,6 +146,17 @@ def check_objective(objective: str | None, val_size: int | float) -> None:
         )
     if not val_size > 0:
         raise ConfigError(f"al.objective={objective}: needs validation labels: add al.val_size=100, or another number")
+
+
+def _check_masks(node: dict[str, Any]) -> None:
+    """The keys of :mod:`al_lightning.data.masks`; the images are held against them when they are loaded."""
+    if (size := node.get("subset")) is not None:
+        _size("dataset.subset", size)
+    factor, repeat = node.get("imbalance"), node.get("repeat", 1)
+    if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int | float) or factor < 1):
+        raise ConfigError(f"dataset.imbalance={factor}: must be a number, at least 1, or null")
+    if type(repeat) is not int or not 1 <= repeat <= 100:
+        raise ConfigError(f"dataset.repeat={repeat}: must be a whole number from 1 to 100")
 
 
 def _at_least(key: str, value: int, least: int, why: str = "") -> None:

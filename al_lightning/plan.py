@@ -11,7 +11,7 @@ class Plan:
     """The rounds of a run, all sizes in images.
 
     Attributes:
-        pool_size: images that can be labeled.
+        pool_size: images that can be labeled: those that `dataset.subset` and `dataset.imbalance` leave out are not.
         initial_size: labeled before round 0, and trained on in it.
         query_size: labeled after every round but the last.
         val_size: labeled and kept from training.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from al_lightning import build, rounds
-from al_lightning.data import listing
+from al_lightning.data import listing, masks
 from al_lightning.data.images import ImageData
 from al_lightning.errors import DataError
 from al_lightning.folder_state import LISTING, standing
@@ -36,13 +36,15 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[ImageData, str]:
     changed, left, why_not = "", None, ""
     try:
         before = listing.from_csv_gz((path / LISTING).read_bytes())
-        changed = listing.differences(before, listing.listing(data))
+        now, node = masks.as_loaded(data, settings["dataset"]), settings["dataset"]
+        pool, test = ([each for each in before if each.part == part] for part in ("pool", "test"))
+        before = [*masks.originals(pool, node), *test]
+        changed = listing.differences(before, listing.listing(now))
         found = standing(path)
-        queries = [found.initial or [], *(done.queries for done in found.rounds)]
-        needed = np.zeros(sum(each.part == "pool" for each in before), dtype=bool)
-        needed[[row["index"] for query in queries for row in query]] = True
+        asked = [row["index"] for query in (found.initial or [], *(r.queries for r in found.rounds)) for row in query]
+        needed = np.isin(np.arange(len(pool)), asked).reshape(node.get("repeat", 1), -1).max(0)
         classes = (read_json(path / "summary.json") or {})["classes"]
-        left = listing.as_before(before, classes, data, needed)
+        left = masks.apply(listing.as_before(before, classes, now, needed), node)
     except DataError as error:
         why_not = str(error)
     except (OSError, ValueError, KeyError, IndexError):  # damaged, or of a version that kept no list

@@ -68,7 +68,7 @@ def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
     The first few are labeled; the labels are drawn.
     """
     rng = np.random.default_rng(0)
-    indices = torch.arange(len(data.pool) - size, len(data.pool))
+    indices = data.there.nonzero().squeeze(1)[-size:]
     n_labeled = min(LABELED, len(data.pool) - size)
     labeled = torch.arange(n_labeled), torch.from_numpy(rng.integers(len(data.classes), size=n_labeled))
     return Candidates(_Untrained(model, data.pool.images, Scoring(size)), indices, rng, labeled)

@@ -21,8 +21,8 @@ class PoolDataModule(LightningDataModule):
     """Images on the device of the model as far as they fit there, and masks over the pool.
 
     `labeled_mask`, `unlabeled_mask`, `val_mask` and `skipped_mask` (bool, shape `[N]`) partition the pool, less the
-    images that are gone since the run began. All indices are positions in the data set. Training sees the labels that
-    were paid for and no others.
+    images that take no part and those that are gone since the run began. All indices are positions in the data set.
+    Training sees the labels that were paid for and no others.
 
     Attributes:
         labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
@@ -52,8 +52,7 @@ class PoolDataModule(LightningDataModule):
         self.labels = torch.full((len(data.pool),), UNKNOWN)
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
         self.skipped_mask = torch.zeros(len(data.pool), dtype=torch.bool)
-        self._there = torch.ones(len(data.pool), dtype=torch.bool)
-        self._there[list(data.gone)] = False
+        self._there = data.there
         self.round = 0
         self.device = torch.device("cpu")
 
@@ -73,7 +72,7 @@ class PoolDataModule(LightningDataModule):
         Returns:
             Data set indices of the validation set and of the initial set, sorted.
         """
-        pool = np.arange(plan.pool_size)
+        pool = np.flatnonzero(self._there.numpy())
         val = generator(self.seed, Stream.VALIDATION).choice(pool, plan.val_size, replace=False)
         rest, rng = np.setdiff1d(pool, val), generator(self.seed, Stream.INITIAL)
         if plan.initial == "balanced":

@@ -72,10 +72,11 @@ class ImageData:
         notes: what a person should know of how the images were made, a line each.
         levels: the values that became 0 and 255, of images with more than 8 bits a pixel; None where there are none.
         gone: positions in the pool of images that a run began with and that are no longer there; they are black.
+        mask: `bool [N]`, images of the pool that take part, see :mod:`al_lightning.data.masks`; None: all of them.
 
     Raises:
         ContractError: the pool is empty, the parts have images of different shapes, there are fewer than two classes,
-            or a label is none of them.
+            a label is none of them, or the mask is not one of the pool.
     """
 
     pool: ImageSet
@@ -86,6 +87,7 @@ class ImageData:
     notes: tuple[str, ...] = field(default=())
     levels: tuple[int, int] | None = field(default=None)
     gone: tuple[int, ...] = field(default=())
+    mask: Tensor | None = field(default=None)
 
     def __post_init__(self) -> None:
         names = list(self.classes)
@@ -108,6 +110,23 @@ class ImageData:
         pool, test = (list(part.images.shape[1:]) for part in (self.pool, self.test))
         if pool != test:
             raise ContractError(f"ImageData.pool has images of {pool} (C, H, W), but ImageData.test of {test}")
+        if self.mask is not None:
+            wanted = f"a bool tensor [{len(self.pool)}], true for an image at least"
+            expect("ImageData.mask", self.mask, wanted, (torch.bool,), 1)
+            if len(self.mask) != len(self.pool) or not self.mask.any():
+                raise ContractError(f"ImageData.mask has to be {wanted}")
+
+    @property
+    def pool_size(self) -> int:
+        """Images of the pool that take part, those that are gone included."""
+        return len(self.pool) if self.mask is None else int(self.mask.sum())
+
+    @property
+    def there(self) -> Tensor:
+        """`bool [N]`, images of the pool that take part and are not gone: those that can be labeled."""
+        there = torch.ones(len(self.pool), dtype=torch.bool) if self.mask is None else self.mask.clone()
+        there[list(self.gone)] = False
+        return there
 
     @property
     def channels(self) -> int:
@@ -121,16 +140,14 @@ class ImageData:
 
     @cached_property
     def statistics(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each channel over the pool, for pixels scaled to [0, 1].
+        """Mean and standard deviation of each channel over what is there of the pool, for pixels scaled to [0, 1].
 
         They are taken from histograms, so they are exact and need no floating-point copy of the pool.
         """
         levels = torch.arange(256, dtype=torch.float64) / 255
         images = self.pool.images
-        if self.gone:
-            there = torch.ones(len(images), dtype=torch.bool)
-            there[list(self.gone)] = False
-            images = images[there]
+        if self.gone or self.mask is not None:
+            images = images[self.there]
         means, deviations = [], []
         for channel in images.unbind(1):
             share = torch.bincount(channel.reshape(-1).int(), minlength=256).double() / channel.numel()
@@ -141,11 +158,13 @@ class ImageData:
         return means, deviations
 
     def fingerprint(self) -> str:
-        """16 hex digits over every pixel and label: two runs that agree on it saw the same data."""
+        """16 hex digits over every pixel and label, and the mask: two runs that agree on it saw the same data."""
         digest = blake2b(digest_size=8)
         for part in (self.pool, self.test):
             for tensor in (part.images, part.labels):
                 digest.update(repr(tuple(tensor.shape)).encode())
                 digest.update(tensor.contiguous().numpy().data)
         digest.update("\0".join(self.classes).encode())
+        if self.mask is not None:
+            digest.update(self.mask.numpy().data)
         return digest.hexdigest()

@@ -143,7 +143,7 @@ def class_balance(asked: Asked, methods: Sequence[str]) -> pd.DataFrame | None:
     if not n_classes or asked.queries.empty:
         return None
     rows = {}
-    if asked.pool is not None and len(label := _within(asked.pool.label, n_classes)):
+    if asked.pool is not None and len(label := _within(asked.pool.label[asked.pool.mask], n_classes)):
         rows["pool"] = np.bincount(label, minlength=n_classes) / len(label)
     shares: dict[str, list[np.ndarray]] = {}
     for (method, _), queries in _by_run(asked.queries).items():

@@ -29,11 +29,13 @@ class Pool:
         position: `float32 [N, 2]`.
         explained: `float32 [2]`, shares of the variance.
         label: `int64 [N]`, class indices, -1 where unknown.
+        mask: `bool [N]`, images that take part.
     """
 
     position: np.ndarray
     explained: np.ndarray
     label: np.ndarray
+    mask: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,11 @@ class Reader:
             return None
         try:
             with np.load(BytesIO(data), allow_pickle=False) as arrays:
-                pool = Pool(
-                    arrays["position"].astype(np.float32), arrays["explained"], arrays["label"].astype(np.int64)
-                )
-            if pool.position.shape != (len(pool.label), 2) or pool.explained.shape != (2,):
+                label = arrays["label"].astype(np.int64)
+                mask = arrays["mask"].astype(bool) if "mask" in arrays else np.ones(label.shape, bool)
+                pool = Pool(arrays["position"].astype(np.float32), arrays["explained"], label, mask)
+            shapes = pool.position.shape, pool.explained.shape, mask.shape
+            if shapes != ((len(label), 2), (2,), (len(label),)) or not mask.any():
                 raise ValueError("the shapes of its arrays do not fit")
             if not (np.isfinite(pool.position).all() and np.isfinite(pool.explained).all()):
                 raise ValueError("it holds numbers that are not finite")

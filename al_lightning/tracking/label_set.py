@@ -57,7 +57,10 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     validation = np.array([index for index in known if asked[index].use != TRAIN], dtype=np.int64)
     classes, of_image = info.data.classes, info.data.pool.labels.cpu().numpy()
     # An unlabeled image may have no class yet: -1.
-    pool, bought = (np.bincount(part[part >= 0], minlength=len(classes)) for part in (of_image, of_image[labeled]))
+    taking = slice(None) if info.data.mask is None else info.data.mask.numpy()
+    pool, bought = (
+        np.bincount(part[part >= 0], minlength=len(classes)) for part in (of_image[taking], of_image[labeled])
+    )
     since = [{"index": i, "since": asked[i].round + 1} for i in labeled.tolist()]
     files = {
         "labeled_since.csv": to_csv(("index", "since"), since),
@@ -73,7 +76,7 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     metadata = {
         "dataset": info.settings["dataset"]["name"],
         "data_fingerprint": info.environment["data_fingerprint"],
-        "pool_size": len(of_image),
+        "pool_size": info.data.pool_size,
         "n_labels": len(labeled),
         "n_validation": len(validation),
         "rounds": last + 1,

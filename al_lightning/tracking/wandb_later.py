@@ -40,7 +40,7 @@ def mirror(folder: Path) -> str:
     if damage:
         raise DataError(f"{folder}/rounds/{damage}; the run's command mends it")
     data, _ = same_images.load(folder, settings)
-    plan = make_plan(ActiveLearning(**settings["al"]), len(data.pool))
+    plan = make_plan(ActiveLearning(**settings["al"]), data.pool_size)
     logger = wandb_node(settings["logger"])
     if logger is None:  # as it would be by default
         logger = OmegaConf.to_container(OmegaConf.load(conf_dir() / "logger" / "wandb.yaml"))

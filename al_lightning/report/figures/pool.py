@@ -44,10 +44,11 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         across=across,
         down=0.4 + 0.16 * lines,
     )
-    spread = np.linspace(0, n - 1, min(SHOWN, n)).astype(int)
-    some = np.random.default_rng(0).permutation(n)[spread]  # a data set may be sorted by class
+    there = np.flatnonzero(pool.mask)
+    spread = np.linspace(0, len(there) - 1, min(SHOWN, len(there))).astype(int)
+    some = np.random.default_rng(0).permutation(there)[spread]  # a data set may be sorted by class
     # A few far images would shrink the map.
-    low, high = np.percentile(pool.position, (0.2, 99.8), axis=0)
+    low, high = np.percentile(pool.position[there], (0.2, 99.8), axis=0)
     margin = 0.05 * (high - low) + 1e-9
     place = (pool.position - low + margin) / (high - low + 2 * margin)  # from 0 to 1 in a panel
     last = int(queries["round"].to_numpy().max())
@@ -81,7 +82,7 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     seeds = ", ".join(sorted({str(asked.shown[method]) for method in found}))
     caption = (
         f"First two principal components of the pixels, {share[0]:.0f}% and {share[1]:.0f}% of the variance. Gray: "
-        f"{len(some):,} of {n:,} images of the pool; colored: queried. Seed {seeds}."
+        f"{len(some):,} of {len(there):,} images of the pool; colored: queried. Seed {seeds}."
     )
     alt = f"Map of the pool with the images that {', '.join(found)} asked for, colored by round."
     return Drawing("pool-map", "Where in the pool", caption, alt, figure)

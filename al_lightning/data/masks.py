@@ -1,0 +1,137 @@
+"""Which images of a pool take part in a run, and how often: class imbalance, a part of the pool, redundancy.
+
+These keys of `dataset` work for every data set, a user's own too, because they are applied to what it loaded into. What
+is drawn depends on no seed: all runs of a study are of the same images.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.errors import ConfigError
+from al_lightning.plan import to_images
+from al_lightning.streams import Stream, generator
+
+OFF = {"imbalance": None, "subset": None, "repeat": 1}  # the keys, at the values that change nothing
+
+
+def chosen(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that change something, in the order in which they do."""
+    return {key: node[key] for key, off in OFF.items() if node.get(key, off) != off}
+
+
+def apply(data: ImageData, node: Mapping[str, Any]) -> ImageData:
+    """Let a part of a pool take part, and append copies of the pool to it. The test part stays as it is.
+
+    `imbalance` leaves a long tail of classes, see :func:`long_tail`; `subset` leaves so many images of that, or such a
+    fraction, see :func:`stratified`. Both are a mask: images, labels and ids stay whole, and an index is still that of
+    the data set. With `repeat=k` the pool is there k times: image i of N is at i, N + i, 2N + i, ..., its copies have
+    the ids `<id>#2`, `<id>#3`, ..., and the mask is that of the originals.
+
+    Args:
+        data: as loaded; images of it may be gone.
+        node: settings of the data set. Their types and ranges have been checked.
+
+    Raises:
+        ConfigError: more images are wanted than there are, a class would have none, or an id is that of a copy.
+    """
+    if not (on := chosen(node)):
+        return data
+    labels, n = data.pool.labels.numpy(), len(data.pool)
+    has = counts = np.bincount(labels, minlength=len(data.classes))
+    if (factor := on.get("imbalance")) is not None:
+        said = f"dataset.imbalance={factor}"
+        _none_empty(has, said, data.classes, "it has none to begin with")
+        counts = _none_empty(long_tail(has, factor), said, data.classes, "use a smaller factor")
+    if (size := on.get("subset")) is not None:
+        there = int(counts.sum())
+        if (wanted := to_images(size, there)) > there:
+            left = " that dataset.imbalance leaves" if "imbalance" in on else ""
+            raise ConfigError(f"dataset.subset={size}: the pool has {there} images{left}; at most so many can be kept")
+        enough = -(-there // int(counts[counts > 0].min()))
+        parts = np.where(counts > 0, stratified(counts, wanted), -1)
+        counts = _none_empty(parts, f"dataset.subset={size}", data.classes, f"{enough} images have some of every class")
+        counts = np.maximum(counts, 0)
+    mask = None if (counts == has).all() else torch.from_numpy(_drawn(labels, counts))
+    said = " ".join(f"dataset.{key}={value}" for key, value in on.items())
+    times = on.get("repeat", 1)
+    each_class = f"{counts.max():,} to {counts.min():,} of a class"
+    note = f"{said}: {int(counts.sum()):,} of {n:,} images of the pool take part, {each_class}"
+    if times > 1:
+        note += f", each {times} times"
+    gone = [each for each in data.gone if mask is None or mask[each]]
+    return replace(
+        data,
+        pool=_repeated(data.pool, times) if times > 1 else data.pool,
+        mask=mask if mask is None else mask.repeat(times),
+        gone=tuple(copy * n + each for copy in range(times) for each in gone),
+        notes=(*data.notes, note),
+    )
+
+
+def long_tail(has: np.ndarray, factor: float) -> np.ndarray:
+    """Images of each class in a long tail (Cui et al. 2019, "Class-Balanced Loss", as CIFAR-10-LT and CIFAR-100-LT).
+
+    Class c of K keeps n · factor^(-c / (K - 1)), rounded down. n is the largest that every class has enough images
+    for: in a balanced data set as many as a class has. With a factor of 1 all classes keep as many as the smallest has.
+
+    Args:
+        has: `int64 [K]`, images of each class.
+        factor: images of the first class for one of the last, at least 1.
+    """
+    shares = float(factor) ** (-np.arange(len(has)) / (len(has) - 1))
+    n = np.floor((has / shares).min() + 1e-6)  # for what is a whole number but for the last bit
+    return np.floor(n * shares + 1e-6).astype(np.int64)
+
+
+def stratified(has: np.ndarray, n: int) -> np.ndarray:
+    """Images of each class among n that have the shares of all, within one image: by largest remainders.
+
+    Args:
+        has: `int64 [K]`, images of each class.
+        n: at most all of them.
+    """
+    parts, remainders = np.divmod(has * n, has.sum())
+    parts[np.argsort(-remainders, kind="stable")[: n - parts.sum()]] += 1
+    return parts
+
+
+def originals(rows: Any, node: Mapping[str, Any]) -> Any:
+    """The rows of a pool without those of its copies."""
+    return rows[: len(rows) // node.get("repeat", 1)]
+
+
+def as_loaded(data: ImageData, node: Mapping[str, Any]) -> ImageData:
+    """The data that :func:`apply` was given."""
+    if not chosen(node):
+        return data
+    pool = ImageSet(*(originals(part, node) for part in (data.pool.images, data.pool.labels, data.pool.ids)))
+    return replace(data, pool=pool, mask=None, notes=data.notes[:-1])
+
+
+def _drawn(labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`bool [N]`, so many images of each class: the first in an order of the pool, so that fewer are a part of more."""
+    order = generator(0, Stream.DATA).permutation(len(labels))
+    mask = np.zeros(len(labels), dtype=bool)
+    for each, count in enumerate(counts):
+        mask[order[labels[order] == each][:count]] = True
+    return mask
+
+
+def _none_empty(counts: np.ndarray, said: str, classes: Sequence[str], hint: str) -> np.ndarray:
+    if (counts == 0).any():
+        raise ConfigError(f"{said}: class {classes[int((counts == 0).argmax())]} would have no image; {hint}")
+    return counts
+
+
+def _repeated(pool: ImageSet, times: int) -> ImageSet:
+    copies = tuple(f"{each}#{number}" for number in range(2, times + 1) for each in pool.ids)
+    if clash := {*pool.ids} & {*copies}:
+        raise ConfigError(
+            f"dataset.repeat={times}: an image of the pool has the id {min(clash)}, which a copy would have; rename it"
+        )
+    return ImageSet(pool.images.repeat(times, 1, 1, 1), pool.labels.repeat(times), (*pool.ids, *copies))
