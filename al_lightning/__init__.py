@@ -1,14 +1,19 @@
 """Deep active learning on images: Hydra configures it, Lightning trains it, Weights & Biases shows it."""
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from al_lightning.api import run as run
+    from al_lightning.export import load as load
 
 __version__ = "0.1.0"
+
+_PLACES = {"load": "al_lightning.export", "run": "al_lightning.api"}
 
 
 def __getattr__(name: str) -> Any:
     # PyTorch takes seconds to import, and a command line that is refused needs none of it.
-    if name == "load":
-        from al_lightning.export import load
-
-        return load
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

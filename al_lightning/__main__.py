@@ -15,27 +15,16 @@ from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import (
-    command_line,
-    config,
-    data_root,
-    explain,
-    hydra_settings,
-    objective,
-    output,
-    resume,
-    signals,
-    stored,
-    sweep,
-)
+from al_lightning import api, command_line, config, explain, objective, output, signals, sweep
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
 from al_lightning.sweep_table import show_table, spans
 
 
-@hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")
+@hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base=command_line.VERSION_BASE)
 def job(cfg: DictConfig) -> float | None:
     """What Hydra calls, once for a run and for every job of a sweep.
 
@@ -51,7 +40,7 @@ def _job(cfg: DictConfig) -> float | None:
     overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
     if (folder := sweep.here()) is None:
         try:
-            _run(_settings(cfg, overrides))
+            _run(api.settings(cfg, overrides))
             return None
         except UserError as error:
             if explain.wants_traceback(cfg):
@@ -65,7 +54,7 @@ def _job(cfg: DictConfig) -> float | None:
     if not cfg.dry_run:  # which has one table
         print(f"{jobs.name(number)}: {what}", flush=True)
     try:
-        cfg = _settings(cfg, overrides)
+        cfg = api.settings(cfg, overrides)
         _run_in_turn(cfg, folder, how)
     except UserError as error:
         how |= {"state": "refused" if isinstance(error, ConfigError) else "failed", "message": str(error)}
@@ -107,26 +96,6 @@ def _run_in_turn(cfg: DictConfig, folder: Path, how: dict[str, Any]) -> None:
         finally:
             if not cfg.dry_run:
                 how |= objective.figures(cfg)  # now: a job that comes after may make the run longer
-
-
-def _settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
-    """What is to be run: the composed configuration, or that of the run folder it names."""
-    hydra_settings.check(
-        cast(DictConfig, HydraConfig.get())
-    )  # again: a sweeper that is not Hydra's own makes its jobs by itself
-    if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
-        return resume.stored_settings(cfg, overrides)
-    config.typed(cfg)  # what is wrong here is said before the imports that take seconds
-    data_root.settle(cfg)
-    path = config.run_folder(cfg)
-    if not path.exists():
-        found, nearest = stored.earlier(path, config.resolved(cfg))
-        if found:
-            print(f"{found}: made by an earlier version, with these settings")
-            cfg.resume, cfg.named_by = str(found), stored.read(found).named_by
-        elif nearest:
-            print(f"note: {nearest}; {path.name} begins anew", file=sys.stderr)
-    return cfg
 
 
 def _run(cfg: DictConfig) -> dict[str, Any]:
@@ -172,6 +141,7 @@ def main() -> int:
                     print(line.shows)
                     return 0
                 sys.argv = [program, *line.arguments]  # Hydra reads them there
+                Plugins.instance().register(command_line.OwnOptions)
                 if line.sweep:
                     return _sweep(line.sweep, typed)
                 job()

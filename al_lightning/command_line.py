@@ -12,7 +12,6 @@ from typing import NoReturn
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
-from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -21,6 +20,8 @@ from al_lightning import hydra_settings, keys, manual, objective, overrides, res
 from al_lightning.config import Config, conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.sweep import Sweep
+
+VERSION_BASE = "1.3"  # of Hydra's: how it is to read conf/
 
 
 class OwnOptions(SearchPathPlugin):
@@ -185,8 +186,8 @@ def _main(given: argparse.Namespace) -> str:
 
 
 def _loader(given: argparse.Namespace) -> ConfigLoaderImpl:
-    Plugins.instance().register(OwnOptions)
     search_path = create_config_search_path(_main(given))
+    OwnOptions().manipulate_search_path(search_path)
     if given.config_dir:
         path = f"file://{Path(given.config_dir).absolute()}"
         search_path.prepend("command-line", path, SearchPathQuery(provider="schema"))

@@ -80,8 +80,8 @@ def forecast(cfg: DictConfig) -> Forecast:
     return Forecast(folder, state, start, plan, seconds, device)
 
 
-def dry_run(cfg: DictConfig) -> None:
-    """Show what a configuration would run.
+def dry_run(cfg: DictConfig) -> Forecast:
+    """Show what a configuration would run, and return it.
 
     Raises:
         ConfigError, DataError: as a run.
@@ -96,6 +96,7 @@ def dry_run(cfg: DictConfig) -> None:
     print(f"run folder: {found.folder} ({found.state}, {found.start} of {found.plan.rounds + 1} rounds are there)")
     time = duration(found.seconds)
     print(f"estimated time: {time} on {found.device}, without what the strategy does with the features")
+    return found
 
 
 def trial(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device, start: int = 0) -> float:

@@ -27,7 +27,12 @@ class Interrupted(BaseException):
     @property
     def exit_code(self) -> int:
         """130 from the keyboard, otherwise 143, whichever signal it was."""
-        return 128 + (signal.SIGINT if self.signal_number == signal.SIGINT else signal.SIGTERM)
+        return 128 + (signal.SIGINT if self.by_keyboard else signal.SIGTERM)
+
+    @property
+    def by_keyboard(self) -> bool:
+        """Whether it was Ctrl-C."""
+        return self.signal_number == signal.SIGINT
 
 
 # What SLURM sends is chosen by `--signal`; the two user signals are what people choose. A terminal that is closed sends
