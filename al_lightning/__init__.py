@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from al_lightning.targets import ROOMS, Room
+
 if TYPE_CHECKING:
     from al_lightning.api import run as run
     from al_lightning.export import load as load
@@ -16,4 +18,6 @@ def __getattr__(name: str) -> Any:
     # PyTorch takes seconds to import, and a command line that is refused needs none of it.
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
+    if name in ROOMS:  # for the short names of targets
+        return Room(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from al_lightning.acquisition.initial import balanced
 from al_lightning.acquisition.select import uniform
 from al_lightning.backbones import Backbone
 from al_lightning.callbacks import make_callbacks
+from al_lightning.classifier import Classifier
 from al_lightning.config import Config
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data import masks
@@ -29,7 +30,6 @@ from al_lightning.fit_check import Rule
 from al_lightning.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.instantiate import as_typed, instantiate, refusals
 from al_lightning.live_taps import keep_live_taps
-from al_lightning.model import Classifier
 from al_lightning.oracle import Oracle
 from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, seeded, torch_seed

@@ -96,6 +96,10 @@ def read(arguments: Sequence[str]) -> Line:
     hydra_settings.check(hydra)
     if given.cfg or given.info or not (given.multirun or hydra.mode == RunMode.MULTIRUN):
         return Line(line)
+    if typed := next((each for each in settings if each.lstrip("+~").startswith("hydra.sweep.dir")), None):
+        raise ConfigError(
+            f"{typed}: fixed: a sweep keeps its state in <paths.output_root>/<study>/.sweep; type study=..."
+        )
     jobs = overrides.jobs(hydra, settings, groups, loader)
     own_options = places != [conf_dir()]
     for chosen in overrides.choices(jobs, groups) if own_options else ():  # an option may set what is Hydra's

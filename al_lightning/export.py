@@ -10,13 +10,13 @@ from PIL import Image, ImageFile
 from torch import Tensor, nn
 
 from al_lightning import build, config, stored
+from al_lightning.classifier import Classifier
 from al_lightning.data import levels
 from al_lightning.data.decode import MAX_PIXELS, Decoded, How, convert, decode, reason
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.levels import Scale
 from al_lightning.data.quiet import decoding
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.model import Classifier
 from al_lightning.rounds import WEIGHTS, DamagedError, folders, read_json, verify
 
 Source = str | Path | bytes | Image.Image

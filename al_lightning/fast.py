@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from al_lightning.model import Classifier
+from al_lightning.classifier import Classifier
 
 
 class FastClassifier(Classifier):

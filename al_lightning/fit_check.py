@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
+from al_lightning.classifier import Classifier
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.inference import undisturbed
 from al_lightning.learner import Learner, Scoring
-from al_lightning.model import Classifier
 
 # A cycle that brings less than both has brought nothing, and the next one would not either.
 LEAST_GAIN = {"acc": 0.005, "min_recall": 0.05}

@@ -10,10 +10,10 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from al_lightning.classifier import Classifier
 from al_lightning.data.batches import TrainBatches
 from al_lightning.data.memory import take
 from al_lightning.fast import FastClassifier
-from al_lightning.model import Classifier
 
 WARM_UP = 3  # steps before a capture, as PyTorch's documentation has it
 

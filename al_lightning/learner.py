@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
 from al_lightning.data.memory import take
 from al_lightning.errors import ConfigError
-from al_lightning.model import Classifier
 
 # Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
 CHUNK = 2**25

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from al_lightning import asking, build, callbacks, config, environment, evidence, same_images, signals, stored
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
+from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import PoolDataModule
@@ -23,7 +24,6 @@ from al_lightning.fit_check import FitCheck
 from al_lightning.folder_state import lacking
 from al_lightning.learner import Scoring
 from al_lightning.measuring import Measured, measure_round
-from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 from al_lightning.profiling import profiled
 from al_lightning.rounds import Evidence, Round, read_json

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
+from al_lightning.classifier import Classifier
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.measures import MEASURES, N_BINS
-from al_lightning.model import Classifier
 
 
 @dataclass

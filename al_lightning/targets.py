@@ -1,5 +1,6 @@
 """Names of targets: short ones that stay when a file moves, and where they lie today."""
 
+import importlib
 import re
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,23 @@ def all_located(node: Any) -> Any:
         return node
     found = {key: all_located(value) for key, value in node.items()}
     return found | ({"_target_": located(found["_target_"])} if "_target_" in found else {})
+
+
+class Room:
+    """What a room offers, by attribute: for whoever calls a node's target without this program.
+
+    Args:
+        group: a key of `ROOMS`.
+    """
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in offered(self._group):
+            raise AttributeError(f"al_lightning.{self._group} has no {name}")
+        module, _, attribute = offered(self._group)[name].rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
 
 
 @cache

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy, StrategyError, choose
+from al_lightning.classifier import Classifier
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.learner import Learner, Scoring
-from al_lightning.model import Classifier
 from al_lightning.plan import Plan
 
 CANDIDATES = 128  # that a strategy is tried on, where it needs no more

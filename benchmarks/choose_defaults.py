@@ -23,10 +23,10 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from al_lightning import build, config
+from al_lightning.classifier import Classifier
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.fit_check import FitCheck
-from al_lightning.model import Classifier
 from al_lightning.streams import Stream, torch_seed
 
 SEEDS = (100, 101, 102)  # not those of the results

@@ -4,9 +4,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from al_lightning import build, config
+from al_lightning.classifier import Classifier
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.model import Classifier
 
 
 def settings(*overrides: str) -> build.Settings:

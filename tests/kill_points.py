@@ -50,7 +50,7 @@ class Point:
         return f"{self.phase}: {moment} call {self.call} of {self.function.partition(':')[2]}"
 
 
-CLASSIFIER, FOLDER = "al_lightning.model:Classifier", "al_lightning.run_folder:RunFolder"
+CLASSIFIER, FOLDER = "al_lightning.classifier:Classifier", "al_lightning.run_folder:RunFolder"
 MIRROR = "al_lightning.tracking.wandb_mirror:WandbMirror"
 POINTS = (
     Point("any", f"{FOLDER}._mend", 1),

@@ -56,7 +56,7 @@ REFUSED = [
     ("dataset.augment=3", "crop and flip"),
     ("+dataset.augment={1:2}", "must be text"),
     # out of range
-    ("al.initial_size=0", SIZE),
+    ("al.initial_size=-1", "must be a whole number of images, at least 0"),
     ("al.initial_size=1", "at least 2"),
     ("al.initial_size=-3", SIZE),
     ("al.initial_size=nan", "finite number"),

@@ -100,9 +100,8 @@ def test_what_is_not_is_free(command: Command, tmp_path: Path, monkeypatch: pyte
     done = command("hydra.run.dir=here", *own, "hydra.job.env_copy=[COLOR]", "al.rounds=0")
     assert done.code == 0, done.err
     assert (tmp_path / "cwd/here/mine.log").exists() and (tmp_path / "cwd/here/.hydra/config.yaml").exists()
-    done = command("--multirun", "hydra.sweep.dir=there", "hydra.sweep.subdir=s-${seed}", "seed=1,2")
-    assert done.code == 0, done.err
-    assert (tmp_path / "cwd/there/multirun.yaml").exists() and (tmp_path / "cwd/there/s-2").is_dir()
+    assert command("--multirun", "hydra.sweep.subdir=s-${seed}", "seed=1,2", "al.rounds=0").code == 0
+    assert_refused(command("--multirun", "hydra.sweep.dir=there", "seed=1,2"), "hydra.sweep.dir=there: fixed")
 
 
 def test_a_folder_that_hydra_cannot_write_is_told(command: Command, tmp_path: Path) -> None:
@@ -202,7 +201,7 @@ def test_a_configuration_of_the_users_own(command: Command, options: Path, tmp_p
 def test_a_primary_configuration_in_place_of_ours(command: Command, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    groups = "dataset: digits, strategy: random, model: cnn, optimizer: sgd, trainer: default, logger: none"
+    groups = "dataset: digits, strategy: random, model: cnn, optimizer: sgd, oracle: simulated, trainer: default, logger: none"
     keys = (conf_dir() / "config.yaml").read_text().partition("\nseed:")[2].partition("\nhydra:")[0]
     file = own / "config.yaml"
     body = f"seed:{keys}\nhydra: {{run: {{dir: .}}, output_subdir: null}}\n"
@@ -271,7 +270,7 @@ def test_a_plugin_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     plugin.write_text(SWEEPER)
     monkeypatch.setenv("PYTHONPATH", str(plugin.parents[1]), prepend=os.pathsep)
     (tmp_path / "cwd").mkdir()
-    line = ("--multirun", "hydra/sweeper=mine", "al.rounds=0")
+    line = ("--multirun", "hydra/sweeper=mine", "al.rounds=0", "al.objective=val/acc", "al.val_size=20")
     done = run_process(*line, cwd=tmp_path / "cwd")
     assert done.code == 0, done.err
     assert re.search(r"job 1: .*seed=2[^$]*job 2: .*seed=1[^$]*areas \[0\.\d+, 0\.\d+\]", done.out)

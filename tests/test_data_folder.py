@@ -127,8 +127,8 @@ def test_a_large_image_shrinks_to_its_local_means(tmp_path: Path) -> None:
         ({"image_size": True}, r"dataset\.image_size=True"),
         ({"image_size": 10**7}, r"dataset\.image_size=.*GiB"),
         ({"channels": 4}, r"dataset\.channels=4: must be 1 .* or 3"),
-        ({"test_fraction": 1.0}, r"dataset\.test_fraction=1\.0: .*between 0 and 1"),
-        ({"test_fraction": 0}, r"dataset\.test_fraction=0"),
+        ({"test_fraction": 1.0}, r"dataset\.test_fraction=1\.0: .*from 0"),
+        ({"test_fraction": -0.1}, r"dataset\.test_fraction=-0\.1"),
     ],
 )
 def test_arguments_out_of_range_are_named(change: dict, message: str, tmp_path: Path) -> None:

@@ -281,3 +281,13 @@ def test_fingerprint_changes_with_one_pixel_or_label(part: str, change) -> None:
     change(target.images, target.labels)
     assert make_data().fingerprint() == make_data().fingerprint() != changed.fingerprint()
     assert replace(make_data(), classes=tuple("abd")).fingerprint() != make_data().fingerprint()
+
+
+def test_where_others_answer_the_labels_of_the_pool_are_no_part_of_the_fingerprint() -> None:
+    data = make_data()
+    pool, test = (
+        replace(data, **{part: replace(getattr(data, part), labels=1 - getattr(data, part).labels.clamp(max=1))})
+        for part in ("pool", "test")
+    )
+    assert pool.fingerprint(pool_labels=False) == data.fingerprint(pool_labels=False) != data.fingerprint()
+    assert test.fingerprint(pool_labels=False) != data.fingerprint(pool_labels=False)

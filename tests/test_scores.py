@@ -21,11 +21,11 @@ from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
 from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
 from al_lightning.acquisition.select import Query, top, uniform
 from al_lightning.backbones import Backbone, cnn, gal2017
+from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
 from al_lightning.contract import ContractError
 from al_lightning.errors import ConfigError
 from al_lightning.learner import Learner, Scoring
-from al_lightning.model import Classifier
 
 M, K, D = 40, 8, 8
 LOG_K = math.log(K)

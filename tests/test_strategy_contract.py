@@ -16,12 +16,12 @@ from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.select import Query
 from al_lightning.backbones import cnn
+from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.fast import FastClassifier
 from al_lightning.learner import Learner, Scoring
-from al_lightning.model import Classifier
 
 STRATEGIES = sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml"))
 N, M, K = 150, 60, 5

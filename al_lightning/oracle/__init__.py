@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 SKIP, UNSURE = "skip", "unsure"  # answers that are no label
 
@@ -53,3 +53,11 @@ class Oracle(Protocol):
     def ask(self, question: Question) -> Sequence[Answer]:
         """The answers so far, at most one an image, in any order. What was answered is not asked again."""
         ...
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Simulated":  # the short name of a target
+        from al_lightning.oracle.simulated import Simulated
+
+        return Simulated
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
