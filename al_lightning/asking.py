@@ -72,6 +72,8 @@ def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, po
         OracleError: it fails, or answers what it was not asked.
     """
     classes = pool.data.classes
+    if known := folder.events_of(rows):  # by an earlier process, which had come further
+        labels.apply(pool, known, folder.asked)
     question = ledger.unanswered(rows, folder.answered, classes)
     if question is None:
         return 0

@@ -1,7 +1,5 @@
 """What a run folder holds, for whoever looks at it: the lock is asked, not taken, and nothing is written."""
 
-import fcntl
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +7,12 @@ from typing import Any
 
 from al_lightning import ledger, rounds
 from al_lightning.ledger_file import FILE, LedgerFile
+from al_lightning.lock import HOLDER
 from al_lightning.rounds import INITIAL, DamagedError, Round
 
 SET_ASIDE = "set-aside"
 SWEEPS = ".sweep"  # in a study: a folder for each sweep that runs
 LISTING = "images.csv.gz"
-HOLDER = ".holder"  # who has it open; one that is left says that its process was killed
 VIEWS = ("config.yaml", "rounds.csv", "queries.csv")
 
 
@@ -101,22 +99,3 @@ def lacking(path: Path, n_rounds: int) -> str:
     if len(found) < n_rounds:
         return f"rounds/{len(found):03d} is missing"
     return next((f"{name} is missing" for name in VIEWS if not (path / name).is_file()), "")
-
-
-def is_open(path: Path) -> bool:
-    """Whether a process has a run folder open, on whatever machine: the lock is free when it ends, however it ends.
-
-    Raises:
-        OSError: the lock cannot be asked.
-    """
-    try:
-        lock = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)  # at once: a run that goes on takes it
-    return False

@@ -77,20 +77,20 @@ class Round:
 
 def to_files(done: Round) -> dict[str, bytes]:
     """The files of a round by name, their checksums last."""
-    files = {
-        "measures.json": json.dumps(done.row, indent=2).encode(),
-        "environment.json": json.dumps(done.environment, indent=2).encode(),
-        "queries.csv": asked_file(done.queries),
-        "confusion.csv": _confusion_file(done),
-    }
-    if done.evidence is not None:
-        files |= _evidence_files(done.evidence)
+    files = {} if done.evidence is None else _evidence_files(done.evidence)
     if done.operations:
         files[PROFILE] = to_csv(list(done.operations[0]), done.operations)
     if done.weights is not None:
         from safetensors.torch import save
 
         files[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in done.weights.items()})
+    # What every round has comes last, so that checksums that are cut short lack it.
+    files |= {
+        "measures.json": json.dumps(done.row, indent=2).encode(),
+        "environment.json": json.dumps(done.environment, indent=2).encode(),
+        "queries.csv": asked_file(done.queries),
+        "confusion.csv": _confusion_file(done),
+    }
     return with_checksums(files)
 
 

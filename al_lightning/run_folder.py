@@ -5,7 +5,6 @@ A round is committed by one rename of `rounds/.007` to `rounds/007`, and so is t
 by what is new, and are written anew whenever the folder is opened.
 """
 
-import fcntl
 import io
 import json
 import os
@@ -24,16 +23,13 @@ import numpy as np
 from al_lightning import ledger, rounds
 from al_lightning.disk import place, replace_file, sync
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.folder_state import HOLDER, LISTING, SET_ASIDE, standing
+from al_lightning.folder_state import LISTING, SET_ASIDE, standing
 from al_lightning.ledger import Asked, Event
 from al_lightning.ledger_file import FILE, LedgerFile
-from al_lightning.rounds import INITIAL, Round, read_json, to_csv
+from al_lightning.lock import HOLDER, take
+from al_lightning.rounds import INITIAL, Round, to_csv
 
 OWN = re.compile(r"\.(\d{3,}|initial)(\.old)?")  # in `rounds`: one that is being written, and the one it replaces
-
-
-class LockedError(UserError):
-    """Another process holds the run folder."""
 
 
 class WriteError(UserError):
@@ -75,14 +71,14 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         try:
             is_new = not self.path.exists()
-            self._lock()
+            self._file = take(self.path)
             if self.overwrite and is_new:
                 print(f"overwrite=true: {self.path} is new, there was nothing to move")
             elif self.overwrite:
                 old = _set_aside(self.path, self.path.parent / SET_ASIDE)
                 print(f"{self.path}: what was there is now {old}")
                 self._file.close()
-                self._lock()
+                self._file = take(self.path)
         except OSError as error:
             raise ConfigError(f"paths.output_root: cannot write to {self.path}: {error.strerror}") from error
         try:
@@ -169,16 +165,26 @@ class RunFolder:
         self.answered |= {event.index for event in events}
         rest = {event.index: event for event in events}
         for query in reversed(self._queries):  # the events are of the last one, mostly
-            new = {row["index"]: rest.pop(row["index"]) for row in query if row["index"] in rest}
+            new = [rest.pop(row["index"]) for row in query if row["index"] in rest]
             if not new:
                 break
-            rows = [row for row in query if row["index"] in new]
-            for row, answered in zip(rows, ledger.with_answers(rows, new, classes), strict=True):
-                row.update(answered)
-            if query is not self._queries[-1]:
-                self.write_views()  # a correction
-            elif self._is_complete(query):
-                self._grow("queries.csv", rounds.QUERY_COLUMNS, query)
+            self._fill(query, new, classes)
+
+    def events_of(self, query: Sequence[Mapping[str, Any]]) -> list[Event]:
+        """The answers that there are to a query."""
+        known = {row["index"] for row in query} & self.answered
+        return [event for event in self.ledger.events if event.index in known] if known else []
+
+    def _fill(self, query: list[dict[str, Any]], new: Sequence[Event], classes: Sequence[str]) -> None:
+        """Put answers into the rows of a query, and these into the view where it is complete now."""
+        last = {event.index: event for event in new}
+        rows = [row for row in query if row["index"] in last]
+        for row, answered in zip(rows, ledger.with_answers(rows, last, classes), strict=True):
+            row.update(answered)
+        if query is not self._queries[-1]:
+            self.write_views()  # a correction
+        elif self._is_complete(query):
+            self._grow("queries.csv", rounds.QUERY_COLUMNS, query)
 
     def commit(self, done: Round) -> None:
         """Commit a round: after this call it survives a crash, before it nothing of it is seen.
@@ -191,6 +197,8 @@ class RunFolder:
             place(self.path / "rounds" / f"{done.number:03d}", rounds.to_files(done))
         self.rounds[done.number :] = [replace(done, evidence=None, weights=None)]
         self.asked |= ledger.asked(done.queries)
+        if known := self.events_of(done.queries):  # a round that is run again asks what has been answered
+            self._fill(done.queries, known, done.classes)
         if is_new and done.number:
             self._grow("rounds.csv", list(self.rounds[0].row), [done.row])
         else:
@@ -226,20 +234,6 @@ class RunFolder:
                 replace_file(self.path, name, to_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows]))
             else:
                 (self.path / name).unlink(missing_ok=True)
-
-    def _lock(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        # Not through a link: the folder may come from elsewhere.
-        self._file = os.fdopen(os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(self._file.fileno()), (self.path / ".lock").stat()):
-                raise BlockingIOError  # set aside by another process between the two lines above
-        except (BlockingIOError, FileNotFoundError):
-            self._file.close()
-            holder = read_json(self.path / HOLDER)
-            who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
-            raise LockedError(f"{self.path}: {who} is at this run; wait for it to end, or stop it") from None
 
     def _refuse_links(self) -> None:
         for parent, folders, files in os.walk(self.path):

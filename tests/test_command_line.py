@@ -201,7 +201,8 @@ def test_a_configuration_of_the_users_own(command: Command, options: Path, tmp_p
 def test_a_primary_configuration_in_place_of_ours(command: Command, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    groups = "dataset: digits, strategy: random, model: cnn, optimizer: sgd, oracle: simulated, trainer: default, logger: none"
+    groups = "dataset: digits, strategy: random, model: cnn, optimizer: sgd, oracle: simulated"
+    groups += ", trainer: default, logger: none"
     keys = (conf_dir() / "config.yaml").read_text().partition("\nseed:")[2].partition("\nhydra:")[0]
     file = own / "config.yaml"
     body = f"seed:{keys}\nhydra: {{run: {{dir: .}}, output_subdir: null}}\n"

@@ -79,7 +79,7 @@ def empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
-FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS")
+FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv", "SHA256SUMS")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -146,15 +146,13 @@ def test_a_pickle_in_a_run_folder_is_never_opened(
     folder: Path, reference: Path, command: Command, tmp_path: Path
 ) -> None:
     mark = tmp_path / "opened"
-    with (tmp_path / "masks.npz").open("wb") as file:
-        np.savez(file, labeled_since=np.array([Bomb(mark)], dtype=object), val_mask=np.zeros(1, bool))
-    forge(folder / "rounds/001", "masks.npz", (tmp_path / "masks.npz").read_bytes())
+    forge(folder / "rounds/001", "confusion.csv", pickle.dumps(Bomb(mark)))
     forge(folder / "rounds/002", "model.safetensors", pickle.dumps(Bomb(mark)))
     with pytest.raises(DataError, match="model"):
         al_lightning.load(folder)
     ended = command(cwd=folder.parents[2])
     assert ended.code == 0, ended.err
-    assert "masks.npz cannot be read" in ended.err
+    assert "confusion.csv cannot be read" in ended.err
     assert not mark.exists()
     assert differences(folder, reference) == []
 

@@ -63,7 +63,7 @@ def small_labels(): return parts(labels=Tensor.int)
 def one_short(): return parts(labels=lambda y: y[:-1])
 def same_ids(): return parts(ids=lambda ids: ["a"] * len(ids))
 def larger_test(): return parts(test=lambda t: ImageSet(t.images.repeat(1, 1, 2, 2), t.labels, t.ids))
-def no_test(): return parts(test=lambda t: ImageSet(t.images[:0], t.labels[:0], ()))
+def no_pool(): return parts(images=lambda x: x[:0], labels=lambda y: y[:0], ids=lambda _: ())
 def one_class(): return parts(labels=torch.zeros_like, classes=("a",))
 def named(): return parts(ids=lambda ids: [f"bild_ü{i}" for i in ids], classes=("Füße", *"123456789"))
 def no_file(): return open("/no/such/file")
@@ -151,7 +151,7 @@ def test_dropout_samples_that_are_all_the_same_are_refused(own: Command, argumen
         ("one_short", "1437 images, 1436 labels and 1437 ids"),
         ("same_ids", "'a' more than once"),
         ("larger_test", "[1, 8, 8] (C, H, W), but ImageData.test of [1, 16, 16]"),
-        ("no_test", "ImageData.test has no images"),
+        ("no_pool", "ImageData.pool has no images"),
         ("one_class", "at least 2"),
         ("no_file", "FileNotFoundError"),
     ],

@@ -71,7 +71,7 @@ def test_overlap_by_hand(asked: Asked) -> None:
 def test_class_balance_by_hand(asked: Asked) -> None:
     rows = [("a", 0, 0, 1, 0), ("a", 0, 0, 2, 1), ("a", 1, 0, 3, 1), ("b", 0, 0, 1, -1)]
     assert asked.pool is not None
-    pool = replace(asked.pool, label=np.array([0, 0, 0, 1, -1]))
+    pool = replace(asked.pool, label=np.array([0, 0, 0, 1, -1]), mask=np.ones(5, dtype=bool))
     shares = class_balance(replace(asked, queries=queries(rows), classes=("x", "y"), pool=pool), ("a", "b"))
     assert shares is not None
     assert shares.to_dict("index") == {"pool": {0: 0.75, 1: 0.25}, "a": {0: 0.25, 1: 0.75}}, "b has no known label"

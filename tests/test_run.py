@@ -1,5 +1,6 @@
 """A real run of seconds: what it leaves on disk, and that it goes on from there."""
 
+import json
 import os
 import shutil
 import weakref
@@ -24,12 +25,12 @@ from al_lightning.run_folder import RunFolder
 
 MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
 COLUMNS = [
-    *("round", "n_labeled", "n_paid"),
+    *("round", "n_labeled", "n_paid", "n_skipped"),
     *(f"fit/{name}" for name in ("acc", "loss", "min_recall", "steps", "cycles", "ok", "reason")),
     *(f"test/{name}" for name in MEASURES),
     *(f"seconds/{name}" for name in ("fit", "score", "select", "test", "other")),
 ]
-QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name"]
+QUERY_COLUMNS = ["round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name", "use"]
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +69,10 @@ def rounds(folder: Path) -> pd.DataFrame:
 
 
 def test_the_files_are_those_of_the_contract(two: Path) -> None:
-    of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "masks.npz", "SHA256SUMS"}
+    of_a_round = {"measures.json", "environment.json", "queries.csv", "confusion.csv", "SHA256SUMS"}
     of_a_round |= {"reliability.csv"}
     expected = {"config.yaml", "rounds.csv", "queries.csv", "summary.json", "pool.npz", "images.csv.gz", ".lock"}
+    expected |= {"ledger.jsonl", *(f"rounds/initial/{name}" for name in ("queries.csv", "classes.json", "SHA256SUMS"))}
     expected |= {"rounds/002/model.safetensors"}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(3) for name in of_a_round}
     expected |= {f"rounds/{number:03d}/{name}" for number in range(2) for name in ("scores.csv", "queries.png")}
@@ -114,27 +116,27 @@ def test_what_a_report_shows_agrees_with_the_rounds(two: Path) -> None:
         assert pool["position"].shape == (1437, 2) and pool["label"].tolist() == digits().pool.labels.tolist()
 
 
-def test_queries_are_of_unlabeled_images_each_once_and_agree_with_masks_and_data(two: Path) -> None:
+def test_queries_are_of_unlabeled_images_each_once_and_agree_with_the_ledger_and_the_data(two: Path) -> None:
     pool, queries = digits().pool, pd.read_csv(two / "queries.csv", dtype={"id": str})
     assert list(queries.columns) == QUERY_COLUMNS
     assert queries["index"].is_unique
     assert queries["id"].tolist() == [pool.ids[index] for index in queries["index"]]
     assert queries["label"].tolist() == pool.labels[queries["index"].tolist()].tolist()
-    assert queries["predicted"].between(0, 9).all()
-    before = None
-    for number in range(3):
-        with np.load(two / f"rounds/{number:03d}/masks.npz", allow_pickle=False) as masks:
-            since, val_mask = masks["labeled_since"], masks["val_mask"]
+    assert queries.loc[queries["round"] >= 0, "predicted"].between(0, 9).all()
+    for number in (-1, 0, 1):
         asked = queries[queries["round"] == number]
-        assert asked["rank"].tolist() == list(range(len(asked)))
-        assert asked["score"].tolist() == sorted(asked["score"], reverse=True)
-        assert sorted(asked["index"]) == np.flatnonzero(since == number + 1).tolist()
-        assert len(asked) == (20 if number < 2 else 0)
-        assert (since == 0).sum() == 20
-        assert not val_mask.any()
-        if before is not None:
-            assert np.array_equal(np.where(since == number + 1, -1, since), before)  # only the query was added
-        before = since
+        assert asked["rank"].tolist() == list(range(20))
+        assert number < 0 or asked["score"].tolist() == sorted(asked["score"], reverse=True)
+    with (two / "ledger.jsonl").open(encoding="utf-8") as file:
+        events = [json.loads(line) for line in file]
+    assert [(each["round"], each["index"], each["id"], each["answer"]) for each in events] == [
+        *queries[["round", "index", "id", "label"]].itertuples(index=False, name=None)
+    ]
+    assert {each["by"] for each in events} == {"simulated"}
+    assert [each["at"] for each in events] == sorted(each["at"] for each in events)
+    for number in range(3):
+        seen = read_json(two / f"rounds/{number:03d}/environment.json")
+        assert seen is not None and seen["ledger"]["events"] == 20 * (number + 1)
 
 
 def test_the_weights_of_the_last_round_are_a_state_dict_that_measures_the_same(two: Path) -> None:
@@ -158,9 +160,8 @@ def test_validation_labels_are_paid_and_a_budget_stops_in_time(tmp_path: Path, c
     assert list(table.columns) == [*COLUMNS[:-5], *(f"val/{name}" for name in MEASURES), *COLUMNS[-5:]]
     assert table["n_labeled"].tolist() == [20, 40]
     assert table["n_paid"].tolist() == [50, 70]  # the next query would make it 90
-    with np.load(folder / "rounds/001/masks.npz", allow_pickle=False) as masks:
-        assert masks["val_mask"].sum() == 30
-        assert (masks["labeled_since"][masks["val_mask"]] == -1).all()
+    uses = pd.read_csv(folder / "queries.csv").groupby("round")["use"].value_counts().to_dict()
+    assert uses == {(-1, "val"): 30, (-1, "train"): 20, (0, "train"): 20}
 
 
 def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two: Path, tmp_path: Path, command) -> None:
@@ -168,9 +169,9 @@ def test_strategies_of_a_seed_start_from_the_same_images_and_the_same_model(two:
     other = only_run(tmp_path / "a")
     starts = []
     for folder in (two, other):
-        with np.load(folder / "rounds/000/masks.npz", allow_pickle=False) as masks:
-            starts.append(np.flatnonzero(masks["labeled_since"] == 0))
-    assert np.array_equal(*starts)
+        queries = pd.read_csv(folder / "queries.csv")
+        starts.append(queries.loc[queries["round"] == -1, "index"].tolist())
+    assert starts[0] == starts[1]
     test = [f"test/{name}" for name in MEASURES]
     assert_frame_equal(rounds(two).loc[:0, test], rounds(other).loc[:0, test], check_exact=True)
     assert pd.read_csv(other / "queries.csv").filter(["score"]).isna().all(axis=None)
