@@ -141,6 +141,18 @@ def test_the_model_of_a_run_is_used_as_the_readme_shows(
     assert capfd.readouterr().out.strip() in al_lightning.load(run_folder).classes
 
 
+def test_a_run_is_started_from_python_as_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = al_lightning.run
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(al_lightning, "run", lambda overrides: run(fast(tuple(overrides))), raising=False)
+    (snippet,) = [text for kind, text in BLOCKS if kind == "python" and "al_lightning.run" in text]
+    exec(snippet)
+    state, folder, accuracy = capsys.readouterr().out.splitlines()[-1].split()
+    assert (state, tmp_path / folder) == ("finished", only_run(tmp_path)) and 0 <= float(accuracy) <= 1
+
+
 def options_shown(group: str) -> list[str]:
     """The options that the README has for a group: in its row of the keys, and of strategies in their own table."""
     if group == "strategy":
