@@ -35,8 +35,9 @@ def run(overrides: Sequence[str]) -> "Outcome":
         overrides: what is typed after the command: settings, and `--config-dir`, `--config-path`, `--config-name`.
 
     Returns:
-        The run folder; the state, `finished`, `resumed`, `re-run` or `skipped`; and what `summary.json` holds. With
-        `dry_run=true`: the folder that it would be; `new`, `goes on` or `done`; and an empty summary.
+        The run folder; the state, `finished`, `resumed`, `re-run`, `skipped` or `waiting` (for answers); and what
+        `summary.json` holds. With `dry_run=true`: the folder that it would be; `new`, `goes on` or `done`; and an empty
+        summary.
 
     Raises:
         ConfigError: a sweep, or settings that cannot work, with the message of the command.

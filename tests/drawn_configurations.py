@@ -5,6 +5,7 @@
 
 import io
 import os
+import re
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,6 @@ import yaml
 from conftest import FAST, run_here
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import get_object
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
@@ -29,6 +29,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from PIL import Image
 
 from al_lightning.config import conf_dir, options
+from al_lightning.instantiate import locate
 
 BASE = FAST | {"al.rounds": "1"}
 USUAL = {f"{key}={value}" for key, value in BASE.items()}
@@ -140,7 +141,7 @@ def _walk(node: Any, path: str) -> Iterator[Key]:
             else:
                 yield from _walk(node[key], name)
         if "_target_" in node:
-            yield from (Key(f"++{path}.{name}", "1") for name in signature(get_object(node._target_)).parameters)
+            yield from (Key(f"++{path}.{name}", "1") for name in signature(locate(node._target_)).parameters)
     is_leaf = not isinstance(node, DictConfig | ListConfig)
     yield Key(path, {"None": "null", "True": "true", "False": "false"}.get(str(node), str(node)) if is_leaf else "{}")
 
@@ -224,10 +225,9 @@ def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path)
     """What is not as it should be."""
     files = [path for path in cwd.parent.rglob("*") if path != cwd and not _is_apart(path)]
     if state == "run":
-        done = (
-            "--multirun" in arguments or "run folder: " in printed or any(path.name == "rounds.csv" for path in files)
+        return (
+            None if _is_done(printed, sum(path.name == "rounds.csv" for path in files)) else "exit code 0, but no run"
         )
-        return None if done else "exit code 0, but there is no run"
     lines = said.splitlines()
     messages = [line for line in lines if line.startswith(("error: ", "job "))]
     if not messages or (len(messages) > 1 and messages[0].startswith("error: ")):
@@ -241,6 +241,13 @@ def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path)
     if state == "failed" and "files are missing" not in said and " diverged: " not in said:
         return "exit code 1 without a reason"
     return None
+
+
+def _is_done(printed: str, n_runs: int) -> bool:
+    """Whether as many runs are there as the command says; of a dry run its plan."""
+    if swept := re.search(r"^(\d+) jobs, (\d+) runs", printed, re.MULTILINE):
+        return 0 < n_runs == int(swept[2]) <= int(swept[1])
+    return n_runs == ("what would run" not in printed and "estimated time: " not in printed)
 
 
 def _is_apart(path: Path) -> bool:

@@ -4,8 +4,8 @@ from itertools import count
 
 import pytest
 from conftest import Command
-from drawn_configurations import arguments, outcome
-from hypothesis import HealthCheck, given, settings
+from drawn_configurations import BASE, arguments, outcome
+from hypothesis import HealthCheck, example, given, settings
 
 
 def test_whatever_is_typed_runs_or_is_refused_in_a_few_lines(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -14,6 +14,8 @@ def test_whatever_is_typed_runs_or_is_refused_in_a_few_lines(tmp_path_factory: p
     @settings(
         max_examples=50, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
     )
+    @example(["--multirun", *(f"{key}={value}" for key, value in BASE.items()), "seed=0,1"])
+    @example(["--multirun", *(f"{key}={value}" for key, value in BASE.items()), "seed=0,1", "dry_run=true"])
     @given(arguments())
     def draw(line: list[str]) -> None:
         state, message = outcome(line, folder / str(next(number)) / "cwd")
@@ -28,7 +30,7 @@ def test_whatever_is_typed_runs_or_is_refused_in_a_few_lines(tmp_path_factory: p
         ["al.rounds=-1"],  # a setting out of range
         ["al.rounds=abc"],  # what Hydra cannot compose
         ["dataset=nope"],
-        ["hydra.run.dir=elsewhere"],  # what this program does not take
+        ["hydra.job.chdir=true"],  # what this program does not take
         ["--multirun", "al.rounds=-1,-2"],  # jobs of a sweep
         ["--multirun", "al.nope=1,2"],
     ],

@@ -1,4 +1,4 @@
-"""What is shipped: the wheel, the lock file and the Makefile."""
+"""What is shipped: the wheel, the source distribution, the lock file and the Makefile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -75,8 +76,9 @@ def test_wheel_holds_every_module_and_config(wheel: Path) -> None:
         for path in (ROOT / "al_lightning").rglob(f"*.{kind}")
     }
     configs = {f"al_lightning/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
+    wanted = {"al_lightning/py.typed", *modules, *configs}
     assert configs
-    assert modules | configs <= held, f"not in the wheel: {sorted((modules | configs) - held)}"
+    assert wanted <= held, f"not in the wheel: {sorted(wanted - held)}"
     strays = [name for name in held if not name.startswith(("al_lightning/", "al_lightning-"))]
     assert not strays
 
@@ -88,6 +90,40 @@ def test_wheel_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> Non
 
     run(python, "-m", "al_lightning", "--help", cwd=tmp_path)
     run(installed / "al-lightning", "dry_run=true", cwd=tmp_path)
+
+
+# --- source distribution -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", out, cwd=ROOT)
+    (archive,) = out.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(out, filter="data")
+    return archive.with_name(archive.name.removesuffix(".tar.gz"))
+
+
+def test_the_source_distribution_holds_what_its_tests_need_and_its_pages_link_to(unpacked: Path) -> None:
+    folders = ("al_lightning", "benchmarks", "conf", "docs", "tests")
+    own = {path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    for page in ROOT.glob("*.md"):
+        linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        own |= {Path(page.name), *map(Path, linked)}
+    assert Path("LICENSE") in own | {Path(name) for name in PROJECT["license-files"]}
+    is_made = re.compile(r"__pycache__|(^|/)\.venv/|\.hypothesis")
+    assert [str(each) for each in sorted(own) if not is_made.search(str(each)) and not (unpacked / each).exists()] == []
+
+
+def test_tests_pass_in_the_source_distribution(unpacked: Path) -> None:
+    """Those that read its other files, and a few that run it; from there, as the program beside them."""
+    chosen = ["tests/test_plan.py", "tests/test_conf.py", "tests/test_contributing.py", "tests/test_readme.py"]
+    chosen += ["tests/test_identity.py", "tests/test_package.py"]
+    subset = "plan or lock or make_help or file_that_is_named or options or known or composes or fingerprint"
+    line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen, "-k", subset]
+    done = run("env", f"PYTHONPATH={unpacked}", *line, cwd=unpacked)
+    assert re.search(r"\d{2} passed", done) and "skipped" not in done.rpartition("\n")[2]
 
 
 # --- lock file -----------------------------------------------------------------------------------------------------

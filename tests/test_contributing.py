@@ -1,0 +1,77 @@
+"""What CONTRIBUTING.md shows runs as it stands, and what it names is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import fast
+from sklearn.datasets import load_digits
+
+import al_lightning
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that are shown, which a configuration may call, and images for the data set."""
+    for _, text in BLOCKS:
+        if named := re.match(r"# (my_\S+)\n", text):
+            file = tmp_path / named[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    pixels, labels = load_digits(return_X_y=True)
+    rows = [
+        f"digit {label},{','.join(map(str, row))}" for label, row in zip(labels, (pixels * 15).astype(int), strict=True)
+    ]
+    (tmp_path / "images.csv").write_text("\n".join(rows[:500]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert COMMANDS[0] == "export AL_LIGHTNING_ALLOW=my_package"
+    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "my_package")
+    return tmp_path
+
+
+def test_what_is_shown_runs(written: Path) -> None:
+    chosen = []
+    for line in COMMANDS[1:]:
+        typed = shlex.split(line)
+        assert typed[:3] == ["python", "-m", "al_lightning"]
+        model = [] if "model=" in line else ["model.width=4"]
+        settings = [each for each in fast(tuple(typed[3:])) if not each.startswith("model.width")]
+        outcome = al_lightning.run([*settings, *model])
+        assert (outcome.state, outcome.summary["rounds_done"]) == ("finished", 3)
+        chosen += [each for each in typed if outcome.folder.name.find(each.partition("=")[2]) >= 0 and "=" in each]
+    assert {each.partition("=")[0] for each in chosen} == {"strategy", "dataset", "model"} and len(chosen) == 4
+
+
+def test_coreset_asks_for_what_is_farthest_from_the_labeled_and_the_chosen(written: Path) -> None:
+    """On a line, labeled at 0: first 10, the farthest; then 4, of which neither is near; each image once."""
+    from types import SimpleNamespace
+
+    import torch
+    from my_package.coreset import coreset  # pyright: ignore[reportMissingImports]
+
+    class Line(SimpleNamespace):
+        def __len__(self) -> int:
+            return len(self.indices)
+
+    places = torch.tensor([[1.0], [10.0], [4.0], [9.0]])
+    line = Line(
+        features=places, indices=torch.tensor([7, 3, 5, 9]), labeled=SimpleNamespace(features=torch.zeros(1, 1))
+    )
+    assert coreset(line, 2).indices.tolist() == [3, 5]
+    assert sorted(coreset(line, 4).indices.tolist()) == [3, 5, 7, 9]
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    """Of the package, of `conf/`, of the repository; placeholders are in capitals."""
+    named = set(re.findall(r"`((?:[\w.]+/)*[\w.]+\.(?:py|yaml|md)|(?:\.?\w+/)+\w*)`", TEXT))
+    places = (ROOT, ROOT / "al_lightning")
+    own = {each for each in named if not re.search(r"NAME|^my_", each)}
+    assert "acquisition/scores.py" in own and "tests/conftest.py" in own
+    assert [each for each in sorted(own) if not any((place / each).exists() for place in places)] == []
