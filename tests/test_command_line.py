@@ -101,7 +101,8 @@ def test_what_is_not_is_free(command: Command, tmp_path: Path, monkeypatch: pyte
     assert done.code == 0, done.err
     assert (tmp_path / "cwd/here/mine.log").exists() and (tmp_path / "cwd/here/.hydra/config.yaml").exists()
     assert command("--multirun", "hydra.sweep.subdir=s-${seed}", "seed=1,2", "al.rounds=0").code == 0
-    assert_refused(command("--multirun", "hydra.sweep.dir=there", "seed=1,2"), "hydra.sweep.dir=there: fixed")
+    refused = command("--multirun", "hydra.sweep.dir=there", "seed=1,2")
+    assert refused.code == 2 and "hydra.sweep.dir=there: fixed" in refused.err
 
 
 def test_a_folder_that_hydra_cannot_write_is_told(command: Command, tmp_path: Path) -> None:
