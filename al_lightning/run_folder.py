@@ -152,6 +152,8 @@ class RunFolder:
             place(self.path / "rounds" / INITIAL, rounds.initial_files(query, classes))
         self.initial = query
         self.asked |= ledger.asked(query)
+        if known := self.events_of(query):  # what was there before is lost, but for its answers
+            self._fill(query, known, classes)
 
     def append(self, events: Sequence[Event], classes: Sequence[str]) -> None:
         """Append answers to the ledger, and to the view of the queries that they complete.
@@ -197,7 +199,7 @@ class RunFolder:
             place(self.path / "rounds" / f"{done.number:03d}", rounds.to_files(done))
         self.rounds[done.number :] = [replace(done, evidence=None, weights=None)]
         self.asked |= ledger.asked(done.queries)
-        if known := self.events_of(done.queries):  # a round that is run again asks what has been answered
+        if known := self.events_of(done.queries):  # likewise of a round that is run again
             self._fill(done.queries, known, done.classes)
         if is_new and done.number:
             self._grow("rounds.csv", list(self.rounds[0].row), [done.row])
