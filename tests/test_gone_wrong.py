@@ -13,7 +13,7 @@ import torch
 from conftest import Command, fast
 from run_folders import differences, only_run
 
-from al_lightning import model
+from al_lightning import classifier
 from al_lightning.acquisition.candidates import Candidates
 
 RUN = f"{sys.executable} -m al_lightning " + " ".join(fast(kill_points.ARGUMENTS))
@@ -65,9 +65,9 @@ def test_a_fit_that_diverges_names_the_round_and_can_go_on(
     tmp_path: Path, uninterrupted: Callable[[str], Path], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = count(1)
-    cross_entropy = model.cross_entropy
+    cross_entropy = classifier.cross_entropy
     monkeypatch.setattr(
-        model, "cross_entropy", lambda *given: cross_entropy(*given) * (1 if next(calls) < 6 else torch.nan)
+        classifier, "cross_entropy", lambda *given: cross_entropy(*given) * (1 if next(calls) < 6 else torch.nan)
     )
     ended = command(*kill_points.ARGUMENTS, cwd=tmp_path)
     assert ended.code == 1

@@ -55,7 +55,7 @@ def test_slurm_gets_what_it_asked_for_and_lightning_does_not_requeue(tmp_path: P
         (Point("score", "al_lightning.learner:take", 6, number=signal.SIGTERM), 1, 1),
         (Point("select", "al_lightning.acquisition.select:top", 2, number=signal.SIGTERM), 1, 1),
         (Point("test", "al_lightning.classifier:Classifier.test_step", 3, number=signal.SIGTERM), 2, 2),
-        (Point("other", "os:fsync", 18, number=signal.SIGTERM), 1, 1),
+        (Point("other", "os:fsync", 26, number=signal.SIGTERM), 1, 1),
         (Point("other", f"{FOLDER}.commit", 2, number=signal.SIGTERM), 1, 1),
         (Point("other", f"{MIRROR}.round", 2, number=signal.SIGTERM), 2, 1),
     ],
