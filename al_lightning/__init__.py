@@ -3,15 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from al_lightning.targets import ROOMS, Room
+from al_lightning.config.targets import ROOMS, Room
 
 if TYPE_CHECKING:
     from al_lightning.api import run as run
-    from al_lightning.export import load as load
+    from al_lightning.runs.export import load as load
 
 __version__ = "0.1.0"
 
-_PLACES = {"load": "al_lightning.export", "run": "al_lightning.api"}
+_PLACES = {"load": "al_lightning.runs.export", "run": "al_lightning.api"}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,13 +18,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import api, command_line, config, explain, objective, output, signals, sweep
+from al_lightning import api, signals
+from al_lightning.command import command_line, explain, objective, output, sweep
+from al_lightning.command.sweep_table import show_table, spans
+from al_lightning.config import schema
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.signals import Interrupted
-from al_lightning.sweep_table import show_table, spans
 
 
-@hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base=command_line.VERSION_BASE)
+@hydra.main(config_path=str(schema.conf_dir()), config_name="config", version_base=command_line.VERSION_BASE)
 def job(cfg: DictConfig) -> float | None:
     """What Hydra calls, once for a run and for every job of a sweep.
 
@@ -85,7 +87,7 @@ def _run_in_turn(cfg: DictConfig, folder: Path, how: dict[str, Any]) -> None:
         folder: of the sweep.
         how: is told how it ended, as `sweep.Job` has it.
     """
-    run = config.run_folder(cfg)
+    run = schema.run_folder(cfg)
     how["folder"] = str(run)
     with sweep.turn(folder, run):
         try:
@@ -107,7 +109,8 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     with signals.raised():  # here too, likewise
         import torch
 
-        from al_lightning import estimate, loop
+        from al_lightning import loop
+        from al_lightning.runs import estimate
 
         folder = sweep.here()
         n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()

@@ -14,8 +14,10 @@ from hydra.core.utils import setup_globals
 from hydra.version import VersionBase, setbase
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from al_lightning import command_line, config, data_root, explain, hydra_settings, output, provenance, resume, stored
+from al_lightning.command import command_line, explain, hydra_settings, output
+from al_lightning.config import data_root, schema
 from al_lightning.errors import ConfigError
+from al_lightning.runs import provenance, resume, stored
 from al_lightning.signals import Interrupted, raised
 
 if TYPE_CHECKING:
@@ -75,11 +77,11 @@ def settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     hydra_settings.check(cast(DictConfig, HydraConfig.get()))
     if OmegaConf.select(cfg, "resume", throw_on_resolution_failure=False) is not None:
         return resume.stored_settings(cfg, overrides)
-    config.typed(cfg)  # what is wrong here is said before the imports that take seconds
+    schema.typed(cfg)  # what is wrong here is said before the imports that take seconds
     data_root.settle(cfg)
-    path = config.run_folder(cfg)
+    path = schema.run_folder(cfg)
     if not path.exists():
-        found, nearest = stored.earlier(path, config.resolved(cfg))
+        found, nearest = stored.earlier(path, schema.resolved(cfg))
         if found:
             print(f"{found}: made by an earlier version, with these settings")
             cfg.resume, cfg.named_by = str(found), stored.read(found).named_by
@@ -89,7 +91,8 @@ def settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
 
 
 def _run(cfg: DictConfig) -> "Outcome":
-    from al_lightning import estimate, loop
+    from al_lightning import loop
+    from al_lightning.runs import estimate
 
     if cfg.dry_run:
         found = estimate.dry_run(cfg)

@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from al_lightning import labels, ledger
 from al_lightning.acquisition.callback import AcquisitionCallback
+from al_lightning.config.plan import Plan
 from al_lightning.contract import told
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.errors import DataError, UserError
-from al_lightning.ledger import TRAIN, VALIDATION
-from al_lightning.oracle import Oracle
-from al_lightning.plan import Plan
-from al_lightning.rounds import Round
-from al_lightning.run_folder import RunFolder
+from al_lightning.oracle import Oracle, labels, ledger
+from al_lightning.oracle.ledger import TRAIN, VALIDATION
+from al_lightning.runs.rounds import Round
+from al_lightning.runs.run_folder import RunFolder
 
 
 class OracleError(UserError):

@@ -16,25 +16,25 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from al_lightning.acquisition.choose import Strategy
 from al_lightning.acquisition.initial import balanced
 from al_lightning.acquisition.select import uniform
-from al_lightning.backbones import Backbone
-from al_lightning.callbacks import make_callbacks
-from al_lightning.classifier import Classifier
-from al_lightning.config import Config
+from al_lightning.acquisition.trial import try_strategy
+from al_lightning.config.callbacks import make_callbacks
+from al_lightning.config.instantiate import as_typed, instantiate, refusals
+from al_lightning.config.plan import Plan, make_plan
+from al_lightning.config.schema import Config
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.fast import FastClassifier
-from al_lightning.fit_check import Rule
-from al_lightning.graph import GraphClassifier, Resident, refusal, say
-from al_lightning.instantiate import as_typed, instantiate, refusals
-from al_lightning.live_taps import keep_live_taps
+from al_lightning.models.backbones import Backbone
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.fast import FastClassifier
+from al_lightning.models.fit_check import Rule
+from al_lightning.models.graph import GraphClassifier, Resident, refusal, say
+from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle
-from al_lightning.plan import Plan, make_plan
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.tracking.loggers import WANDB, nodes
-from al_lightning.trial import try_strategy
 
 Settings = dict[str, Any]
 

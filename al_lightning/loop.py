@@ -9,28 +9,30 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from al_lightning import asking, build, callbacks, config, environment, evidence, same_images, signals, stored
+from al_lightning import asking, build, signals
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
-from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
+from al_lightning.config import callbacks, schema
+from al_lightning.config.plan import Plan
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import listing, to_csv_gz
 from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.fit_check import FitCheck
-from al_lightning.folder_state import lacking
-from al_lightning.learner import Scoring
-from al_lightning.measuring import Measured, measure_round
-from al_lightning.plan import Plan
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.fit_check import FitCheck
+from al_lightning.models.learner import Scoring
+from al_lightning.models.measuring import Measured, measure_round
 from al_lightning.profiling import profiled
-from al_lightning.rounds import Evidence, Round, read_json
-from al_lightning.run_folder import RunFolder, WriteError
+from al_lightning.runs import environment, evidence, same_images, stored
+from al_lightning.runs.folder_state import lacking
+from al_lightning.runs.rounds import Evidence, Round, read_json
+from al_lightning.runs.run_folder import RunFolder, WriteError
+from al_lightning.runs.summary import covers, limit, summarize
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
-from al_lightning.summary import covers, limit, summarize
 from al_lightning.tracking import Observer, Observers, RunInfo, loggers
 from al_lightning.tracking.console import ConsoleReporter, describe
 
@@ -66,8 +68,8 @@ def run(cfg: DictConfig) -> Outcome:
         OracleError: an oracle that cannot answer.
         WriteError: a disk that is full or cannot be written.
     """
-    typed, settings = config.typed(cfg), config.resolved(cfg)
-    path = config.run_folder(cfg)
+    typed, settings = schema.typed(cfg), schema.resolved(cfg)
+    path = schema.run_folder(cfg)
     earlier = None if typed.overwrite else read_json(path / "summary.json")
     files = state_of(settings["dataset"], (typed.paths.output_root, typed.paths.data))
     unchanged = earlier is not None and bool(files) and earlier.get("data_state") == files

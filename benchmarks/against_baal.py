@@ -22,13 +22,14 @@ from hydra import compose, initialize_config_dir
 from in_turn import measured, median, ratio
 from results import machine, write_section
 
-from al_lightning import build, config
+from al_lightning import build
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.clock import Clock
+from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.memory import largest_batch
-from al_lightning.learner import Scoring
+from al_lightning.models.learner import Scoring
 from al_lightning.streams import Stream, torch_seed
 
 PEER = Path(__file__).with_name("peer")
@@ -52,8 +53,8 @@ def configuration(arguments: argparse.Namespace) -> build.Settings:
         "paths.data": arguments.data,
     }
     overrides = [*(f"{key}={value}" for key, value in settings.items()), *(BF16 if arguments.bf16 else ())]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", overrides))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", overrides))
 
 
 def read(arguments: argparse.Namespace, settings: build.Settings) -> ImageData:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from al_lightning.backbones import Backbone
 from al_lightning.clock import Clock
 from al_lightning.data.batches import epoch_plan
 from al_lightning.data.images import ImageData
-from al_lightning.inference import for_scoring
-from al_lightning.live_taps import keep_live_taps
+from al_lightning.models.backbones import Backbone
+from al_lightning.models.inference import for_scoring
+from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.streams import Stream, generator, torch_seed
 
 

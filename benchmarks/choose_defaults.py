@@ -22,11 +22,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from al_lightning import build, config
-from al_lightning.classifier import Classifier
+from al_lightning import build
+from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.fit_check import FitCheck
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.fit_check import FitCheck
 from al_lightning.streams import Stream, torch_seed
 
 SEEDS = (100, 101, 102)  # not those of the results
@@ -80,7 +81,7 @@ def main() -> None:
     build.quiet_lightning()
     held_out, sizes, variants = STUDIES[arguments.study]
     with (
-        initialize_config_dir(str(config.conf_dir()), version_base="1.3"),
+        initialize_config_dir(str(schema.conf_dir()), version_base="1.3"),
         arguments.out.open("a", newline="", encoding="utf-8") as file,
     ):
         out = csv.writer(file, lineterminator="\n")
@@ -94,7 +95,7 @@ def main() -> None:
                         f"paths.data={arguments.data}",
                         f"seed={seed}",
                     ]
-                    measures = train(config.resolved(compose("config", [*common, *variant.split()])), labels, held_out)
+                    measures = train(schema.resolved(compose("config", [*common, *variant.split()])), labels, held_out)
                     row = [arguments.study, variant, labels, seed]
                     row += [f"{measures[name]:.4f}" for name in ("test/acc", "test/nll")]
                     out.writerow(row)

@@ -3,16 +3,17 @@
 import torch
 from hydra import compose, initialize_config_dir
 
-from al_lightning import build, config
-from al_lightning.classifier import Classifier
+from al_lightning import build
+from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.models.classifier import Classifier
 
 
 def settings(*overrides: str) -> build.Settings:
     """The resolved configuration of the command with these settings, on a CPU."""
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", ["trainer=cpu", *overrides]))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", ["trainer=cpu", *overrides]))
 
 
 def random_images(n: int, channels: int, side: int) -> ImageData:

@@ -21,8 +21,8 @@ from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.kmeans import cluster, lloyd
 from al_lightning.clock import Clock
 from al_lightning.data.sources import torchvision_set
-from al_lightning.inference import undisturbed
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models.inference import undisturbed
+from al_lightning.models.learner import Learner, Scoring
 
 CLUSTERS = 12
 SKLEARN, TORCH = (

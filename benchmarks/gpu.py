@@ -25,9 +25,10 @@ from results import RESULTS_GPU, machine, write_section
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from al_lightning import build, environment
+from al_lightning import build
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData
+from al_lightning.runs import environment
 
 BATCH = 64
 NETWORKS = {

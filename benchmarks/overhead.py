@@ -28,11 +28,13 @@ from in_turn import measured, median
 from omegaconf import DictConfig
 from results import machine, write_section
 
-from al_lightning import backbones, build, config, loop
+from al_lightning import build, loop
 from al_lightning.clock import Clock
+from al_lightning.config import schema
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
-from al_lightning.rounds import Round
+from al_lightning.models import backbones
+from al_lightning.runs.rounds import Round
 from al_lightning.tracking.console import ConsoleReporter
 
 BACKBONES = {"resnet18": backbones.resnet18, "cnn": backbones.cnn}
@@ -56,7 +58,7 @@ def configuration(arguments: argparse.Namespace, output: str) -> DictConfig:
         "paths.data": arguments.data,
         "paths.output_root": output,
     }
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
         return compose("config", [f"{key}={value}" for key, value in settings.items()])
 
 
@@ -131,7 +133,7 @@ def run_side(arguments: argparse.Namespace) -> None:
     build.quiet_lightning()
     with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as output:
         cfg = configuration(arguments, output)
-        done = run_both(cfg, build.load_data(config.resolved(cfg)))
+        done = run_both(cfg, build.load_data(schema.resolved(cfg)))
     print(json.dumps(done))
 
 

@@ -21,10 +21,10 @@ from torch.fx.experimental.optimization import fuse
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.scores import bald, margin
 from al_lightning.acquisition.select import top
-from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
-from al_lightning.inference import for_scoring, undisturbed
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.inference import for_scoring, undisturbed
+from al_lightning.models.learner import Learner, Scoring
 
 Network = Callable[[Tensor], Tensor]
 BATCHES = (64, 256, 1024)
@@ -58,7 +58,7 @@ def unlabeled(model: Classifier, images: Tensor, batch_size: int) -> Candidates:
 def look(variant: str, model: Classifier, images: Tensor, batch_size: int) -> None:
     """One pass."""
     model.train()  # or it would have the frozen backbone of the last time
-    with patch("al_lightning.classifier.for_scoring", VARIANTS[variant]), undisturbed(model):
+    with patch("al_lightning.models.classifier.for_scoring", VARIANTS[variant]), undisturbed(model):
         assert unlabeled(model, images, batch_size).inputs.isfinite().all()
 
 

@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from PIL import Image
 
-from al_lightning.config import conf_dir, options
-from al_lightning.instantiate import locate
+from al_lightning.config.instantiate import locate
+from al_lightning.config.schema import conf_dir, options
 
 BASE = FAST | {"al.rounds": "1"}
 USUAL = {f"{key}={value}" for key, value in BASE.items()}
@@ -59,7 +59,7 @@ INTERPOLATION += (
 )
 FUNCTION = ("range(3)", "choice(1,2)", "int(abc)", "sort(1)", "nope(1)", "glob(*)", "interval(0,1)", "shuffle(1,2)")
 TARGET = ("os.system", "builtins.eval", "nope", "al_lightning.data.nope", "al_lightning.acquisition.scores.margin")
-TARGET += ("torch.optim.SGD", "al_lightning.backbones.cnn", "al_lightning.data.sources.digits")
+TARGET += ("torch.optim.SGD", "al_lightning.models.backbones.cnn", "al_lightning.data.sources.digits")
 VALUE = st.one_of(
     *map(st.sampled_from, (TINY, TINY, TINY, WRONG_TYPE, OUT_OF_RANGE, WRONG_UNIT, TEXT, INTERPOLATION, FUNCTION)),
     st.text(max_size=8).filter(lambda text: not set(text) & set("/~\0")),  # no path out of the folder

@@ -20,7 +20,7 @@ from run_folders import differences, mirrored_rounds
 
 from al_lightning import clock, loop
 from al_lightning.__main__ import main
-from al_lightning.folder_state import committed
+from al_lightning.runs.folder_state import committed
 
 ROUNDS = 3  # queries: a run has one round more
 ARGUMENTS = (f"al.rounds={ROUNDS}", "al.pool_batch_size=512", "trainer.max_epochs=2", "model.dropout=0.5")
@@ -50,7 +50,7 @@ class Point:
         return f"{self.phase}: {moment} call {self.call} of {self.function.partition(':')[2]}"
 
 
-CLASSIFIER, FOLDER = "al_lightning.classifier:Classifier", "al_lightning.run_folder:RunFolder"
+CLASSIFIER, FOLDER = "al_lightning.models.classifier:Classifier", "al_lightning.runs.run_folder:RunFolder"
 MIRROR = "al_lightning.tracking.wandb_mirror:WandbMirror"
 POINTS = (
     Point("any", f"{FOLDER}._mend", 1),
@@ -58,8 +58,8 @@ POINTS = (
     Point("fit", f"{CLASSIFIER}.training_step", 4),
     Point("fit", "torch.optim.lr_scheduler:LambdaLR.step", 6, after=True),
     Point("fit", f"{CLASSIFIER}.on_train_epoch_end", 3),
-    Point("score", "al_lightning.learner:take", 2),
-    Point("score", "al_lightning.learner:take", 6, after=True),
+    Point("score", "al_lightning.models.learner:take", 2),
+    Point("score", "al_lightning.models.learner:take", 6, after=True),
     Point("select", "al_lightning.acquisition.select:top", 2),
     Point("select", "al_lightning.acquisition.candidates:Candidates.predict", 3, after=True),
     Point("test", f"{CLASSIFIER}.test_step", 1),
@@ -67,8 +67,8 @@ POINTS = (
     Point("other", "al_lightning.oracle.simulated:Simulated.ask", 2),
     Point("other", "al_lightning.oracle.simulated:Simulated.ask", 3, after=True),
     Point("other", f"{FOLDER}.append", 2),
-    Point("other", "al_lightning.ledger_file:LedgerFile.append", 1),
-    Point("other", "al_lightning.ledger_file:LedgerFile.append", 3, after=True),
+    Point("other", "al_lightning.runs.ledger_file:LedgerFile.append", 1),
+    Point("other", "al_lightning.runs.ledger_file:LedgerFile.append", 3, after=True),
     Point("other", f"{FOLDER}._grow", 2),
     *(Point("other", "os:fsync", call, after=call % 2 == 0) for call in (8, 12, 14, 15, 29, 47)),
     Point("other", "pathlib:Path.rename", 2),

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 import torch
 
+from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.ledger import Event
-from al_lightning.plan import Plan
-from al_lightning.rounds import Evidence, Round
-from al_lightning.run_folder import RunFolder
+from al_lightning.oracle.ledger import Event
+from al_lightning.runs.rounds import Evidence, Round
+from al_lightning.runs.run_folder import RunFolder
 from al_lightning.tracking import RunInfo
 from al_lightning.tracking.wandb_account import run_id
 from al_lightning.tracking.wandb_mirror import WandbMirror

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from al_lightning.__main__ import main
-from al_lightning.rounds import Round
-from al_lightning.run_folder import RunFolder
+from al_lightning.runs.rounds import Round
+from al_lightning.runs.run_folder import RunFolder
 
 SETTLED = 5  # rounds until caches are filled
 

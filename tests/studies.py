@@ -102,7 +102,7 @@ n_clusters: {run.clusters}, mc_samples: 100}}
 train: {{min_steps: 150, schedule: cosine}}
 dataset: {{name: {run.dataset}, _target_: al_lightning.data.digits, augment: none}}
 strategy: {{name: {name}, _target_: al_lightning.acquisition.select.top, _partial_: true, score: {score}}}
-model: {{name: {run.model}, _target_: al_lightning.backbones.cnn, width: 16, dropout: 0.5}}
+model: {{name: {run.model}, _target_: al_lightning.models.backbones.cnn, width: 16, dropout: 0.5}}
 optimizer: {{name: adam, _target_: torch.optim.Adam, lr: 0.0005, weight_decay: 0.0}}
 trainer: {{name: default, max_epochs: 10, accelerator: auto, devices: 1, precision: 32-true}}
 logger: {{name: none}}

@@ -196,7 +196,7 @@ def test_fewer_clusters_than_classes_run_with_a_warning(command) -> None:
         ("model._target_", "model._target_=al_lightning.acquisition.scores.torch.load"),
         ("dataset._target_", "dataset._target_=al_lightning.data.sources.Path"),
         ("dataset._target_", "dataset._target_=al_lightning.data.sources._part"),
-        ("dataset._target_", "dataset._target_=al_lightning.run_folder.RunFolder"),
+        ("dataset._target_", "dataset._target_=al_lightning.runs.run_folder.RunFolder"),
         ("dataset._target_", "dataset._target_=null"),
         ("optimizer._target_", "optimizer._target_=subprocess.run"),
         ("trainer.benchmark[0]._target_", "+trainer.benchmark=[{_target_:os.system,command:'touch pwned'}]"),

@@ -13,7 +13,7 @@ import pytest
 from conftest import Command, run_process
 from test_bad_input import assert_refused
 
-from al_lightning.config import conf_dir
+from al_lightning.config.schema import conf_dir
 
 
 class Touch:
@@ -155,7 +155,7 @@ score:
   _target_: al_lightning.acquisition.scores.margin
   _partial_: true
 """
-LEVEL = "name: cnn\n_target_: al_lightning.backbones.cnn\nlevel: 3\n"
+LEVEL = "name: cnn\n_target_: al_lightning.models.backbones.cnn\nlevel: 3\n"
 
 
 @pytest.fixture

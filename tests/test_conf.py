@@ -13,10 +13,11 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from al_lightning import build, config
+from al_lightning import build
+from al_lightning.config import schema
+from al_lightning.config.plan import make_plan, to_images
 from al_lightning.data.sources import digits
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.plan import make_plan, to_images
 
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = {
@@ -146,9 +147,9 @@ def option_files(*groups: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("group", "option"), option_files(*OPTIONS))
 def test_every_option_composes_into_a_valid_configuration(group: str, option: str, tmp_path: Path) -> None:
     cfg = composed(f"{group}={option}", *([f"dataset.root={tmp_path}"] if option == "folder" else []))
-    typed = config.typed(cfg)
+    typed = schema.typed(cfg)
     assert (typed.experiment if group == "experiment" else getattr(typed, group)["name"]) == option
-    assert re.fullmatch(r"[\w-]+-s0-[0-9a-f]{8}", config.run_folder(cfg).name)
+    assert re.fullmatch(r"[\w-]+-s0-[0-9a-f]{8}", schema.run_folder(cfg).name)
 
 
 @pytest.mark.parametrize(("group", "option"), option_files("strategy", "model", "optimizer", "trainer", "logger"))
@@ -156,8 +157,8 @@ def test_every_option_makes_its_objects(group: str, option: str, monkeypatch: py
     monkeypatch.setenv("WANDB_MODE", "disabled")
     chosen = {"model": "cnn", "logger": "none", group: option}
     cfg = composed(*(f"{key}={value}" for key, value in chosen.items()))
-    settings, data = config.resolved(cfg), digits()
-    plan = make_plan(config.typed(cfg).al, len(data.pool))
+    settings, data = schema.resolved(cfg), digits()
+    plan = make_plan(schema.typed(cfg).al, len(data.pool))
     if (group, option) == ("model", "timm") and not find_spec("timm"):
         with pytest.raises(ConfigError, match="the extra timm"):
             build.check(settings, data, plan)
@@ -174,7 +175,7 @@ def test_every_data_set_loads_or_says_which_files_it_needs(option: str, tmp_path
         (tmp_path / name).mkdir()
         for shade in range(5):
             Image.new("RGB", (9, 9), (shade, int(name), 0)).save(tmp_path / name / f"{shade}.png")
-    node = config.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}", f"paths.data={tmp_path}"))[
+    node = schema.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}", f"paths.data={tmp_path}"))[
         "dataset"
     ]
     if option == "digits":
@@ -218,7 +219,7 @@ def test_every_experiment_states_its_protocol_here() -> None:
 def test_an_experiment_has_the_protocol_that_it_promises(experiment: str, dataset: str) -> None:
     protocol = EXPECTED[experiment]
     cfg = composed(f"experiment={experiment}", f"dataset={dataset}")
-    plan = make_plan(config.typed(cfg).al, POOL[dataset])
+    plan = make_plan(schema.typed(cfg).al, POOL[dataset])
     fits = plan.rounds + 1
     assert (plan.initial_size, plan.query_size, fits, plan.n_labeled(plan.rounds)) == protocol.sizes[dataset]
     assert {key: OmegaConf.select(cfg, key) for key in protocol.settings} == protocol.settings
@@ -227,7 +228,7 @@ def test_an_experiment_has_the_protocol_that_it_promises(experiment: str, datase
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
 def test_the_baseline_trains_on_as_many_labels_as_the_last_round_of_the_paper(dataset: str) -> None:
     paper, baseline = (
-        make_plan(config.typed(composed(f"experiment={name}", f"dataset={dataset}")).al, POOL[dataset])
+        make_plan(schema.typed(composed(f"experiment={name}", f"dataset={dataset}")).al, POOL[dataset])
         for name in ("paper", "paper_baseline")
     )
     assert baseline.n_labeled(baseline.rounds) == paper.n_labeled(paper.rounds)
@@ -245,5 +246,5 @@ def test_an_experiment_sweeps_over_what_it_promises(experiment: str) -> None:
             cfg = composed(f"experiment={experiment}", f"{key}={value}")
             chosen = OmegaConf.select(cfg, key)
             assert (chosen.name if isinstance(chosen, DictConfig) else chosen) == value
-            al = config.typed(cfg).al
+            al = schema.typed(cfg).al
             assert make_plan(al, POOL["mnist"]).n_labeled(0) == to_images(al.initial_size, POOL["mnist"])

@@ -9,13 +9,13 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from al_lightning import evidence
 from al_lightning.acquisition.select import Query
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.sources import digits
-from al_lightning.evidence import pool_map, score_histogram, strip
 from al_lightning.report.run_files import Reader
-from al_lightning.rounds import Round, read_confusion, to_files
+from al_lightning.runs import evidence
+from al_lightning.runs.evidence import pool_map, score_histogram, strip
+from al_lightning.runs.rounds import Round, read_confusion, to_files
 
 
 def test_the_map_is_the_pca_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:

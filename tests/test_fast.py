@@ -9,16 +9,17 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
-from al_lightning import build, config
+from al_lightning import build
 from al_lightning.acquisition.candidates import Candidates
-from al_lightning.backbones import cnn, resnet18
-from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
+from al_lightning.config import schema
 from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.inference import for_scoring, undisturbed
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models.backbones import cnn, resnet18
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.inference import for_scoring, undisturbed
+from al_lightning.models.learner import Learner, Scoring
 from al_lightning.tracking.console import ConsoleReporter
 
 pytestmark = pytest.mark.filterwarnings(
@@ -32,8 +33,8 @@ DATA = ImageData(PART, PART, tuple("abc"))
 
 def settings_of(*overrides: str) -> build.Settings:
     small = ["model=cnn", "model.width=2", "trainer=cpu", "batch_size=16", "train.min_steps=0", "trainer.max_epochs=4"]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", [*small, *overrides]))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", [*small, *overrides]))
 
 
 def fit(settings: build.Settings, *callbacks: pl.Callback, dtype: torch.dtype = torch.float32) -> Classifier:
@@ -168,7 +169,7 @@ class Full(nn.Module):
 def test_out_of_memory_halves_the_batch_and_loses_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
     model = fit(settings_of()).eval().requires_grad_(False)
     model.head = nn.Linear(16, 3)
-    monkeypatch.setattr("al_lightning.classifier.for_scoring", lambda network, dtype: network)
+    monkeypatch.setattr("al_lightning.models.classifier.for_scoring", lambda network, dtype: network)
     for most, tried in ((5, [32, 16, 8, 4]), (1, [32, 16, 8, 4, 2, 1])):
         model.train().backbone, done = (full := Full(most)), []
         indices = torch.arange(0, N, 2)

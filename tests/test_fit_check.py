@@ -17,9 +17,9 @@ from test_fast import DATA, N_LABELED, PART, settings_of
 from torch import Tensor
 
 from al_lightning import build
-from al_lightning.classifier import Classifier
 from al_lightning.data.datamodule import PoolDataModule
-from al_lightning.fit_check import FitCheck, Fitted, Rule, fitted
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.fit_check import FitCheck, Fitted, Rule, fitted
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"

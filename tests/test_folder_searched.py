@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from run_folders import only_run
 
-from al_lightning import config
+from al_lightning.config import schema
 from al_lightning.data.decode import SUFFIXES
 from al_lightning.errors import ConfigError, DataError
 
@@ -55,13 +55,13 @@ def test_a_run_started_inside_the_images_changes_nothing_of_what_is_found(comman
 def test_where_the_program_writes_is_no_part_of_a_runs_name(tmp_path: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
         one, other = (
             compose("config", ["dataset=folder", "dataset.root=photos", f"paths.output_root={place}"])
             for place in ("here", "there")
         )
     assert OmegaConf.to_container(one.dataset.own_folders, resolve=True) == ["here", "data"]
-    assert config.run_folder(one).name == config.run_folder(other).name
+    assert schema.run_folder(one).name == schema.run_folder(other).name
 
 
 def test_own_folders_are_skipped_at_any_depth_and_through_links(root: Path) -> None:

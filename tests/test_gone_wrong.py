@@ -13,8 +13,8 @@ import torch
 from conftest import Command, fast
 from run_folders import differences, only_run
 
-from al_lightning import classifier
 from al_lightning.acquisition.candidates import Candidates
+from al_lightning.models import classifier
 
 RUN = f"{sys.executable} -m al_lightning " + " ".join(fast(kill_points.ARGUMENTS))
 

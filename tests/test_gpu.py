@@ -11,16 +11,18 @@ from hydra import compose, initialize_config_dir
 from run_folders import differences, only_run
 from torch import Tensor
 
-from al_lightning import build, config, environment
+from al_lightning import build
 from al_lightning.acquisition import kmeans
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.clock import Clock
+from al_lightning.config import schema
 from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.graph import GraphClassifier
-from al_lightning.inference import undisturbed
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models.graph import GraphClassifier
+from al_lightning.models.inference import undisturbed
+from al_lightning.models.learner import Learner, Scoring
+from al_lightning.runs import environment
 
 pytestmark = [
     pytest.mark.gpu,
@@ -37,15 +39,15 @@ NOISE = 60 * torch.randn(N, 1, 16, 16, generator=DRAW)
 IMAGES = (KINDS.repeat(N // 5, 1, 1, 1) + NOISE).clamp(0, 255).to(torch.uint8)
 PART = ImageSet(IMAGES, torch.arange(N) % 5, list(map(str, range(N))))
 DATA = ImageData(PART, PART, tuple("abcde"))
-STRATEGIES = sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml"))
+STRATEGIES = sorted(file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml"))
 
 
 def settings_of(*overrides: str) -> build.Settings:
     small = ["trainer=gpu", "batch_size=16", "train.min_steps=0", "trainer.max_epochs=3"]
     if "model=resnet18" not in overrides:
         small += ["model=cnn", "model.width=8"]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", [*small, *overrides]))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", [*small, *overrides]))
 
 
 class Rounds:

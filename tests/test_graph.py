@@ -9,9 +9,12 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 
-from al_lightning import build, config, environment, graph
+from al_lightning import build
+from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.models import graph
+from al_lightning.runs import environment
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"
@@ -27,8 +30,8 @@ Step = Callable[[], None]
 
 def settings_of(*overrides: str) -> build.Settings:
     small = ["model=cnn", "model.width=2", "trainer=cpu", "batch_size=16", "train.min_steps=0", "trainer.max_epochs=3"]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", [*small, *overrides]))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", [*small, *overrides]))
 
 
 class Recorder:

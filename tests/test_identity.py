@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 from run_folders import contents, only_run
 from test_conf import OPTIONS, composed, option_files
 
-from al_lightning import config, effects, identity, stored, targets
-from al_lightning.effects import ALWAYS, TABLE, Effect, leaves
+from al_lightning.config import effects, identity, schema, targets
+from al_lightning.config.effects import ALWAYS, TABLE, Effect, leaves
+from al_lightning.runs import stored
 
 OLDER = Path(__file__).parent / "older"  # a file a format, as a run of that time wrote it
 TYPED = ["al.rounds=6", "logger=none"]  # that run's command
@@ -41,7 +42,7 @@ PINNED = {
 
 
 def settings_of(*typed: str) -> dict[str, Any]:
-    return config.resolved(composed(*typed))
+    return schema.resolved(composed(*typed))
 
 
 def every_setting() -> dict[str, Any]:
@@ -56,7 +57,7 @@ def every_setting() -> dict[str, Any]:
 def with_value(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     changed = OmegaConf.create(settings)
     OmegaConf.update(changed, key, value, merge=False, force_add=True)
-    return config.resolved(changed)
+    return schema.resolved(changed)
 
 
 @pytest.mark.parametrize("typed", PINNED)
@@ -85,7 +86,7 @@ def test_a_switch_that_is_off_is_as_good_as_none(key: str) -> None:
     without = OmegaConf.create(off)
     section, _, name = key.rpartition(".")
     (OmegaConf.select(without, section) if section else without).pop(name)
-    assert identity.fingerprint(off) == identity.fingerprint(config.resolved(without))
+    assert identity.fingerprint(off) == identity.fingerprint(schema.resolved(without))
 
 
 @pytest.mark.parametrize("group", ["strategy", "model", "dataset"])
@@ -102,7 +103,7 @@ def test_a_target_has_one_home_and_any_spelling_of_it_is_one_run(group: str) -> 
 @pytest.mark.parametrize("group", ["strategy", "model"])
 def test_no_two_targets_of_a_room_have_one_short_name(group: str) -> None:
     package, _, room = targets.ROOMS[group].rpartition(".")
-    folder = Path(str(config.__file__)).parents[1] / package / room
+    folder = Path(str(schema.__file__)).parents[1] / package / room
     files = [*folder.rglob("*.py")] if folder.is_dir() else [folder.with_suffix(".py")]
     defined = [line.split("(")[0].split(":")[0] for file in files for line in file.read_text().splitlines()]
     names = [line.split()[1] for line in defined if line.startswith(("def ", "class ")) and " _" not in line]
@@ -178,5 +179,5 @@ def test_one_that_cannot_go_on_says_why(change: str, said: str, older: Path, com
 def test_the_file_of_a_run_of_format_1_is_read(tmp_path: Path) -> None:
     """As that version wrote it, of the command whose name is pinned today."""
     shutil.copy(OLDER / "config-1.yaml", tmp_path / "config.yaml")
-    read = config.resolved(stored.read(tmp_path))
+    read = schema.resolved(stored.read(tmp_path))
     assert identity.counted(read) == identity.counted(settings_of(*TYPED))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_lightning.learning_curve import learns_nothing
+from al_lightning.runs.learning_curve import learns_nothing
 
 LABELS = [20, 40, 60, 80, 100, 120]
 

@@ -17,8 +17,8 @@ from run_folders import contents, differences, only_run
 import al_lightning
 from al_lightning.errors import DataError
 from al_lightning.report.runs import find
-from al_lightning.rounds import read_json
-from al_lightning.run_folder import RunFolder
+from al_lightning.runs.rounds import read_json
+from al_lightning.runs.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from conftest import Command, run_here
 from test_bad_input import assert_refused
 from torch import nn
 
-from al_lightning import backbones, load
+from al_lightning import load
 from al_lightning.errors import ConfigError, DataError
+from al_lightning.models import backbones
 
 # A family each, whose last layers have other names: `fc`, a sequence, one layer, `heads.head`, `head`, two answers.
 FAMILIES = ["resnet18", "vgg11_bn", "mobilenet_v3_small", "densenet121", "vit_b_32", "swin_t", "googlenet"]

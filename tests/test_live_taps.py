@@ -13,8 +13,8 @@ from torch.optim import SGD, Adam, Optimizer
 from torchvision.models import resnet18
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from al_lightning.backbones import resnet18 as our_resnet18
-from al_lightning.live_taps import keep_live_taps
+from al_lightning.models.backbones import resnet18 as our_resnet18
+from al_lightning.models.live_taps import keep_live_taps
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": lambda parameters: Adam(parameters, lr=1e-4, weight_decay=0.01, fused=True),

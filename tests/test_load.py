@@ -20,7 +20,7 @@ import al_lightning
 from al_lightning.data.folder import folder
 from al_lightning.data.sources import digits, torchvision_set
 from al_lightning.errors import DataError
-from al_lightning.export import Trained
+from al_lightning.runs.export import Trained
 
 SIZE = 16
 Made = Callable[[np.ndarray, np.random.Generator], bytes]

@@ -16,14 +16,14 @@ from run_folders import contents, differences, only_run
 from test_conf import OPTIONS, composed
 from test_pool_data import make_data
 
-from al_lightning import config
+from al_lightning.config import schema
+from al_lightning.config.plan import Plan
 from al_lightning.data import masks
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.masks import long_tail, stratified
 from al_lightning.data.sources import digits
 from al_lightning.errors import ConfigError
-from al_lightning.plan import Plan
 from al_lightning.report.run_files import Reader
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=150)
@@ -190,9 +190,9 @@ def test_a_copy_has_an_id_of_its_own() -> None:
 @pytest.mark.parametrize("option", OPTIONS["dataset"])
 def test_every_data_set_has_the_keys(option: str) -> None:
     root = ["dataset.root=photos"] if option == "folder" else []
-    node = config.typed(composed(f"dataset={option}", *root, *KEYS)).dataset
+    node = schema.typed(composed(f"dataset={option}", *root, *KEYS)).dataset
     assert masks.chosen(node) == {"imbalance": 10, "subset": 0.3, "repeat": 3}
-    assert masks.chosen(config.typed(composed(f"dataset={option}", *root)).dataset) == {}
+    assert masks.chosen(schema.typed(composed(f"dataset={option}", *root)).dataset) == {}
 
 
 OWN = """
@@ -223,7 +223,7 @@ def test_a_data_set_of_the_users_own_has_them_too(
 @pytest.fixture(scope="module")
 def left() -> Callable[[tuple[str, ...]], ImageData]:
     """What a command leaves of digits."""
-    return lambda typed: masks.apply(digits(), config.typed(composed(*typed)).dataset)
+    return lambda typed: masks.apply(digits(), schema.typed(composed(*typed)).dataset)
 
 
 @pytest.mark.parametrize("typed", [*((key,) for key in KEYS), ALL], ids=str)

@@ -9,8 +9,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from al_lightning import clock as clock_module
 from al_lightning.clock import PHASES, Clock
-from al_lightning.learning_curve import aubc, labels_to
-from al_lightning.measures import MEASURES, measure
+from al_lightning.models.measures import MEASURES, measure
+from al_lightning.runs.learning_curve import aubc, labels_to
 
 # scikit-learn's, of the twins; a warning of our own measures would stand on the user's screen.
 pytestmark = pytest.mark.filterwarnings("error", "ignore:y_pred contains classes not in y_true")

@@ -13,11 +13,12 @@ from torch import nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models import resnet18 as torchvision_resnet18
 
-from al_lightning import build, config
-from al_lightning.backbones import cnn, gal2017, resnet18
+from al_lightning import build
+from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.errors import ConfigError, DataError
+from al_lightning.models.backbones import cnn, gal2017, resnet18
 
 pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:`isinstance.treespec")
 SIZES = [8, 28, 32, 33]
@@ -25,8 +26,8 @@ N = 30
 
 
 def settings_of(*overrides: str) -> build.Settings:
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", ["model=cnn", "model.width=2", "trainer=cpu", *overrides]))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", ["model=cnn", "model.width=2", "trainer=cpu", *overrides]))
 
 
 def make_data(channels: int = 1, size: int = 8) -> ImageData:
@@ -128,7 +129,7 @@ def test_weights_are_the_same_for_every_strategy_and_new_in_every_round() -> Non
     reference = weights(data)
     torch.manual_seed(5)  # whatever was drawn before
     before = torch.get_rng_state()
-    for name in sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml")):
+    for name in sorted(file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml")):
         assert same(reference, weights(data, 0, f"strategy={name}"))
     others = [weights(data, 1), weights(data, 2), weights(data, 0, "seed=1")]
     assert torch.equal(torch.get_rng_state(), before), "making a model leaves the global stream alone"

@@ -20,8 +20,8 @@ import al_lightning
 from al_lightning.contract import ContractError
 from al_lightning.data.sources import digits
 from al_lightning.errors import ConfigError
-from al_lightning.ledger import Asked, Event, new_events, read, with_answers
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
+from al_lightning.oracle.ledger import Asked, Event, new_events, read, with_answers
 from al_lightning.oracle.simulated import Simulated
 
 # People who answer from a file, and write down what they were asked.
@@ -172,7 +172,7 @@ def test_a_correction_counts_from_the_next_round_on() -> None:
     [
         (Point("other", "al_lightning.oracle.simulated:Simulated.ask", 1, after=True), 0),
         (Point("other", "al_lightning.oracle.simulated:Simulated.ask", 2), 1),
-        (Point("other", "al_lightning.ledger_file:LedgerFile.append", 2, after=True), 1),
+        (Point("other", "al_lightning.runs.ledger_file:LedgerFile.append", 2, after=True), 1),
         (Point("other", f"{kill_points.FOLDER}._grow", 2), 1),
     ],
     ids=str,

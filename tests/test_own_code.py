@@ -244,7 +244,7 @@ def test_what_is_written_is_utf8_whatever_the_locale(own: Command, tmp_path: Pat
         "Füße".encode() in before["queries.csv"] and "Füße".encode() in (run / "rounds/001/confusion.csv").read_bytes()
     )
     script = (
-        "import locale, sys; from pathlib import Path; from al_lightning.run_folder import RunFolder\n"
+        "import locale, sys; from pathlib import Path; from al_lightning.runs.run_folder import RunFolder\n"
         "assert 'utf' not in locale.getpreferredencoding(False).lower()\n"
         "with RunFolder(Path(sys.argv[1])) as folder:\n    folder.write_views(); assert len(folder.rounds) == 2\n"
     )

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_lightning.config import ActiveLearning
+from al_lightning.config.plan import make_plan, to_images
+from al_lightning.config.schema import ActiveLearning
 from al_lightning.errors import ConfigError
-from al_lightning.plan import make_plan, to_images
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=150)
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from al_lightning.config.plan import Plan
 from al_lightning.data.augment import augment
 from al_lightning.data.batches import EvalBatches, epoch_plan, steps_per_epoch
 from al_lightning.data.datamodule import UNKNOWN, UNLABELED, PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.plan import Plan
 from al_lightning.streams import Stream, generator, torch_seed
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=150)

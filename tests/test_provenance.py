@@ -10,7 +10,7 @@ import pytest
 from conftest import Command
 from run_folders import only_run
 
-from al_lightning import provenance
+from al_lightning.runs import provenance
 
 GIT = shutil.which("git")
 needs_git = pytest.mark.skipif(GIT is None, reason="git is absent")

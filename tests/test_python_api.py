@@ -129,7 +129,7 @@ def test_hydra_of_the_caller_s_and_all_else_of_the_process_stay_as_they_were(fol
 
 @pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_a_signal_ends_the_call_and_the_next_one_goes_on(number: int, kind: type[BaseException], folder: Path) -> None:
-    from al_lightning.classifier import Classifier
+    from al_lightning.models.classifier import Classifier
 
     calls, step = [], Classifier.test_step
 

@@ -12,7 +12,7 @@ from PIL import Image
 from run_folders import only_run
 
 import al_lightning
-from al_lightning.config import conf_dir
+from al_lightning.config.schema import conf_dir
 from al_lightning.dashboard.__main__ import main as dashboard
 from al_lightning.report import load
 from al_lightning.report.__main__ import main as report

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from report_runs import one, table
 from studies import Run, study, write
 
-from al_lightning.config import conf_dir
+from al_lightning.config.schema import conf_dir
 from al_lightning.report import load
 from al_lightning.report.asked import read
 from al_lightning.report.cautions import cautions

@@ -20,15 +20,15 @@ from PIL import Image
 from run_folders import contents, differences, only_run
 
 import al_lightning
-from al_lightning import resume
+from al_lightning.runs import resume
 
 # --- killed ---------------------------------------------------------------------------------------------------------
 
 SIX = [  # one a phase: fit, score, select, test, write, mirror
-    ("margin", Point("fit", "al_lightning.classifier:Classifier.training_step", 4), 1),
-    ("bald", Point("score", "al_lightning.learner:take", 6, after=True), 1),
+    ("margin", Point("fit", "al_lightning.models.classifier:Classifier.training_step", 4), 1),
+    ("bald", Point("score", "al_lightning.models.learner:take", 6, after=True), 1),
     ("kmeans", Point("select", "al_lightning.acquisition.select:top", 2), 1),
-    ("bald", Point("test", "al_lightning.classifier:Classifier._measure", 3), 2),
+    ("bald", Point("test", "al_lightning.models.classifier:Classifier._measure", 3), 2),
     ("kmeans", Point("other", "pathlib:Path.rename", 2), 1),
     ("margin", MIRRORED[0], 2),
 ]

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 
 from al_lightning import build
 from al_lightning.data.sources import digits
-from al_lightning.rounds import Round, read_json
-from al_lightning.run_folder import RunFolder
+from al_lightning.runs.rounds import Round, read_json
+from al_lightning.runs.run_folder import RunFolder
 
 MEASURES = ["acc", "balanced_acc", "f1", "auroc", "nll", "ece"]
 COLUMNS = [

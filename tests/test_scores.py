@@ -14,18 +14,18 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from torch import Tensor
 
-from al_lightning import learner
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import choose
 from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
 from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
 from al_lightning.acquisition.select import Query, top, uniform
-from al_lightning.backbones import Backbone, cnn, gal2017
-from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
 from al_lightning.contract import ContractError
 from al_lightning.errors import ConfigError
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models import learner
+from al_lightning.models.backbones import Backbone, cnn, gal2017
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.learner import Learner, Scoring
 
 M, K, D = 40, 8, 8
 LOG_K = math.log(K)

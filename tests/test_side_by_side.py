@@ -13,14 +13,15 @@ from conftest import run_process
 from joblib import cpu_count
 from test_model import settings_of
 
-from al_lightning import build, environment
+from al_lightning import build
+from al_lightning.runs import environment
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # A job that says its GPU and holds it until its input ends.
 HOLDING = """
 import sys
 from pathlib import Path
-from al_lightning import sweep
+from al_lightning.command import sweep
 with sweep.gpu(int(sys.argv[1]), Path(sys.argv[2])) as gpu:
     print(gpu, flush=True)
     sys.stdin.read()

@@ -24,7 +24,7 @@ LONG = ("trainer.max_epochs=100000",)  # a fit that nobody waits for
     ],
 )
 def test_a_signal_stops_a_long_fit_at_once(number: int, code: int, tmp_path: Path) -> None:
-    point = Point("fit", "al_lightning.classifier:Classifier.training_step", 30, number=number)
+    point = Point("fit", "al_lightning.models.classifier:Classifier.training_step", 30, number=number)
     assert kill_points.kill(point, tmp_path, *LONG) == code
     folder = only_run(tmp_path)
     assert "interrupted after 0 rounds" in said(tmp_path)
@@ -52,9 +52,9 @@ def test_slurm_gets_what_it_asked_for_and_lightning_does_not_requeue(tmp_path: P
 @pytest.mark.parametrize(
     ("point", "n_kept", "n_mirrored"),
     [
-        (Point("score", "al_lightning.learner:take", 6, number=signal.SIGTERM), 1, 1),
+        (Point("score", "al_lightning.models.learner:take", 6, number=signal.SIGTERM), 1, 1),
         (Point("select", "al_lightning.acquisition.select:top", 2, number=signal.SIGTERM), 1, 1),
-        (Point("test", "al_lightning.classifier:Classifier.test_step", 3, number=signal.SIGTERM), 2, 2),
+        (Point("test", "al_lightning.models.classifier:Classifier.test_step", 3, number=signal.SIGTERM), 2, 2),
         (Point("other", "os:fsync", 26, number=signal.SIGTERM), 1, 1),
         (Point("other", f"{FOLDER}.commit", 2, number=signal.SIGTERM), 1, 1),
         (Point("other", f"{MIRROR}.round", 2, number=signal.SIGTERM), 2, 1),
@@ -76,7 +76,7 @@ def test_a_run_stopped_anywhere_goes_on_by_its_folder_and_the_mirror_is_whole(
 
 def test_a_sweep_that_is_stopped_says_so_and_goes_on(tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
     arguments = ("--multirun", "strategy=margin,random", "seed=0,1")
-    point = Point("fit", "al_lightning.classifier:Classifier.training_step", 16, number=signal.SIGTERM)
+    point = Point("fit", "al_lightning.models.classifier:Classifier.training_step", 16, number=signal.SIGTERM)
     assert kill_points.kill(point, tmp_path, *arguments) == 143
     assert "2 jobs, " in said(tmp_path) and "interrupted" in said(tmp_path)
     assert kill_points.run(tmp_path, *arguments) == 0

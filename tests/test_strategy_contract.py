@@ -11,19 +11,20 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from al_lightning import build, config
+from al_lightning import build
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.select import Query
-from al_lightning.backbones import cnn
-from al_lightning.classifier import Classifier
 from al_lightning.clock import Clock
+from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.fast import FastClassifier
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models.backbones import cnn
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.fast import FastClassifier
+from al_lightning.models.learner import Learner, Scoring
 
-STRATEGIES = sorted(file.stem for file in (config.conf_dir() / "strategy").glob("*.yaml"))
+STRATEGIES = sorted(file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml"))
 N, M, K = 150, 60, 5
 INDICES = torch.from_numpy(np.sort(np.random.default_rng(1).choice(N, M, replace=False)))
 
@@ -37,8 +38,8 @@ pytestmark = [
 
 def settings_of(name: str) -> build.Settings:
     overrides = [f"strategy={name}", "al.n_clusters=4", "al.mc_samples=8", "trainer=cpu", "trainer.max_epochs=2"]
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return config.resolved(compose("config", overrides))
+    with initialize_config_dir(str(schema.conf_dir()), version_base="1.3"):
+        return schema.resolved(compose("config", overrides))
 
 
 def strategy_of(name: str) -> Callable[[Candidates, int], Query]:
@@ -170,7 +171,7 @@ def test_choosing_leaves_training_as_it_was(name: str) -> None:
     settings = settings_of(name)
     pool = PoolDataModule(data, 16, 32, seed=0, whole_epochs=True)
     pool.label(torch.arange(0, 40), labels[:40], since=0)
-    settings["model"] = {"name": "cnn", "_target_": "al_lightning.backbones.cnn", "width": 2, "dropout": 0.3}
+    settings["model"] = {"name": "cnn", "_target_": "al_lightning.models.backbones.cnn", "width": 2, "dropout": 0.3}
     model = build.make_classifier(settings, data, 0, 40)
     assert isinstance(model, FastClassifier), "what a run trains"
     model.backbone.get_submodule("1").eval()  # a frozen BatchNorm has to stay frozen

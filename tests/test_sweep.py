@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from conftest import Command, Ended, fast, run_process
 
-from al_lightning.learning_curve import aubc
-from al_lightning.limits import OBJECTIVES
-from al_lightning.measures import MEASURES
-from al_lightning.rounds import Round, read_json
-from al_lightning.run_folder import RunFolder
+from al_lightning.config.limits import OBJECTIVES
+from al_lightning.models.measures import MEASURES
+from al_lightning.runs.learning_curve import aubc
+from al_lightning.runs.rounds import Round, read_json
+from al_lightning.runs.run_folder import RunFolder
 from al_lightning.signals import Interrupted
 
 

@@ -10,7 +10,7 @@ from conftest import Command, run_process
 from run_folders import differences, only_run, table
 from test_bad_input import assert_refused
 
-from al_lightning import limits
+from al_lightning.config import limits
 
 
 def test_what_the_loop_owns_are_arguments_of_the_trainer() -> None:

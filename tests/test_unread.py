@@ -13,7 +13,7 @@ import pytest
 from conftest import fast
 from run_folders import differences, mirrored_rounds, only_run
 
-from al_lightning import output
+from al_lightning.command import output
 from al_lightning.tracking import Observers
 
 COMMAND = (sys.executable, "-m", "al_lightning")

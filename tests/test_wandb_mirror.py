@@ -10,8 +10,8 @@ import pytest
 import wandb
 from mirrored_runs import N_ROUNDS, SORTED_BY, SUMMARY, make_info, make_mirror, make_round, mirrored_run, records
 
-from al_lightning.folder_state import committed
-from al_lightning.run_folder import RunFolder
+from al_lightning.runs.folder_state import committed
+from al_lightning.runs.run_folder import RunFolder
 from al_lightning.tracking import RunInfo, wandb_account
 from al_lightning.tracking.wandb_account import run_id
 

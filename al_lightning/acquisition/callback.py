@@ -8,10 +8,10 @@ from torch import Tensor
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy, choose
 from al_lightning.acquisition.select import Query
-from al_lightning.classifier import Classifier
 from al_lightning.data.datamodule import PoolDataModule
-from al_lightning.inference import undisturbed
-from al_lightning.learner import Learner, Scoring
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.inference import undisturbed
+from al_lightning.models.learner import Learner, Scoring
 from al_lightning.streams import Stream, generator, torch_seed
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from al_lightning.errors import ConfigError
-from al_lightning.learner import Learner, Predictions
+from al_lightning.models.learner import Learner, Predictions
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Candidates:
     def samples(self, n: int) -> Iterator[Tensor]:
         """Logarithms of the class probabilities under n dropout masks, in consecutive pieces `float32 [m, n, K]`.
 
-        See :meth:`al_lightning.learner.Predictions.samples`.
+        See :meth:`al_lightning.models.learner.Predictions.samples`.
 
         Raises:
             ConfigError: there is no model, or its samples could not differ.

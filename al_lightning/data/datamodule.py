@@ -5,11 +5,11 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from al_lightning.config.plan import Plan
 from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import fits
 from al_lightning.data.split import in_turn
-from al_lightning.plan import Plan
 from al_lightning.streams import Stream, generator
 
 UNLABELED = -1

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from al_lightning.config.plan import to_images
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.errors import ConfigError
-from al_lightning.plan import to_images
 from al_lightning.streams import Stream, generator
 
 OFF = {"imbalance": None, "subset": None, "repeat": 1}  # the keys, at the values that change nothing

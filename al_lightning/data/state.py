@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from al_lightning import targets
+from al_lightning.config import targets
 from al_lightning.data.look import RACY_NS
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from al_lightning.learning_curve import learns_nothing
 from al_lightning.report.asked import Asked
 from al_lightning.report.compare import ACCURACY, Comparison
 from al_lightning.report.measures import MEASURES
+from al_lightning.runs.learning_curve import learns_nothing
 from al_lightning.words import listed
 
 FAILED_FITS = 0.05  # share of a method's fits from which on it is cautioned against

@@ -10,7 +10,7 @@ import PIL.Image
 from al_lightning.report.asked import Asked
 from al_lightning.report.figures.files import data_uri
 
-TILES = 10  # images that a run keeps of a query, see al_lightning.evidence
+TILES = 10  # images that a run keeps of a query, see al_lightning.runs.evidence
 CAPTION = (
     "The first images of a query, in the order of their ranks; a few rounds of one run a method. Below each image: its "
     "label, then what the model predicted when it asked (✓ right, ✗ wrong, and a frame around the image)."

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from al_lightning.rounds import read_confusion
+from al_lightning.runs.rounds import read_confusion
 
 QUERY_COLUMNS = ("round", "rank", "index", "label")
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from al_lightning.effects import ALWAYS, Effect, leaves, of
+from al_lightning.config.effects import ALWAYS, Effect, leaves, of
 from al_lightning.errors import DataError
-from al_lightning.folder_state import SET_ASIDE, SWEEPS
-from al_lightning.lock import HOLDER, is_open
-from al_lightning.rounds import read_json
+from al_lightning.runs.folder_state import SET_ASIDE, SWEEPS
+from al_lightning.runs.lock import HOLDER, is_open
+from al_lightning.runs.rounds import read_json
 
 # Settings that have a column of their own, or are held against each other as images.
 _OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}

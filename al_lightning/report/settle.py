@@ -139,7 +139,7 @@ def _composed(typed: Mapping[str, str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from al_lightning.config import conf_dir  # which also registers the schema
+    from al_lightning.config.schema import conf_dir  # which also registers the schema
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("config", [f"{key}={value}" for key, value in typed.items()])

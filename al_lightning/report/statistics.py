@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from al_lightning.learning_curve import aubc
+from al_lightning.runs.learning_curve import aubc
 
 ALPHA = 0.05
 POWER = 0.80
@@ -103,7 +103,7 @@ def area(n_labeled: Sequence[float], values: Sequence[float], low: float, high: 
     """Area under the budget curve from `low` to `high` labels, divided by their distance.
 
     The curve is straight between its points and cut at both ends; where they are one, it is the curve's height.
-    (Trapezoid rule as in :func:`al_lightning.learning_curve.aubc`.)
+    (Trapezoid rule as in :func:`al_lightning.runs.learning_curve.aubc`.)
     """
     between = [(x, y) for x, y in zip(n_labeled, values, strict=True) if low < x < high]
     ends = [(x, float(np.interp(x, n_labeled, values))) for x in (low, high)]

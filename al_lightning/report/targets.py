@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from al_lightning.learning_curve import labels_to
 from al_lightning.report.measures import Measure
 from al_lightning.report.run_curve import RunCurve
 from al_lightning.report.statistics import interval
+from al_lightning.runs.learning_curve import labels_to
 
 # Of one run: the label count that reached the target, or None; and the last label count.
 Crossing = tuple[float | None, float]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
-from al_lightning.plan import Plan
-from al_lightning.rounds import Round
+from al_lightning.runs.rounds import Round
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RunInfo:
         settings: the resolved configuration.
         plan: the rounds and their sizes.
         data: pool and test images.
-        environment: see :func:`al_lightning.environment.current`.
+        environment: see :func:`al_lightning.runs.environment.current`.
         rounds: committed already, in order.
     """
 

@@ -8,11 +8,11 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from al_lightning import sweep
+from al_lightning.command import sweep
 from al_lightning.data.twins import DROPPED
-from al_lightning.estimate import remaining
-from al_lightning.resume import command
-from al_lightning.rounds import Round
+from al_lightning.runs.estimate import remaining
+from al_lightning.runs.resume import command
+from al_lightning.runs.rounds import Round
 from al_lightning.tracking import RunInfo
 from al_lightning.words import duration
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from al_lightning import ledger
-from al_lightning.folder_state import standing
-from al_lightning.ledger import TRAIN
-from al_lightning.rounds import to_csv
+from al_lightning.oracle import ledger
+from al_lightning.oracle.ledger import TRAIN
+from al_lightning.runs.folder_state import standing
+from al_lightning.runs.rounds import to_csv
 from al_lightning.tracking import RunInfo
 
 if TYPE_CHECKING:

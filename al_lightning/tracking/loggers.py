@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
+from al_lightning.config.instantiate import check_targets, instantiate, locate
+from al_lightning.config.targets import public
 from al_lightning.errors import ConfigError
-from al_lightning.instantiate import check_targets, instantiate, locate
-from al_lightning.rounds import Round
-from al_lightning.targets import public
+from al_lightning.runs.rounds import Round
 from al_lightning.tracking import Observer, RunInfo, one_line
 
 WANDB = "al_lightning.logger.WandbMirror"

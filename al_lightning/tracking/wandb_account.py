@@ -5,7 +5,7 @@ from collections.abc import Set
 from hashlib import sha256
 from pathlib import Path
 
-from al_lightning.folder_state import SET_ASIDE
+from al_lightning.runs.folder_state import SET_ASIDE
 from al_lightning.tracking import RunInfo
 
 MODES = ("online", "offline", "disabled")

@@ -5,13 +5,14 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from al_lightning import config, same_images
-from al_lightning.config import ActiveLearning, conf_dir
+from al_lightning.config import schema
+from al_lightning.config.instantiate import instantiate
+from al_lightning.config.plan import make_plan
+from al_lightning.config.schema import ActiveLearning, conf_dir
 from al_lightning.errors import DataError
-from al_lightning.folder_state import committed
-from al_lightning.instantiate import instantiate
-from al_lightning.plan import make_plan
-from al_lightning.rounds import read_json
+from al_lightning.runs import same_images
+from al_lightning.runs.folder_state import committed
+from al_lightning.runs.rounds import read_json
 from al_lightning.tracking import RunInfo, label_set, wandb_account
 from al_lightning.tracking.loggers import wandb_node
 from al_lightning.tracking.wandb_mirror import WandbMirror
@@ -35,7 +36,7 @@ def mirror(folder: Path) -> str:
     if not summary or not summary.get("finished"):
         raise DataError(f"{folder}: no finished run; an unfinished one is mirrored when its command goes on")
     cfg = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
-    settings = config.resolved(cfg)
+    settings = schema.resolved(cfg)
     rounds, damage = committed(folder)
     if damage:
         raise DataError(f"{folder}/rounds/{damage}; the run's command mends it")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from al_lightning.rounds import Round
+from al_lightning.runs.rounds import Round
 from al_lightning.tracking import RunInfo, label_set, wandb_account
 from al_lightning.tracking.pictures import draw_confusion, draw_image
 

@@ -1,0 +1,90 @@
+"""A strategy tried before anything trains: it may be the user's own, and a mistake would show after the first fit."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from al_lightning.acquisition.candidates import Candidates
+from al_lightning.acquisition.choose import Strategy, StrategyError, choose
+from al_lightning.config.plan import Plan
+from al_lightning.data.images import ImageData
+from al_lightning.errors import ConfigError
+from al_lightning.models.classifier import Classifier
+from al_lightning.models.learner import Learner, Scoring
+
+CANDIDATES = 128  # that a strategy is tried on, where it needs no more
+LABELED = 20  # beside them
+
+
+def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, data: ImageData, plan: Plan) -> None:
+    """Let a strategy choose 1, 3 and as many images as it will have to, among a few with random features.
+
+    Args:
+        strategy: made from the node.
+        node: its settings, for its name and its clusters, which are held against the pool.
+        model: that has not been trained.
+        data: the images.
+        plan: the rounds, with a query at least.
+
+    Raises:
+        ConfigError: it cannot choose, or returns something other than was asked for.
+    """
+    smallest, n_clusters = plan.n_candidates(plan.rounds - 1), _n_clusters(node)
+    if n_clusters > smallest:
+        raise ConfigError(
+            f"al.n_clusters={n_clusters}: a strategy chooses from {smallest} images before the last query"
+        )
+    if 0 < n_clusters < len(data.classes):
+        print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
+    size = min(smallest, max(CANDIDATES, 2 * n_clusters))
+    # A query of all candidates is tried only where the run may come to it.
+    most = plan.query_size if size == smallest else min(plan.query_size, size // 2)
+    for n in sorted({1, min(3, most), most}):
+        _choose(strategy, node["name"], _candidates(model, data, size), n)
+    once, again = (_choose(strategy, node["name"], _candidates(model, data, size), most) for _ in range(2))
+    if once != again:
+        print(
+            f"warning: strategy={node['name']}: asked twice the same, it chose other images: a run with it cannot be "
+            "repeated; let everything random come from candidates.rng",
+            file=sys.stderr,
+        )
+
+
+class _Untrained(Learner):
+    """Answers with random features, the same ones for the same images, without looking at any."""
+
+    def _pass(self, indices: Tensor) -> Tensor:
+        rng = np.random.default_rng(int(indices[0]))
+        size = len(indices), self.model.dropped[0][1].in_features
+        return torch.from_numpy(rng.random(size, dtype=np.float32))
+
+
+def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
+    """The last images, so that no position among them is one of their indices as long as they are a small part.
+
+    The first few are labeled; the labels are drawn.
+    """
+    rng = np.random.default_rng(0)
+    indices = data.there.nonzero().squeeze(1)[-size:]
+    n_labeled = min(LABELED, len(data.pool) - size)
+    labeled = torch.arange(n_labeled), torch.from_numpy(rng.integers(len(data.classes), size=n_labeled))
+    return Candidates(_Untrained(model, data.pool.images, Scoring(size)), indices, rng, labeled)
+
+
+def _choose(strategy: Strategy, name: str, candidates: Candidates, n: int) -> list[int]:
+    try:
+        with torch.inference_mode():
+            return choose(strategy, candidates, n, seed=0).indices.tolist()
+    except StrategyError as error:
+        raise ConfigError(f"strategy={name}: asked for {n} of {len(candidates)} images: {error}") from error
+
+
+def _n_clusters(node: Any) -> int:
+    """The largest number of clusters in a strategy's settings, 0 where there is none."""
+    if not isinstance(node, dict):
+        return 0
+    own = node.get("n_clusters", 0)
+    return max([own if isinstance(own, int) else 0, *map(_n_clusters, node.values())])

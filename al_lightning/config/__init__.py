@@ -1,0 +1,1 @@
+"""The configuration: its types, its names, and what each key changes."""

@@ -1,0 +1,97 @@
+"""How many labels every round has: the sizes of the configuration held against a pool."""
+
+from dataclasses import dataclass
+
+from al_lightning.config.schema import ActiveLearning
+from al_lightning.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rounds of a run, all sizes in images.
+
+    Attributes:
+        pool_size: images that can be labeled: those that `dataset.subset` and `dataset.imbalance` leave out are not.
+        initial_size: labeled before round 0, and trained on in it.
+        query_size: labeled after every round but the last.
+        val_size: labeled and kept from training.
+        rounds: number of queries; the run fits `rounds + 1` times.
+        initial: how the initial set is drawn: `random`, or `balanced` over the classes.
+        pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
+        n_gone: images of the pool that are no longer there, and cannot be asked for.
+    """
+
+    pool_size: int
+    initial_size: int
+    query_size: int
+    val_size: int
+    rounds: int
+    initial: str = "random"
+    pool_sample: int | None = None
+    n_gone: int = 0
+
+    def n_labeled(self, round_: int) -> int:
+        """Images that a round trains on."""
+        return self.initial_size + round_ * self.query_size
+
+    def n_paid(self, round_: int) -> int:
+        """Labels paid for when a round trains, those for validation included."""
+        return self.n_labeled(round_) + self.val_size
+
+    def n_candidates(self, round_: int) -> int:
+        """Images that a round's strategy chooses from."""
+        unlabeled = self.pool_size - self.n_gone - self.n_paid(round_)
+        return unlabeled if self.pool_sample is None else min(self.pool_sample, unlabeled)
+
+
+def to_images(size: int | float, pool_size: int) -> int:
+    """A size as a number of images: a fraction in (0, 1) of the pool is rounded to the nearest, at least 1."""
+    return max(1, round(size * pool_size)) if 0 < size < 1 else int(size)
+
+
+def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
+    """Work out the rounds.
+
+    Args:
+        al: sizes and limits.
+        pool_size: images that can be labeled; fractions are of them.
+        n_gone: those of them that are no longer there.
+
+    Raises:
+        ConfigError: the sizes do not fit into the pool or the budget.
+    """
+    initial = to_images(al.initial_size, pool_size)
+    query = to_images(al.query_size, pool_size)
+    val = to_images(al.val_size, pool_size)
+    if initial == 1:
+        raise ConfigError(
+            f"al.initial_size={al.initial_size}: 1 image to train on; at least 2 are needed, or 0: none before round 1"
+        )
+    if initial + val > pool_size:
+        raise ConfigError(
+            f"al.initial_size={al.initial_size} al.val_size={al.val_size}: {initial + val} images, "
+            f"but the pool has {pool_size}"
+        )
+    sample = None if al.pool_sample is None else to_images(al.pool_sample, pool_size)
+    if sample is not None and sample < query:
+        raise ConfigError(
+            f"al.pool_sample={al.pool_sample}: {sample} images to choose {query} (al.query_size) from; "
+            f"at least {query} are needed"
+        )
+    there = pool_size - n_gone
+    limits = [] if al.rounds is None else [al.rounds]
+    if al.budget is not None:
+        if al.budget < initial + val:
+            raise ConfigError(
+                f"al.budget={al.budget}: the initial set ({initial}) and the validation set ({val}) "
+                f"already cost {initial + val} labels"
+            )
+        limits.append((min(al.budget, there) - initial - val) // query)
+    rounds = min(limits)
+    if initial + val + rounds * query > there:
+        raise ConfigError(
+            f"al.rounds={al.rounds}: {initial} + {rounds} x {query} (al.query_size) + {val} (al.val_size) = "
+            f"{initial + val + rounds * query} labels, but the pool has {there}; "
+            f"at most {(there - initial - val) // query} rounds fit"
+        )
+    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone)

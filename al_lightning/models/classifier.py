@@ -1,0 +1,175 @@
+"""The classifier: a backbone, a dropout head, and how they are trained and measured."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from al_lightning.data.augment import augment
+from al_lightning.models.backbones import Backbone
+from al_lightning.models.inference import for_scoring
+from al_lightning.models.measures import N_BINS, measure
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+
+
+class Classifier(LightningModule):
+    """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, dropout, linear; one more such pair in some.
+
+    Args:
+        backbone: from images to features.
+        n_classes: K.
+        dropout: probability of dropping a feature before the last layer.
+        statistics: mean and standard deviation of each channel, for pixels scaled to [0, 1].
+        optimizer: makes the optimizer from the parameters.
+        schedule: a key of `SCHEDULES`; the learning rate is multiplied by it, from 0 (start) to 1 (end of a cycle).
+        total_steps: optimizer steps of the fit, or of a cycle where it takes several.
+        crop: see :func:`al_lightning.data.augment.augment`.
+        flip: likewise.
+        augmentation_seed: of the draws of the augmentation.
+
+    Attributes:
+        confusion: `int64 [K, K]` of the last evaluation, rows are true classes.
+        reliability: `float64 [15, 3]` of the last evaluation, see :func:`al_lightning.models.measures.measure`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        n_classes: int,
+        *,
+        dropout: float,
+        statistics: tuple[list[float], list[float]],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: str,
+        total_steps: int,
+        crop: int,
+        flip: bool,
+        augmentation_seed: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone.module
+        self.hidden, n_features = nn.Sequential(), backbone.n_features
+        if backbone.hidden:
+            hidden = backbone.hidden
+            self.hidden = nn.Sequential(nn.Dropout(hidden.dropout), nn.Linear(n_features, hidden.size), nn.ReLU())
+            n_features = hidden.size
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(n_features, n_classes)
+        self.mean, self.deviation = (nn.Buffer(255 * torch.tensor(values).view(1, -1, 1, 1)) for values in statistics)
+        self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
+        self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
+        self._generator = torch.Generator()
+        self._loss = nn.Buffer(torch.zeros(()), persistent=False)
+        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._frozen: dict[torch.dtype | None, Callable[[Tensor], Tensor]] = {}
+        self.confusion = torch.zeros(n_classes, n_classes, dtype=torch.int64)
+        self.reliability = torch.zeros(N_BINS, 3, dtype=torch.float64)
+
+    @property
+    def dropped(self) -> list[tuple[float, nn.Linear]]:
+        """Every dropout with the linear layer that it comes before, first to last; a ReLU is between two of them."""
+        hidden = [(self.hidden[0].p, self.hidden[1])] if len(self.hidden) else []
+        return [*hidden, (self.dropout.p, self.head)]  # type: ignore[list-item]
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """What the backbone sees, `uint8 -> float [B, C, H, W]`."""
+        return (images - self.mean) / self.deviation
+
+    def logits(self, features: Tensor) -> Tensor:
+        """From what the backbone returns to logits, `[B, D] -> [B, K]`."""
+        return self.head(self.dropout(self.hidden(features)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, `[B, C, H, W] uint8 -> [B, K]`."""
+        return self.logits(self.backbone(self.normalized(images)))
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Forget the frozen backbone, whose weights are about to change, and set the mode."""
+        if mode:
+            self._frozen.clear()
+        return super().train(mode)
+
+    def frozen_backbone(self, dtype: torch.dtype | None = None) -> Callable[[Tensor], Tensor]:
+        """The backbone, faster as long as it is not trained; made once for the pool and the test part.
+
+        Args:
+            dtype: to compute in, see :func:`al_lightning.models.inference.for_scoring`.
+        """
+        if dtype not in self._frozen:
+            self._frozen[dtype] = for_scoring(self.backbone, dtype)
+        return self._frozen[dtype]
+
+    def on_fit_start(self) -> None:
+        """Forget the frozen backbone; draw augmentations on the device, from a stream of their own."""
+        self._frozen.clear()
+        if self._generator.device != self.device:
+            self._generator = torch.Generator(self.device)
+        self._generator.manual_seed(self._augmentation_seed)
+        self._loss.zero_()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        """Cross entropy of one augmented batch."""
+        images, labels = batch
+        if self._crop or self._flip:
+            images = augment(images, self._crop, self._flip, self._generator)
+        loss = cross_entropy(self(images), labels)
+        self._loss += loss.detach()
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Stop a fit that has diverged; the weights are looked at once, after the last step.
+
+        Raises:
+            FloatingPointError: the loss or a weight is infinite or not a number.
+        """
+        epoch, epochs = self.trainer.current_epoch, self.trainer.max_epochs
+        if not self._loss.isfinite():
+            raise FloatingPointError(f"the loss is not finite in epoch {epoch} of {epochs}")
+        # What is not finite leaves no finite sum, and a sum is taken sooner than all values are looked at.
+        if epoch + 1 == epochs and not all(t.sum().isfinite() for t in (*self.parameters(), *self.buffers())):
+            raise FloatingPointError("the weights are not finite after the last step")
+
+    def new_optimizer(self) -> Optimizer:
+        """An optimizer that has not taken a step."""
+        return self._make_optimizer(self.parameters())
+
+    def _rate(self, step: int) -> float:
+        """What the learning rate is multiplied by; a fit that goes on begins the schedule anew."""
+        return self._schedule(step % self._total_steps / self._total_steps)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, with its learning rate moved every step."""
+        optimizer = self.new_optimizer()
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        """Keep the logits: every measure is taken once, over all of them."""
+        images, labels = batch
+        self._outputs.append((self.logits(self.frozen_backbone()(self.normalized(images))).float(), labels))
+
+    validation_step = test_step
+
+    def on_test_epoch_end(self) -> None:
+        """Log the measures as `test/...`."""
+        self._measure("test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the measures as `val/...`."""
+        self._measure("val")
+
+    def _measure(self, part: str) -> None:
+        logits, labels = (torch.cat(tensors) for tensors in zip(*self._outputs, strict=True))
+        self._outputs.clear()
+        scalars, self.confusion, self.reliability = measure(logits, labels)
+        self.log_dict({f"{part}/{name}": value for name, value in scalars.items()})

@@ -1,0 +1,171 @@
+"""What was fitted in a round, asked about images: one pass of the backbone, and what follows from it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from al_lightning.clock import Clock
+from al_lightning.data.memory import take
+from al_lightning.errors import ConfigError
+from al_lightning.models.classifier import Classifier
+
+# Logits a chunk of dropout samples may hold: 128 MiB in fp32, however many images and samples there are.
+CHUNK = 2**25
+
+# The last batch of the pass is of a multiple of it. The pool shrinks every round, and oneDNN keeps the kernels of every
+# batch size that it has seen: with sizes of all kinds a long run would grow.
+STEP = 64
+
+
+@dataclass
+class Scoring:
+    """How a pass over images is made.
+
+    Attributes:
+        batch_size: images a step; half as many where the device runs out of memory.
+        clock: counts the pass as `score`; None: it counts where it is made.
+        on_batch: called with the number of images done, after each step.
+        dtype: that the backbone computes in; None: as it was trained.
+    """
+
+    batch_size: int
+    clock: Clock | None = None
+    on_batch: Callable[[int], None] = lambda done: None
+    dtype: torch.dtype | None = None
+
+
+class Learner:
+    """A fitted model and the images of a data set.
+
+    Args:
+        model: in evaluation mode.
+        images: `uint8 [N, C, H, W]`, the whole data set, on the device or on the host.
+        scoring: how it looks at them.
+    """
+
+    def __init__(self, model: Classifier, images: Tensor, scoring: Scoring) -> None:
+        self.model, self._images, self._scoring = model, images, scoring
+
+    @property
+    def device(self) -> torch.device:
+        """That the model is on."""
+        return self.model.device
+
+    def of(self, indices: Tensor) -> "Predictions":
+        """What it makes of some images, by their data set indices `int64 [M]`; nothing is computed yet."""
+        return Predictions(self.model, lambda: self._pass(indices.to(self.device)))
+
+    def predict(self, indices: Tensor) -> Tensor:
+        """Predicted classes of a few images, `int64 [n]`, in batches of the model as it is."""
+        batches = indices.to(self.device).split(self._scoring.batch_size)
+        return torch.cat([self.model(take(self._images, batch)).argmax(1) for batch in batches])
+
+    def _pass(self, indices: Tensor) -> Tensor:
+        """What the first dropout of the model sees, `float32 [M, D]`."""
+        scoring = self._scoring
+        with scoring.clock.phase("score") if scoring.clock else nullcontext():
+            backbone = self.model.frozen_backbone(scoring.dtype)
+            out = torch.empty(len(indices), self.model.dropped[0][1].in_features, device=self.device)
+            done = 0
+            while done < len(indices):
+                stop = min(done + scoring.batch_size, len(indices))
+                size = min(scoring.batch_size, -(-(stop - done) // STEP) * STEP)
+                start = max(0, stop - size)  # a short last batch is filled up with images that are done
+                try:
+                    out[start:stop] = backbone(self.model.normalized(take(self._images, indices[start:stop])))
+                except torch.OutOfMemoryError:
+                    if scoring.batch_size == 1:
+                        raise
+                    scoring.batch_size //= 2
+                    continue
+                done = stop
+                scoring.on_batch(done)
+            return out
+
+
+class Predictions:
+    """What a learner makes of M images. Nothing is computed before it is asked for, and everything once.
+
+    Args:
+        model: of the learner.
+        look: makes the pass, see :attr:`inputs`.
+    """
+
+    def __init__(self, model: Classifier, look: Callable[[], Tensor]) -> None:
+        self._model, self._look = model, look
+
+    @property
+    def dropout(self) -> float:
+        """The highest probability with which the model drops a feature; 0: its samples are all the same."""
+        return max(p for p, _ in self._model.dropped)
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether there has been a pass."""
+        return "inputs" in self.__dict__
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
+        return self._look()
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Penultimate features without dropout, `float32 [M, D]`: of most models, the inputs themselves."""
+        return self._model.hidden(self.inputs)
+
+    @cached_property
+    def log_probabilities(self) -> Tensor:
+        """Logarithms of the class probabilities without dropout, `float32 [M, K]`."""
+        return self._model.head(self.features).log_softmax(1)
+
+    def samples(self, n: int, rng: np.random.Generator) -> Iterator[Tensor]:
+        """Logarithms of the class probabilities under T dropout masks that all images share.
+
+        A mask on what a layer sees is a mask on the columns of its weight: for the first one, T masked copies of it are
+        one matrix product. Sharing them makes the samples joint over the images, as BatchBALD needs too.
+
+        Args:
+            n: T.
+            rng: of the masks.
+
+        Returns:
+            Consecutive pieces of the images, `float32 [m, T, K]`.
+
+        Raises:
+            ConfigError: the samples could not differ.
+        """
+        # All samples the same: every score that lives off their differences would be 0, and the query random.
+        if self.dropout == 0:
+            raise ConfigError(
+                "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5, or another one"
+            )
+        if n < 2:
+            raise ConfigError(f"al.mc_samples={n}: the strategy compares dropout samples; at least 2 are needed")
+        return self._samples(n, rng)
+
+    def _samples(self, n: int, rng: np.random.Generator) -> Iterator[Tensor]:
+        layers = self._model.dropped
+        masks = [_masks(n, p, layer, rng) for p, layer in layers]  # [T, D] of every layer
+        first = layers[0][1]
+        together = max(1, 4 * CHUNK // first.weight.numel())  # masked copies of a wide layer that fit into 512 MiB
+        for piece in self.inputs.split(max(1, CHUNK // (n * first.out_features))):
+            parts = []
+            for block in zip(*(mask.split(together) for mask in masks), strict=True):
+                weight = (block[0][:, None, :] * first.weight).flatten(0, 1)  # [T * H, D]
+                outputs = torch.addmm(first.bias.repeat(len(block[0])), piece, weight.T)
+                outputs = outputs.view(len(piece), len(block[0]), -1)
+                for mask, (_, layer) in zip(block[1:], layers[1:], strict=True):
+                    outputs = layer(outputs.relu() * mask)
+                parts.append(outputs)
+            yield torch.cat(parts, 1).log_softmax(2)
+
+
+def _masks(n: int, p: float, layer: torch.nn.Linear, rng: np.random.Generator) -> Tensor:
+    drawn = rng.random((n, layer.in_features), dtype=np.float32) < 1.0 - p
+    return torch.from_numpy(drawn).to(layer.weight) / max(1.0 - p, 1e-12)

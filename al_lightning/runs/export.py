@@ -1,0 +1,146 @@
+"""A run's model, for use outside of the run."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageFile
+from torch import Tensor, nn
+
+from al_lightning import build
+from al_lightning.config import schema
+from al_lightning.data import levels
+from al_lightning.data.decode import MAX_PIXELS, Decoded, How, convert, decode, reason
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.data.levels import Scale
+from al_lightning.data.quiet import decoding
+from al_lightning.errors import ConfigError, DataError
+from al_lightning.models.classifier import Classifier
+from al_lightning.runs import stored
+from al_lightning.runs.rounds import WEIGHTS, DamagedError, folders, read_json, verify
+
+Source = str | Path | bytes | Image.Image
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has learned.
+
+    Attributes:
+        model: `uint8 [B, C, H, W] -> logits [B, K]`, in evaluation mode; it normalizes the pixels itself. A plain
+            module, which `torch.export`, `torch.onnx` and `torch.jit.trace` take.
+        classes: names of the K classes.
+        transform: turns an image into `uint8 [C, H, W]` for the model, as the run decodes its own files: a path, a
+            file's content, or a PIL image. One that was just opened is decoded anew from its file; one that was loaded
+            or made is taken with the pixels that it has, turned, laid on white, scaled and resized in the same way.
+            Raises DataError where that is impossible.
+    """
+
+    model: nn.Module
+    classes: tuple[str, ...]
+    transform: Callable[[Source], Tensor]
+
+
+class _Normalize(nn.Module):
+    """What the backbone sees, `uint8 -> float [B, C, H, W]`."""
+
+    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.mean, self.deviation = nn.Buffer(mean), nn.Buffer(deviation)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.deviation
+
+
+def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
+    """Load the model of the last round of a finished run.
+
+    Args:
+        run_folder: `multirun_outputs/<study>/<run>`.
+        device: where the model goes.
+
+    Raises:
+        DataError: there is no finished run, or its model is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(run_folder)
+    summary = read_json(folder / "summary.json")
+    if not summary or not summary.get("finished"):
+        raise DataError(f"{folder}: no finished run; the model is kept at its end. The run's command goes on with it")
+    if not (rounds := folders(folder)):
+        raise DataError(f"{folder}: its rounds are gone; run the run's command again")
+    try:
+        verify(last := rounds[-1])
+    except DamagedError as error:
+        raise DataError(f"{rounds[-1]}: damaged: {error}; run the run's command again") from error
+    try:
+        settings = schema.resolved(stored.read(folder))
+    except ConfigError as error:
+        raise DataError(f"{folder}: {error}") from error
+    channels, height, width = summary["image_shape"]
+    classes = tuple(summary["classes"])
+    if settings["model"].pop("pretrained", False) and "stem" in settings["model"]:
+        settings["model"]["stem"] = "imagenet"  # that of the pretrained weights, which the trained ones replace
+    settings["model"]["live_taps"] = False  # the whole kernels, for images of any size that the network takes
+    black = torch.zeros(1, channels, height, width, dtype=torch.uint8)
+    stand_in = ImageSet(black, torch.zeros(1, dtype=torch.int64), ("",))  # only its shape counts
+    model = build.make_classifier(settings, ImageData(stand_in, stand_in, classes), round_=0, n_labeled=2)
+    try:
+        model.load_state_dict(load_file(last / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(f"{last / WEIGHTS}: not a model of this run: {str(error).partition(chr(10))[0]}") from error
+    how = How(
+        (channels, height, width),
+        settings["dataset"].get("levels", 16),
+        settings["dataset"].get("max_pixels", MAX_PIXELS),
+    )
+    scale = Scale(*summary["levels"]) if summary.get("levels") else levels.fixed(how.levels) or levels.FULL
+    return Trained(_plain(model).to(device).eval(), classes, lambda source: _pixels(source, how, scale))
+
+
+def _plain(model: Classifier) -> nn.Sequential:
+    """The layers without what training needs: a LightningModule resists `torch.jit`."""
+    layers = {
+        "normalize": _Normalize(model.mean, model.deviation),
+        "backbone": model.backbone,
+        "hidden": model.hidden,
+        "dropout": model.dropout,
+        "head": model.head,
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _pixels(source: Source, how: How, scale: Scale) -> Tensor:
+    """`uint8 [C, H, W]`, see `Trained.transform`.
+
+    Raises:
+        DataError: the file cannot be read, or its content cannot be decoded.
+    """
+    name = getattr(source, "filename", "") or "the image" if isinstance(source, Image.Image | bytes) else source
+    try:
+        with decoding(how.max_pixels):
+            pixels = _decoded(source, how, scale).pixels
+    # A broken file can raise nearly anything in Pillow's readers.
+    except Exception as error:
+        raise DataError(f"{name}: {reason(error)}") from error
+    assert pixels is not None  # the scale is known
+    return torch.from_numpy(pixels.copy())
+
+
+def _decoded(source: Source, how: How, scale: Scale) -> Decoded:
+    if isinstance(source, str | Path):
+        return decode(Path(source).read_bytes(), how, scale)
+    if isinstance(source, bytes):
+        return decode(source, how, scale)
+    if isinstance(source, ImageFile.ImageFile) and source.fp is not None and source.tile and not source.tell():
+        # Its pixels have not been read yet, so nobody has changed them.
+        place = source.fp.tell()
+        source.fp.seek(0)
+        data = source.fp.read()
+        source.fp.seek(place)
+        return decode(data, how, scale)
+    return convert(source.copy(), None, how, scale)

@@ -1,0 +1,297 @@
+"""What a run leaves on disk. This module alone writes there, and only while it holds the lock.
+
+A round is committed by one rename of `rounds/.007` to `rounds/007`, and so is the query before the first one, as
+`rounds/initial`. Answers are appended to `ledger.jsonl`. `rounds.csv` and `queries.csv` are views over both, which grow
+by what is new, and are written anew whenever the folder is opened.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_lightning.data.disk import place, replace_file, sync
+from al_lightning.errors import ConfigError, UserError
+from al_lightning.oracle import ledger
+from al_lightning.oracle.ledger import Asked, Event
+from al_lightning.runs import rounds
+from al_lightning.runs.folder_state import LISTING, SET_ASIDE, standing
+from al_lightning.runs.ledger_file import FILE, LedgerFile
+from al_lightning.runs.lock import HOLDER, take
+from al_lightning.runs.rounds import INITIAL, Round, to_csv
+
+OWN = re.compile(r"\.(\d{3,}|initial)(\.old)?")  # in `rounds`: one that is being written, and the one it replaces
+
+
+class WriteError(UserError):
+    """The disk is full or cannot be written; what was committed stands."""
+
+
+class RunFolder:
+    """A run folder, locked while it is open: `with RunFolder(path) as folder: ...`.
+
+    Opening it mends what a crash has left: half-written files go, damaged rounds and those after them are named and
+    moved to `set-aside/`.
+
+    Args:
+        path: the folder.
+        overwrite: begin anew; a folder that is there is moved to `set-aside/` of the study first.
+
+    Attributes:
+        path: the folder.
+        initial: the rows of the query before round 0; None before it is committed.
+        rounds: the committed rounds, in order, without their weights; their queries have the answers that there are.
+        asked: all images that were asked for, by position in the data set.
+        answered: those of them that have an answer.
+        ledger: the answers, to look at.
+
+    Raises:
+        LockedError: another process has it open.
+        ConfigError: the folder cannot be made.
+        WriteError: it cannot be written to.
+        UserError: it holds links, which could lead out of it.
+    """
+
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
+        self.path, self.overwrite = path, overwrite
+        self.initial: list[dict[str, Any]] | None = None
+        self.rounds: list[Round] = []
+        self.asked: dict[int, Asked] = {}
+        self.answered: set[int] = set()
+
+    def __enter__(self) -> "RunFolder":
+        try:
+            is_new = not self.path.exists()
+            self._file = take(self.path)
+            if self.overwrite and is_new:
+                print(f"overwrite=true: {self.path} is new, there was nothing to move")
+            elif self.overwrite:
+                old = _set_aside(self.path, self.path.parent / SET_ASIDE)
+                print(f"{self.path}: what was there is now {old}")
+                self._file.close()
+                self._file = take(self.path)
+        except OSError as error:
+            raise ConfigError(f"paths.output_root: cannot write to {self.path}: {error.strerror}") from error
+        try:
+            self._refuse_links()
+            with self._writing("its state"):
+                (self.path / "rounds").mkdir(exist_ok=True)
+                holder = {"pid": os.getpid(), "host": socket.gethostname()}
+                replace_file(self.path, HOLDER, json.dumps(holder).encode())
+                self._mend()
+                self.write_views()  # the last process may have died between a commit and its views
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with suppress(OSError, WriteError):
+            if not self._is_complete(self._queries[-1]):
+                self.write_views(whole=True)
+            (self.path / HOLDER).unlink(missing_ok=True)
+        self._file.close()
+
+    def write_config(self, text: str) -> None:
+        """Write `config.yaml`."""
+        with self._writing("config.yaml"):
+            replace_file(self.path, "config.yaml", text.encode())
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write `summary.json`."""
+        with self._writing("summary.json"):
+            replace_file(self.path, "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+
+    def write_listing(self, listing: bytes) -> None:
+        """Write `images.csv.gz`: the images that the run was made with, see :mod:`al_lightning.data.listing`."""
+        with self._writing(LISTING):
+            replace_file(self.path, LISTING, listing)
+
+    def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
+        """Write `rejected.csv`: files of the data set that were left out, and why; no file where there are none."""
+        self._write_table("rejected.csv", ("path", "reason"), rejected)
+
+    def write_duplicates(self, duplicates: Sequence[tuple[int, str, str, str]]) -> None:
+        """Write `duplicates.csv`: the groups of images that look alike to the model; no file where there are none."""
+        self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
+
+    def write_pool(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write `pool.npz`: what a report shows of the pool, see :func:`al_lightning.runs.evidence.pool_map`."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        with self._writing("pool.npz"):
+            replace_file(self.path, "pool.npz", buffer.getvalue())
+
+    @property
+    def _queries(self) -> list[list[dict[str, Any]]]:
+        return [self.initial or [], *(done.queries for done in self.rounds)]
+
+    def _is_complete(self, query: Sequence[Mapping[str, Any]]) -> bool:
+        return all(row["index"] in self.answered for row in query)
+
+    def commit_initial(self, query: list[dict[str, Any]], classes: Sequence[str]) -> None:
+        """Commit what is asked before round 0, as :meth:`commit` does.
+
+        Args:
+            query: rows of `queries.csv`, without answers.
+            classes: names.
+
+        Raises:
+            WriteError: it could not be written.
+        """
+        with self._writing("the initial query"):
+            place(self.path / "rounds" / INITIAL, rounds.initial_files(query, classes))
+        self.initial = query
+        self.asked |= ledger.asked(query)
+        if known := self.events_of(query):  # what was there before is lost, but for its answers
+            self._fill(query, known, classes)
+
+    def append(self, events: Sequence[Event], classes: Sequence[str]) -> None:
+        """Append answers to the ledger, and to the view of the queries that they complete.
+
+        Raises:
+            WriteError: they could not be written.
+        """
+        with self._writing(FILE):
+            self.ledger.append(events)
+            sync(self.path)
+        self.answered |= {event.index for event in events}
+        rest = {event.index: event for event in events}
+        for query in reversed(self._queries):  # the events are of the last one, mostly
+            new = [rest.pop(row["index"]) for row in query if row["index"] in rest]
+            if not new:
+                break
+            self._fill(query, new, classes)
+
+    def events_of(self, query: Sequence[Mapping[str, Any]]) -> list[Event]:
+        """The answers that there are to a query."""
+        known = {row["index"] for row in query} & self.answered
+        return [event for event in self.ledger.events if event.index in known] if known else []
+
+    def _fill(self, query: list[dict[str, Any]], new: Sequence[Event], classes: Sequence[str]) -> None:
+        """Put answers into the rows of a query, and these into the view where it is complete now."""
+        last = {event.index: event for event in new}
+        rows = [row for row in query if row["index"] in last]
+        for row, answered in zip(rows, ledger.with_answers(rows, last, classes), strict=True):
+            row.update(answered)
+        if query is not self._queries[-1]:
+            self.write_views()  # a correction
+        elif self._is_complete(query):
+            self._grow("queries.csv", rounds.QUERY_COLUMNS, query)
+
+    def commit(self, done: Round) -> None:
+        """Commit a round: after this call it survives a crash, before it nothing of it is seen.
+
+        Raises:
+            WriteError: it could not be written; the rounds before it stand.
+        """
+        is_new = done.number == len(self.rounds)  # a last round is run again to go on
+        with self._writing(f"round {done.number}"):
+            place(self.path / "rounds" / f"{done.number:03d}", rounds.to_files(done))
+        self.rounds[done.number :] = [replace(done, evidence=None, weights=None)]
+        self.asked |= ledger.asked(done.queries)
+        if known := self.events_of(done.queries):  # likewise of a round that is run again
+            self._fill(done.queries, known, done.classes)
+        if is_new and done.number:
+            self._grow("rounds.csv", list(self.rounds[0].row), [done.row])
+        else:
+            self.write_views()
+
+    def write_views(self, whole: bool = False) -> None:
+        """Write `rounds.csv` and `queries.csv` from the commits and the ledger.
+
+        Args:
+            whole: with the rows of a query that waits for answers, which are appended once it has them.
+        """
+        rows = [done.row for done in self.rounds]
+        queries = [row for query in self._queries if whole or self._is_complete(query) for row in query]
+        with self._writing("rounds.csv"):
+            for name, columns, table in (
+                ("rounds.csv", list(rows[0]) if rows else [], rows),
+                ("queries.csv", rounds.QUERY_COLUMNS, queries),
+            ):
+                if table:
+                    replace_file(self.path, name, to_csv(columns, table))
+                else:
+                    (self.path / name).unlink(missing_ok=True)
+
+    def _grow(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append rows to a view, which there may not be yet."""
+        head, *lines = to_csv(columns, rows).splitlines(keepends=True)
+        with self._writing(name), (self.path / name).open("ab") as file:
+            file.write(b"".join(lines if file.tell() else [head, *lines]))
+
+    def _write_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        with self._writing(name):
+            if rows:
+                replace_file(self.path, name, to_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows]))
+            else:
+                (self.path / name).unlink(missing_ok=True)
+
+    def _refuse_links(self) -> None:
+        for parent, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                if (Path(parent) / name).is_symlink():
+                    raise UserError(f"{Path(parent) / name}: a link, which a run folder must not hold; remove it")
+
+    def _mend(self) -> None:
+        for left_over in (self.path / "rounds").glob(".*"):
+            if not OWN.fullmatch(left_over.name):
+                continue  # of a file manager or a file system: .DS_Store, ._001, .nfs...
+            whole = left_over.with_name(left_over.name.strip(".").removesuffix(".old"))
+            if left_over.suffix == ".old" and not whole.exists():  # killed between the two renames of a commit
+                left_over.rename(whole)
+            else:
+                shutil.rmtree(left_over)
+        found = standing(self.path)
+        self.initial, self.rounds, self.ledger = found.initial, found.rounds, found.ledger
+        self.answered = {event.index for event in found.ledger.events}
+        self.asked = {index: image for query in self._queries for index, image in ledger.asked(query).items()}
+        initial = self.path / "rounds" / INITIAL
+        if found.initial is not None and not initial.exists():  # of an earlier version
+            replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))
+            place(initial, rounds.initial_files(found.initial, found.rounds[0].classes))
+            self.ledger = LedgerFile(self.path / FILE)
+        if not found.damage:
+            return
+        stands = f"going on after round {len(self.rounds) - 1}" if self.rounds else "beginning anew"
+        print(f"warning: {self.path}/{found.damage}; {stands}", file=sys.stderr)
+        for folder in rounds.folders(self.path)[len(self.rounds) :]:
+            _set_aside(folder, self.path / SET_ASIDE)
+        if found.initial is None and initial.exists():
+            _set_aside(initial, self.path / SET_ASIDE)
+        if (self.path / FILE).exists() and found.ledger.is_shorter(self.path / FILE):
+            lost = _set_aside(self.path / FILE, self.path / SET_ASIDE)
+            print(f"warning: {lost}: answers that are asked for again", file=sys.stderr)
+            replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))
+            self.ledger = LedgerFile(self.path / FILE)
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            stands = f"its {len(self.rounds)} rounds stand" if self.rounds else "no round was committed yet"
+            raise WriteError(
+                f"{self.path}: {what} could not be written: {error.strerror}; {stands}. "
+                "Mend that and give the same command again"
+            ) from error
+
+
+def _set_aside(folder: Path, place: Path) -> Path:
+    """Move a folder into another, under a name that is free there; returns where it is now."""
+    place.mkdir(exist_ok=True)
+    number = 1
+    while (target := place / f"{folder.name}.{number}").exists():
+        number += 1
+    return folder.rename(target)
