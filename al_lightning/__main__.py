@@ -123,7 +123,7 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
                     return {}
                 return estimate.forecast(cfg).row
             start = time.monotonic()
-            outcome = loop.run(cfg)
+            outcome = loop.run(cfg, sweep.prefix())
             return {"state": outcome.state, "seconds": time.monotonic() - start}
 
 

@@ -19,6 +19,7 @@ from al_lightning.acquisition.select import uniform
 from al_lightning.acquisition.trial import try_strategy
 from al_lightning.config.callbacks import make_callbacks
 from al_lightning.config.instantiate import as_typed, instantiate, refusals
+from al_lightning.config.loggers import WANDB, nodes
 from al_lightning.config.plan import Plan, make_plan
 from al_lightning.config.schema import Config
 from al_lightning.contract import out_of_memory, told
@@ -34,7 +35,6 @@ from al_lightning.models.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle
 from al_lightning.streams import Stream, seeded, torch_seed
-from al_lightning.tracking.loggers import WANDB, nodes
 
 Settings = dict[str, Any]
 

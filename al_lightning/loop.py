@@ -30,10 +30,11 @@ from al_lightning.runs import environment, evidence, same_images, stored
 from al_lightning.runs.folder_state import lacking
 from al_lightning.runs.rounds import Evidence, Round, read_json
 from al_lightning.runs.run_folder import RunFolder, WriteError
+from al_lightning.runs.run_info import RunInfo
 from al_lightning.runs.summary import covers, limit, summarize
 from al_lightning.signals import Interrupted
 from al_lightning.streams import Stream, seeded, torch_seed
-from al_lightning.tracking import Observer, Observers, RunInfo, loggers
+from al_lightning.tracking import Observer, Observers, loggers
 from al_lightning.tracking.console import ConsoleReporter, describe
 
 
@@ -57,8 +58,12 @@ class Outcome:
     summary: dict[str, Any]
 
 
-def run(cfg: DictConfig) -> Outcome:
+def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     """Run what a composed configuration says, or go on where an earlier process stopped.
+
+    Args:
+        cfg: the configuration.
+        prefix: of every line that is printed, where several runs print at once.
 
     Raises:
         ConfigError: settings that cannot work; nothing has been trained or written.
@@ -90,7 +95,7 @@ def run(cfg: DictConfig) -> Outcome:
         whole_epochs=typed.train.engine != "plain",
     )
     classifier, oracle = build.classifiers(settings, data, device), build.make_oracle(settings, data)
-    console = ConsoleReporter()
+    console = ConsoleReporter(prefix)
     mirrors = loggers.mirrors(settings["logger"], path)
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:

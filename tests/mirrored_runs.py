@@ -15,7 +15,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.oracle.ledger import Event
 from al_lightning.runs.rounds import Evidence, Round
 from al_lightning.runs.run_folder import RunFolder
-from al_lightning.tracking import RunInfo
+from al_lightning.runs.run_info import RunInfo
 from al_lightning.tracking.wandb_account import run_id
 from al_lightning.tracking.wandb_mirror import WandbMirror
 

@@ -102,8 +102,7 @@ def test_a_target_has_one_home_and_any_spelling_of_it_is_one_run(group: str) -> 
 
 @pytest.mark.parametrize("group", ["strategy", "model"])
 def test_no_two_targets_of_a_room_have_one_short_name(group: str) -> None:
-    package, _, room = targets.ROOMS[group].rpartition(".")
-    folder = Path(str(schema.__file__)).parents[1] / package / room
+    folder = targets.PACKAGE.parent.joinpath(*targets.ROOMS[group].split("."))
     files = [*folder.rglob("*.py")] if folder.is_dir() else [folder.with_suffix(".py")]
     defined = [line.split("(")[0].split(":")[0] for file in files for line in file.read_text().splitlines()]
     names = [line.split()[1] for line in defined if line.startswith(("def ", "class ")) and " _" not in line]

@@ -10,7 +10,7 @@ import pytest
 from mirrored_runs import N_ROUNDS, SUMMARY, commit, make_info, make_mirror, make_round, mirrored_run, records
 
 from al_lightning.runs.run_folder import RunFolder
-from al_lightning.tracking import RunInfo
+from al_lightning.runs.run_info import RunInfo
 from al_lightning.tracking.label_set import class_entropy
 from al_lightning.tracking.wandb_account import run_id
 

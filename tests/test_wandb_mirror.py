@@ -12,7 +12,8 @@ from mirrored_runs import N_ROUNDS, SORTED_BY, SUMMARY, make_info, make_mirror, 
 
 from al_lightning.runs.folder_state import committed
 from al_lightning.runs.run_folder import RunFolder
-from al_lightning.tracking import RunInfo, wandb_account
+from al_lightning.runs.run_info import RunInfo
+from al_lightning.tracking import wandb_account
 from al_lightning.tracking.wandb_account import run_id
 
 pytestmark = pytest.mark.usefixtures("no_account")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from al_lightning.config.loggers import wandb_node
 from al_lightning.report.runs import read_config
-from al_lightning.tracking.loggers import wandb_node
 from al_lightning.tracking.wandb_account import place as place_of
 from al_lightning.tracking.wandb_account import project, run_ids
 

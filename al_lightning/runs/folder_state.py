@@ -52,7 +52,7 @@ def standing(path: Path) -> Standing:
     if found and initial is None:
         if not (path / "rounds" / "000" / rounds.MASKS).exists():
             return Standing(None, [], answers, f"rounds/{INITIAL} is missing")
-        from al_lightning import earlier_rounds  # with PyTorch, which a report does not need
+        from al_lightning.runs import earlier_rounds  # with PyTorch, which a report does not need
 
         last_folder = path / "rounds" / f"{found[-1].number:03d}"
         initial, answers.events = earlier_rounds.answers(last_folder, path / LISTING, found)

@@ -9,7 +9,7 @@ from al_lightning.config.schema import ActiveLearning
 from al_lightning.models.measures import MEASURES
 from al_lightning.runs.learning_curve import aubc, labels_to, learns_nothing
 from al_lightning.runs.rounds import Round
-from al_lightning.tracking import RunInfo
+from al_lightning.runs.run_info import RunInfo
 
 
 def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 0) -> dict[str, Any]:

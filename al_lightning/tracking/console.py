@@ -8,12 +8,11 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from al_lightning.command import sweep
 from al_lightning.data.twins import DROPPED
 from al_lightning.runs.estimate import remaining
 from al_lightning.runs.resume import command
 from al_lightning.runs.rounds import Round
-from al_lightning.tracking import RunInfo
+from al_lightning.runs.run_info import RunInfo
 from al_lightning.words import duration
 
 LONGEST = 8  # operations of a profile
@@ -21,11 +20,15 @@ HEADER = " round   labels      acc   bal.acc      nll      ece   seconds   left"
 
 
 class ConsoleReporter:
-    """Writes to standard output; without a terminal no bars and no colors."""
+    """Writes to standard output; without a terminal no bars and no colors.
 
-    def __init__(self) -> None:
+    Args:
+        prefix: of every line, where several runs print at once.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
         self.console = Console(highlight=False, soft_wrap=True)
-        self._prefix = sweep.prefix()
+        self._prefix = prefix
         self._progress: Progress | None = None
 
     def start(self, run: RunInfo) -> None:

@@ -13,7 +13,7 @@ from al_lightning.oracle import ledger
 from al_lightning.oracle.ledger import TRAIN
 from al_lightning.runs.folder_state import standing
 from al_lightning.runs.rounds import to_csv
-from al_lightning.tracking import RunInfo
+from al_lightning.runs.run_info import RunInfo
 
 if TYPE_CHECKING:
     import wandb

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from al_lightning.runs.folder_state import SET_ASIDE
-from al_lightning.tracking import RunInfo
+from al_lightning.runs.run_info import RunInfo
 
 MODES = ("online", "offline", "disabled")
 PROJECT = "al_lightning"  # where neither the configuration nor WANDB_PROJECT names one

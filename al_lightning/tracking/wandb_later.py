@@ -7,14 +7,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from al_lightning.config import schema
 from al_lightning.config.instantiate import instantiate
+from al_lightning.config.loggers import wandb_node
 from al_lightning.config.plan import make_plan
 from al_lightning.config.schema import ActiveLearning, conf_dir
 from al_lightning.errors import DataError
 from al_lightning.runs import same_images
 from al_lightning.runs.folder_state import committed
 from al_lightning.runs.rounds import read_json
-from al_lightning.tracking import RunInfo, label_set, wandb_account
-from al_lightning.tracking.loggers import wandb_node
+from al_lightning.runs.run_info import RunInfo
+from al_lightning.tracking import label_set, wandb_account
 from al_lightning.tracking.wandb_mirror import WandbMirror
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from al_lightning.runs.rounds import Round
-from al_lightning.tracking import RunInfo, label_set, wandb_account
+from al_lightning.runs.run_info import RunInfo
+from al_lightning.tracking import label_set, wandb_account
 from al_lightning.tracking.pictures import draw_confusion, draw_image
 
 # wandb is imported where it is used: it takes a second, and training need not wait for it.
