@@ -80,7 +80,7 @@ def _job(cfg: DictConfig) -> float | None:
 
 
 def _run_in_turn(cfg: DictConfig, folder: Path, how: dict[str, Any]) -> None:
-    """Run a job of a sweep, unless another one has come to the same run, once no other is at its run folder.
+    """Run a job of a sweep, unless another one has come to the same run, once no other runs in its run folder.
 
     Args:
         cfg: of the job.

@@ -21,11 +21,11 @@ class OracleError(UserError):
 def initial_query(pool: PoolDataModule, plan: Plan) -> list[dict[str, Any]]:
     """What is asked before round 0, as rows of `queries.csv`: labels for validation, and the initial set."""
     val, initial = pool.draw(plan)
-    asked = [(use, index) for use, part in ((VALIDATION, val), (TRAIN, initial)) for index in part.tolist()]
+    queried = [(use, index) for use, part in ((VALIDATION, val), (TRAIN, initial)) for index in part.tolist()]
     ids = pool.data.pool.ids
     return [
         {"round": -1, "rank": rank, "index": index, "id": ids[index], "use": use}
-        for rank, (use, index) in enumerate(asked)
+        for rank, (use, index) in enumerate(queried)
     ]
 
 
@@ -72,18 +72,18 @@ def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, po
     """
     classes = pool.data.classes
     if known := folder.events_of(rows):  # by an earlier process, which had come further
-        labels.apply(pool, known, folder.asked)
+        labels.apply(pool, known, folder.queried)
     question = ledger.unanswered(rows, folder.answered, classes)
     if question is None:
         return 0
     try:
-        answers = ledger.new_events(oracle.ask(question), question, folder.asked, folder.ledger.events)
+        answers = ledger.new_events(oracle.ask(question), question, folder.queried, folder.ledger.events)
     except UserError:
         raise
     except Exception as error:  # a user's own oracle may raise anything
         raise OracleError(f"{folder.path}: oracle={name}: {told(error)}") from error
     folder.append(answers, classes)
-    labels.apply(pool, answers, folder.asked)
+    labels.apply(pool, answers, folder.queried)
     return len(question.indices) - len({each.index for each in answers} & {*question.indices})
 
 
@@ -93,11 +93,11 @@ def restore(pool: PoolDataModule, folder: RunFolder, kept: Sequence[Round]) -> N
     Raises:
         DataError: the rounds are of another pool.
     """
-    asked = {
+    queried = {
         index: image
         for rows in (folder.initial or [], *(done.queries for done in kept))
-        for index, image in ledger.asked(rows).items()
+        for index, image in ledger.queried(rows).items()
     }
-    if max(asked, default=0) >= len(pool.labels):
+    if max(queried, default=0) >= len(pool.labels):
         raise DataError(f"{folder.path}: its rounds are of another pool; begin anew with overwrite=true")
-    labels.apply(pool, [event for event in folder.ledger.events if event.index in asked], asked)
+    labels.apply(pool, [event for event in folder.ledger.events if event.index in queried], queried)

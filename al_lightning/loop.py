@@ -26,9 +26,9 @@ from al_lightning.models.fit_check import FitCheck
 from al_lightning.models.learner import Scoring
 from al_lightning.models.measuring import Measured, measure_round
 from al_lightning.profiling import profiled
-from al_lightning.runs import environment, evidence, same_images, stored
+from al_lightning.runs import diagnostics, environment, same_images, stored
 from al_lightning.runs.folder_state import lacking
-from al_lightning.runs.rounds import Evidence, Round, read_json
+from al_lightning.runs.rounds import Diagnostics, Round, read_json
 from al_lightning.runs.run_folder import RunFolder, WriteError
 from al_lightning.runs.run_info import RunInfo
 from al_lightning.runs.summary import covers, limit, summarize
@@ -68,7 +68,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     Raises:
         ConfigError: settings that cannot work; nothing has been trained or written.
         DataError: images that cannot be had, or that are not those of the rounds before.
-        LockedError: another process is at it.
+        LockedError: another process runs it.
         RoundError: a fit that diverged, a strategy that cannot choose, or not enough memory.
         OracleError: an oracle that cannot answer.
         WriteError: a disk that is full or cannot be written.
@@ -113,7 +113,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         folder.write_config(stored.text(cfg))
         if not kept:
             folder.write_listing(to_csv_gz(listing(data)))
-            folder.write_pool(evidence.pool_map(data))
+            folder.write_pool(diagnostics.pool_map(data))
         folder.write_rejected(data.rejected)
         folder.write_duplicates(data.duplicates)
         if folder.initial is None:
@@ -240,12 +240,12 @@ def _round(
         choosing.strategy = build.first_strategy(settings, pool.data)
         choosing.choose(None)
     queries = [] if is_last else asking.query(number, pool, choosing)
-    shown = Evidence(measured.reliability)
+    shown = Diagnostics(measured.reliability)
     if query := choosing.query:
-        shown = Evidence(
+        shown = Diagnostics(
             measured.reliability,
-            evidence.score_histogram(query),
-            evidence.strip(pool.data.pool.images[query.indices[: evidence.TILES].cpu()]),
+            diagnostics.score_histogram(query),
+            diagnostics.strip(pool.data.pool.images[query.indices[: diagnostics.TILES].cpu()]),
         )
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
     row |= check.row(steps) | measured.row(parts)

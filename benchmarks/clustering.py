@@ -21,7 +21,7 @@ from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.kmeans import cluster, lloyd
 from al_lightning.clock import Clock
 from al_lightning.data.sources import torchvision_set
-from al_lightning.models.inference import undisturbed
+from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 
 CLUSTERS = 12
@@ -37,7 +37,7 @@ def pool_features(data: str, n: int, n_labels: int) -> Tensor:
     images = torchvision_set("mnist", data, download=True)
     made = settings("dataset=mnist", "model=resnet18", "trainer.max_epochs=1", "train.min_steps=0")
     model = fitted(images, n_labels, made)
-    with undisturbed(model):
+    with evaluating(model):
         return Candidates(
             Learner(model, images.pool.images, Scoring(256, Clock())), torch.arange(n), np.random.default_rng(0)
         ).features

@@ -23,7 +23,7 @@ from al_lightning.acquisition.scores import bald, margin
 from al_lightning.acquisition.select import top
 from al_lightning.clock import Clock
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.inference import for_scoring, undisturbed
+from al_lightning.models.inference import evaluating, for_scoring
 from al_lightning.models.learner import Learner, Scoring
 
 Network = Callable[[Tensor], Tensor]
@@ -58,7 +58,7 @@ def unlabeled(model: Classifier, images: Tensor, batch_size: int) -> Candidates:
 def look(variant: str, model: Classifier, images: Tensor, batch_size: int) -> None:
     """One pass."""
     model.train()  # or it would have the frozen backbone of the last time
-    with patch("al_lightning.models.classifier.for_scoring", VARIANTS[variant]), undisturbed(model):
+    with patch("al_lightning.models.classifier.for_scoring", VARIANTS[variant]), evaluating(model):
         assert unlabeled(model, images, batch_size).inputs.isfinite().all()
 
 
@@ -83,7 +83,7 @@ def pass_table(models: dict[str, tuple[Classifier, Tensor]], repeats: int) -> li
 
 def choose(model: Classifier, images: Tensor, score: Callable[[Candidates], Tensor], inputs: Tensor | None) -> None:
     """What a strategy does, with a pass of its own or with what one has returned."""
-    with undisturbed(model):
+    with evaluating(model):
         pool = unlabeled(model, images, DEFAULT_BATCH)
         if inputs is not None:
             pool.predictions.inputs = inputs
@@ -93,7 +93,7 @@ def choose(model: Classifier, images: Tensor, score: Callable[[Candidates], Tens
 def score_table(model: Classifier, images: Tensor, repeats: int) -> list[str]:
     """Seconds of strategies, with the pass and without."""
     scores = {"margin": margin} | {f"BALD, T = {count}": partial(bald, mc_samples=count) for count in SAMPLES}
-    with undisturbed(model):
+    with evaluating(model):
         inputs = unlabeled(model, images, DEFAULT_BATCH).inputs
     whole, given = (
         timed({name: partial(choose, model, images, score, known) for name, score in scores.items()}, repeats)

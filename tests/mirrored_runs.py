@@ -13,7 +13,7 @@ import torch
 from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.oracle.ledger import Event
-from al_lightning.runs.rounds import Evidence, Round
+from al_lightning.runs.rounds import Diagnostics, Round
 from al_lightning.runs.run_folder import RunFolder
 from al_lightning.runs.run_info import RunInfo
 from al_lightning.tracking.wandb_account import run_id
@@ -49,7 +49,7 @@ def make_round(number: int) -> Round:
         }
         for i in range(0 if last else 4)
     ]
-    shown = Evidence(np.zeros((15, 3)))
+    shown = Diagnostics(np.zeros((15, 3)))
     return Round(row, queries, generator.integers(0, 9, (2, 2)), ("cat", "dog"), ENVIRONMENT, shown)
 
 

@@ -18,7 +18,7 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.models.backbones import cnn, resnet18
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.inference import for_scoring, undisturbed
+from al_lightning.models.inference import evaluating, for_scoring
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.tracking.console import ConsoleReporter
 
@@ -132,7 +132,7 @@ def test_a_copy_for_scoring_returns_what_the_network_does(make) -> None:
     images = torch.randn(6, 1, 28, 28, dtype=torch.float64)
     network(images)  # BatchNorm with statistics of its own
     state, before = {key: value.clone() for key, value in network.state_dict().items()}, str(network)
-    with undisturbed(network):
+    with evaluating(network):
         outputs, expected = for_scoring(network)(images), network(images)
         coarse = for_scoring(network, torch.bfloat16)(images)
     torch.testing.assert_close(outputs, expected, rtol=1e-9, atol=1e-11)
@@ -147,7 +147,7 @@ def test_a_backbone_that_cannot_be_traced_is_trained_and_scored() -> None:
     model = fit(settings_of()).eval()
     model.backbone = Untraceable().eval()
     model.head = nn.Linear(4, 3)
-    with undisturbed(model):
+    with evaluating(model):
         pool = Candidates(Learner(model, IMAGES, Scoring(7, Clock())), torch.arange(N), np.random.default_rng(0))
         torch.testing.assert_close(pool.inputs[:1], model.backbone(model.normalized(IMAGES[:1])))
 

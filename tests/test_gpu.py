@@ -20,7 +20,7 @@ from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.models.graph import GraphClassifier
-from al_lightning.models.inference import undisturbed
+from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.runs import environment
 
@@ -133,7 +133,7 @@ def test_a_strategy_chooses_on_the_gpu_what_it_chooses_on_the_cpu(name: str, mon
     chosen = []
     for device in (torch.device("cpu"), GPU):
         model.to(device).train()
-        with undisturbed(model), environment.tf32(False):
+        with evaluating(model), environment.tf32(False):
             images, indices = DATA.pool.images.to(device), torch.arange(0, N, 2)
             pool = Candidates(Learner(model, images, Scoring(128, Clock())), indices, np.random.default_rng(0))
             query = build.make_strategy(settings)(pool, 40)

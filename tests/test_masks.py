@@ -100,7 +100,7 @@ def test_fewer_images_are_a_part_of_more() -> None:
         assert few is not None and many is not None and (few & ~many).sum() == 0 < (many & ~few).sum()
 
 
-def asked(run: Path, n: int) -> np.ndarray:
+def queried(run: Path, n: int) -> np.ndarray:
     """Which of n images a run has asked for, the initial set among them."""
     return np.isin(np.arange(n), pd.read_csv(run / "queries.csv")["index"])
 
@@ -237,7 +237,7 @@ def test_a_run_asks_for_none_that_takes_no_part_and_goes_on_to_the_byte(typed, l
     assert differences(run, only_run(tmp_path / "b")) == []
     data, summary = left(typed), json.loads((run / "summary.json").read_text())
     assert summary["pool_size"] == data.pool_size and summary["data_fingerprint"] == data.fingerprint()
-    labeled = asked(run, len(data.pool))
+    labeled = queried(run, len(data.pool))
     assert labeled.sum() == 70 and data.there[labeled].all()
     queries = pd.read_csv(run / "queries.csv", dtype={"id": str})
     assert queries["id"].tolist() == [data.pool.ids[index] for index in queries["index"]]
@@ -267,7 +267,7 @@ def test_a_run_goes_on_without_images_that_are_gone_and_their_copies(command: Co
     typed = (*typed, "al.initial_size=6", "al.query_size=4")
     assert command(*typed, "al.rounds=1", cwd=tmp_path).code == 0
     run = only_run(tmp_path)
-    taken = asked(run, 80).reshape(2, 40).max(0)
+    taken = queried(run, 80).reshape(2, 40).max(0)
     with np.load(run / "pool.npz", allow_pickle=False) as shown:
         taking = shown["mask"][:40]
     ids = pd.read_csv(run / "images.csv.gz")["id"].to_numpy()[:40]
@@ -278,6 +278,6 @@ def test_a_run_goes_on_without_images_that_are_gone_and_their_copies(command: Co
     assert refused.code == 1 and "4 went (" in refused.err and "skip_changed=true" in refused.err
     done = command(*typed, "al.rounds=null", "al.budget=100", "skip_changed=true", cwd=tmp_path)
     assert done.code == 0 and "6 of the pool are gone" in done.out and done.out.count("dataset.subset=24") == 1
-    now = asked(run, 80).reshape(2, 40)
+    now = queried(run, 80).reshape(2, 40)
     there = taking & ~np.isin(ids, lost)
     assert (now.any(0) <= there).all() and now.sum() == 2 * there.sum(), "all that is there has been asked for"

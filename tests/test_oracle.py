@@ -21,7 +21,7 @@ from al_lightning.contract import ContractError
 from al_lightning.data.sources import digits
 from al_lightning.errors import ConfigError
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
-from al_lightning.oracle.ledger import Asked, Event, new_events, read, with_answers
+from al_lightning.oracle.ledger import Event, Queried, new_events, read, with_answers
 from al_lightning.oracle.simulated import Simulated
 
 # People who answer from a file, and write down what they were asked.
@@ -146,7 +146,7 @@ def test_what_is_no_answer_is_refused_and_named(answers: str, said: str, people:
 
 def test_a_correction_counts_from_the_next_round_on() -> None:
     question = Question(1, [7, 8], ["i7", "i8"], ["cat", "dog"])
-    asked = {7: Asked(1, "i7", "train"), 8: Asked(1, "i8", "train"), 3: Asked(0, "i3", "train")}
+    asked = {7: Queried(1, "i7", "train"), 8: Queried(1, "i8", "train"), 3: Queried(0, "i3", "train")}
     before = [Event(3, "i3", 0, 0, "ann", "", "a")]
     answers = [Answer(8, 1, "ann", source="b"), Answer(3, 0, "ann", source="a"), Answer(3, 1, "bob", source="c")]
     made = new_events(answers, question, asked, before)

@@ -13,9 +13,9 @@ from studies import Run, study, write
 
 from al_lightning.config.schema import conf_dir
 from al_lightning.report import load
-from al_lightning.report.asked import read
 from al_lightning.report.cautions import cautions
 from al_lightning.report.compare import compare
+from al_lightning.report.details import read
 from al_lightning.report.runs import leaves, read_config
 from al_lightning.report.settle import settle
 

@@ -18,7 +18,7 @@ from al_lightning.report import load
 from al_lightning.report.__main__ import main
 from al_lightning.report.compare import Comparison, compare
 from al_lightning.report.figures import curves, measures
-from al_lightning.report.figures.asked import NUMBERED_METHODS
+from al_lightning.report.figures.queries import NUMBERED_METHODS
 from al_lightning.report.figures.style import styled, text_on
 
 

@@ -117,7 +117,7 @@ def test_two_folders_of_images_with_one_name_are_two_settings(tmp_path: Path) ->
     ],
 )
 def test_what_has_become_of_a_run(tmp_path: Path, said: str | None, holder: str | None, state: str) -> None:
-    """The lock is asked, not the name in `.holder`: its process may be of another machine, or another one by now."""
+    """The lock is details, not the name in `.holder`: its process may be of another machine, or another one by now."""
     folder = write_run(tmp_path, "run", [0.5, 0.6], state=said)
     for pid, host in ((os.getpid(), socket.gethostname()), (os.getpid(), "another-machine"), (-1, ""), (2**70, "")):
         with (folder / ".lock").open("w") as lock:

@@ -10,7 +10,7 @@ from al_lightning.acquisition.choose import Strategy, choose
 from al_lightning.acquisition.select import Query
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.inference import undisturbed
+from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.streams import Stream, generator, torch_seed
 
@@ -37,7 +37,7 @@ class AcquisitionCallback(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose; errors as :meth:`choose`."""
         assert isinstance(pl_module, Classifier)
-        with undisturbed(pl_module):
+        with evaluating(pl_module):
             self.choose(Learner(pl_module, self.pool.images, self.scoring))
 
     def choose(self, learner: Learner | None) -> None:

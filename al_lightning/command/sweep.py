@@ -215,7 +215,7 @@ def turn(folder: Path, run: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{prefix()}waits for another job of this sweep to end: it is at {run}", flush=True)
+            print(f"{prefix()}waits for another job of this sweep to end: it runs {run}", flush=True)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 

@@ -11,7 +11,7 @@ from torch.nn.functional import nll_loss
 
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.inference import undisturbed
+from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 
 # A cycle that brings less than both has brought nothing, and the next one would not either.
@@ -114,7 +114,7 @@ class FitCheck(pl.Callback):
             return
         assert isinstance(pl_module, Classifier)
         indices = self.pool.trained_on
-        with undisturbed(pl_module):
+        with evaluating(pl_module):
             labeled = Learner(pl_module, self.pool.images, Scoring(self.pool.eval_batch_size)).of(indices)
             self.cycles.append(fitted(labeled.log_probabilities, self.pool.labels[indices].to(pl_module.device)))
         if self.rule.holds(self.cycles[-1]):

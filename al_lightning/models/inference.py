@@ -10,7 +10,7 @@ from torch.fx.experimental.optimization import fuse
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation without gradients that leaves every mode as it was."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

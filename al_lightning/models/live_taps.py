@@ -9,7 +9,7 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
-from al_lightning.models.inference import undisturbed
+from al_lightning.models.inference import evaluating
 
 
 def keep_live_taps(network: nn.Module, image: Tensor) -> None:
@@ -42,7 +42,7 @@ def _input_sizes(network: nn.Module, image: Tensor) -> dict[nn.Conv2d, set[tuple
 
     hooks = [module.register_forward_pre_hook(note) for module in network.modules() if type(module) is nn.Conv2d]
     try:
-        with undisturbed(network):
+        with evaluating(network):
             network(image)
     finally:
         for hook in hooks:

@@ -6,10 +6,10 @@ import torch
 
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.oracle import SKIP
-from al_lightning.oracle.ledger import VALIDATION, Asked, Event
+from al_lightning.oracle.ledger import VALIDATION, Event, Queried
 
 
-def apply(pool: PoolDataModule, events: Sequence[Event], images: Mapping[int, Asked]) -> None:
+def apply(pool: PoolDataModule, events: Sequence[Event], images: Mapping[int, Queried]) -> None:
     """Bring the masks of a pool to what events say; the last one of an image counts.
 
     Args:

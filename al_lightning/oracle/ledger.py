@@ -53,7 +53,7 @@ def read(data: bytes) -> list[Event]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Queried:
     """What an image was asked for.
 
     Attributes:
@@ -67,13 +67,13 @@ class Asked:
     use: str
 
 
-def asked(query: Iterable[Mapping[str, Any]]) -> dict[int, Asked]:
+def queried(query: Iterable[Mapping[str, Any]]) -> dict[int, Queried]:
     """The images of a query, by position in the data set."""
-    return {row["index"]: Asked(row["round"], row["id"], row.get("use") or TRAIN) for row in query}
+    return {row["index"]: Queried(row["round"], row["id"], row.get("use") or TRAIN) for row in query}
 
 
 def new_events(
-    answers: Sequence[Answer], question: Question, images: Mapping[int, Asked], before: Sequence[Event]
+    answers: Sequence[Answer], question: Question, images: Mapping[int, Queried], before: Sequence[Event]
 ) -> list[Event]:
     """The events that answers add to a ledger.
 

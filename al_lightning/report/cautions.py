@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from al_lightning.report.asked import Asked
 from al_lightning.report.compare import ACCURACY, Comparison
+from al_lightning.report.details import Details
 from al_lightning.report.measures import MEASURES
 from al_lightning.runs.learning_curve import learns_nothing
 from al_lightning.words import listed
@@ -13,14 +13,14 @@ MISLEADING = 0.1  # between accuracy and balanced accuracy
 _BALANCED = MEASURES["balanced_acc"].column
 
 
-def cautions(comparison: Comparison, asked: Asked) -> list[str]:
+def cautions(comparison: Comparison, details: Details) -> list[str]:
     """Sentences that belong beside the headline; none where all is well.
 
     Args:
         comparison: of one setting.
-        asked: what its runs have left besides their rounds.
+        details: what its runs have left besides their rounds.
     """
-    return [*_failed_fits(comparison), *_nothing_learned(comparison, asked), *_misleading(comparison, asked)]
+    return [*_failed_fits(comparison), *_nothing_learned(comparison, details), *_misleading(comparison, details)]
 
 
 def _failed_fits(comparison: Comparison) -> list[str]:
@@ -31,15 +31,15 @@ def _failed_fits(comparison: Comparison) -> list[str]:
     return [f"Fits failed: {', '.join(which)} did not learn their labeled images. A fit that failed is not a result."]
 
 
-def _nothing_learned(comparison: Comparison, asked: Asked) -> list[str]:
-    n_classes, runs, why = len(asked.classes), [], ""
+def _nothing_learned(comparison: Comparison, details: Details) -> list[str]:
+    n_classes, runs, why = len(details.classes), [], ""
     if n_classes < 2 or comparison.rounds.empty:
         return []
     have = _BALANCED in comparison.rounds and comparison.rounds[_BALANCED].notna().to_numpy().all()
     column = _BALANCED if have else ACCURACY.column
     for _, rows in comparison.rounds.groupby("folder", sort=False):
         method, seed = rows["method"].iloc[0], rows["seed"].iloc[0]
-        if size := asked.test_size(method):
+        if size := details.test_size(method):
             rows = rows.sort_values("round")
             if reason := learns_nothing(rows["n_labeled"].to_list(), rows[column].to_list(), n_classes, size):
                 runs.append(f"{method} seed {seed}")
@@ -50,7 +50,7 @@ def _nothing_learned(comparison: Comparison, asked: Asked) -> list[str]:
     return [f"{listed(shown)} learned nothing ({runs[0]}: {why}). What is said of them is noise."]
 
 
-def _misleading(comparison: Comparison, asked: Asked) -> list[str]:
+def _misleading(comparison: Comparison, details: Details) -> list[str]:
     if comparison.measure != ACCURACY.column or _BALANCED not in comparison.rounds or comparison.rounds.empty:
         return []
     last = comparison.rounds.sort_values("n_labeled").groupby("folder").tail(1)
@@ -58,8 +58,8 @@ def _misleading(comparison: Comparison, asked: Asked) -> list[str]:
     if not plain - balanced >= MISLEADING:
         return []
     said = f"Accuracy misleads here: in the end it is {plain:.2f}, balanced over the classes {balanced:.2f}"
-    if asked.confusion:
-        of_class = np.sum([matrix.sum(1) for matrix in asked.confusion.values()], axis=0)
-        name = asked.classes[int(of_class.argmax())] if len(asked.classes) == len(of_class) else "one class"
+    if details.confusion:
+        of_class = np.sum([matrix.sum(1) for matrix in details.confusion.values()], axis=0)
+        name = details.classes[int(of_class.argmax())] if len(details.classes) == len(of_class) else "one class"
         said += f"; {of_class.max() / of_class.sum():.1%} of the test images are {name}"
     return [f"{said}. Use --measure balanced_acc."]

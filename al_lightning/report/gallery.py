@@ -7,13 +7,13 @@ from io import BytesIO
 import pandas as pd
 import PIL.Image
 
-from al_lightning.report.asked import Asked
+from al_lightning.report.details import Details
 from al_lightning.report.figures.files import data_uri
 
-TILES = 10  # images that a run keeps of a query, see al_lightning.runs.evidence
+TILES = 10  # images that a run keeps of a query, see al_lightning.runs.diagnostics
 CAPTION = (
     "The first images of a query, in the order of their ranks; a few rounds of one run a method. Below each image: its "
-    "label, then what the model predicted when it asked (✓ right, ✗ wrong, and a frame around the image)."
+    "label, then what the model predicted when it queried it (✓ right, ✗ wrong, and a frame around the image)."
 )
 
 
@@ -53,17 +53,17 @@ class Gallery:
     strips: Sequence[Strip]
 
 
-def galleries(asked: Asked) -> list[Gallery]:
+def galleries(details: Details) -> list[Gallery]:
     """One a method that has pictures of its queries."""
     made = []
-    for method, strips in asked.strips.items():
-        queries = asked.queries_of(method).sort_values(by="rank")
+    for method, strips in details.strips.items():
+        queries = details.queries_of(method).sort_values(by="rank")
         shown = [
-            Strip(number, tuple(_tiles(png, queries.loc[queries["round"] == number].head(TILES), asked.classes)))
+            Strip(number, tuple(_tiles(png, queries.loc[queries["round"] == number].head(TILES), details.classes)))
             for number, png in strips
         ]
         if any(strip.tiles for strip in shown):
-            made.append(Gallery(method, asked.shown[method], shown))
+            made.append(Gallery(method, details.shown[method], shown))
     return made
 
 

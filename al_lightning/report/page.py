@@ -21,7 +21,7 @@ MISSING = {
     "confusion": "No confusion matrix: no run folder has rounds/NNN/confusion.csv.",
     "reliability": "No reliability diagram: no run folder has rounds/NNN/reliability.csv.",
     "class-balance": "No classes of the queried images: no query, or no labels of classes that summary.json names.",
-    "overlap": "No overlap of the queries: it takes two methods that have asked, and a seed that both have.",
+    "overlap": "No overlap of the queries: it takes two methods that have queried, and a seed that both have.",
     "scores": "No scores: no run folder has rounds/NNN/scores.csv; random has no scores.",
     "pool-map": "No map of the pool: no query, or no run folder has pool.npz.",
 }
@@ -77,12 +77,12 @@ def _drawn(section: Section, folder: Path) -> Drawn:
     figures, missing = {}, {}
     with styled():
         for name, draw in FIGURES.items():
-            drawing = draw(section.comparison, section.asked)
+            drawing = draw(section.comparison, section.details)
             if drawing is not None:
                 figures[name] = save(drawing, folder, section.anchor)
             elif section.comparison.methods and name in MISSING:
                 missing[name] = MISSING[name]
-    return Drawn(section, figures, missing, galleries(section.asked))
+    return Drawn(section, figures, missing, galleries(section.details))
 
 
 def _states(comparison: Comparison) -> list[str]:

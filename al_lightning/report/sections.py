@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from al_lightning.report.asked import Asked, read
 from al_lightning.report.cautions import cautions
 from al_lightning.report.compare import Comparison
+from al_lightning.report.details import Details, read
 from al_lightning.report.figures.files import slug, write
 from al_lightning.report.render import FILES
 from al_lightning.report.settle import settle
@@ -25,7 +25,7 @@ class Section:
     Attributes:
         anchor: its name in addresses and names of files.
         comparison: of its runs.
-        asked: what they have left besides their rounds.
+        details: what they have left besides their rounds.
         cautions: sentences that belong beside the headline.
         settle: the command that would settle what is open, and how long it takes; empty where nothing is.
         tables: the answer first.
@@ -33,7 +33,7 @@ class Section:
 
     anchor: str
     comparison: Comparison
-    asked: Asked
+    details: Details
     cautions: Sequence[str]
     settle: Sequence[str]
     tables: Sequence[Table]
@@ -41,7 +41,7 @@ class Section:
     @property
     def notes(self) -> tuple[str, ...]:
         """How the rules applied here, and what could not be read."""
-        return (*self.comparison.notes, *self.asked.notes)
+        return (*self.comparison.notes, *self.details.notes)
 
 
 def sections(comparisons: Sequence[Comparison]) -> list[Section]:
@@ -73,14 +73,14 @@ def write_tables(made: Sequence[Section], out: Path) -> list[Path]:
 
 
 def _section(comparison: Comparison, anchor: str) -> Section:
-    asked = read(comparison)
+    details = read(comparison)
     return Section(
         anchor=anchor,
         comparison=comparison,
-        asked=asked,
-        cautions=cautions(comparison, asked),
+        details=details,
+        cautions=cautions(comparison, details),
         settle=settle(comparison),
-        tables=[_with_setting(table, comparison.setting) for table in tables(comparison, asked.summaries)],
+        tables=[_with_setting(table, comparison.setting) for table in tables(comparison, details.summaries)],
     )
 
 

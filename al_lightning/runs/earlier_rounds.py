@@ -34,10 +34,10 @@ def answers(path: Path, images: Path, rounds: list[Round]) -> tuple[list[dict[st
         ) from error
     with np.load(path / MASKS, allow_pickle=False) as masks:
         chosen = {VALIDATION: np.flatnonzero(masks["val_mask"]), TRAIN: np.flatnonzero(masks["labeled_since"] == 0)}
-    asked = [(use, index) for use, indices in chosen.items() for index in indices.tolist()]
+    queried = [(use, index) for use, indices in chosen.items() for index in indices.tolist()]
     initial = [
         {"round": -1, "rank": rank, "index": index, "id": pool[index].id, "use": use}
-        for rank, (use, index) in enumerate(asked)
+        for rank, (use, index) in enumerate(queried)
     ]
     queried = [(-1, row["index"]) for row in initial]
     queried += [(done.number, int(row["index"])) for done in rounds for row in done.queries]

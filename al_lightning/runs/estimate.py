@@ -16,7 +16,7 @@ from al_lightning.config import schema
 from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
-from al_lightning.models.inference import undisturbed
+from al_lightning.models.inference import evaluating
 from al_lightning.runs.folder_state import committed
 from al_lightning.words import duration
 
@@ -137,7 +137,7 @@ def _timed(settings: build.Settings, size: int, data: ImageData, device: torch.d
     per_step = _seconds(step, device)
     size = settings["al"]["pool_batch_size"] or largest_batch(data.image_size, device)
     pool = data.pool.images[:size].to(device)
-    with undisturbed(model):
+    with evaluating(model):
         outputs = model.frozen_backbone(build.SCORING[settings["al"]["scoring_precision"]])
         return per_step, _seconds(lambda: outputs(model.normalized(pool)), device) / len(pool)
 

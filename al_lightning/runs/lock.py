@@ -37,7 +37,7 @@ def take(folder: Path) -> BufferedRandom:
         file.close()
         holder = read_json(folder / HOLDER)
         who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
-        raise LockedError(f"{folder}: {who} is at this run; wait for it to end, or stop it") from None
+        raise LockedError(f"{folder}: {who} runs it; wait for it to end, or stop it") from None
     return file
 
 

@@ -30,12 +30,12 @@ class DamagedError(Exception):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Diagnostics:
     """What a report shows of a round; a run never reads it back.
 
     Attributes:
         reliability: `float64 [15, 3]`, see :func:`al_lightning.models.measures.measure`.
-        scores: `float64 [40, 4]`, see :func:`al_lightning.runs.evidence.score_histogram`; None where there are none.
+        scores: `float64 [40, 4]`, see :func:`al_lightning.runs.diagnostics.score_histogram`; None where there are none.
         strip: PNG of the first queried images; None in the last round.
     """
 
@@ -55,7 +55,7 @@ class Round:
         classes: K names.
         environment: what the bits of a result depend on besides the settings: threads, device, versions, images, and
             `ledger`, the position up to which the fit saw answers.
-        evidence: until it is committed: after that it is on disk, and 150 rounds cost no memory.
+        diagnostics: until it is committed: after that it is on disk, and 150 rounds cost no memory.
         weights: tensors of the model by name, where they are to be kept; likewise.
         operations: what the round spent its time on, see :func:`al_lightning.profiling.profiled`; likewise.
     """
@@ -65,7 +65,7 @@ class Round:
     confusion: np.ndarray
     classes: Sequence[str]
     environment: dict[str, Any]
-    evidence: Evidence | None = None
+    diagnostics: Diagnostics | None = None
     weights: Mapping[str, Any] | None = None
     operations: Sequence[Mapping[str, Any]] = ()
 
@@ -77,7 +77,7 @@ class Round:
 
 def to_files(done: Round) -> dict[str, bytes]:
     """The files of a round by name, their checksums last."""
-    files = {} if done.evidence is None else _evidence_files(done.evidence)
+    files = {} if done.diagnostics is None else _diagnostic_files(done.diagnostics)
     if done.operations:
         files[PROFILE] = to_csv(list(done.operations[0]), done.operations)
     if done.weights is not None:
@@ -132,18 +132,18 @@ def read_confusion(file: Iterable[str]) -> tuple[np.ndarray, list[str]]:
     return np.array(counts, dtype=np.int64), names
 
 
-def _evidence_files(evidence: Evidence) -> dict[str, bytes]:
+def _diagnostic_files(diagnostics: Diagnostics) -> dict[str, bytes]:
     bins = [
         {"bin": i, "n": int(n), "confidence": confidence / n if n else "", "accuracy": correct / n if n else ""}
-        for i, (n, confidence, correct) in enumerate(evidence.reliability.tolist())
+        for i, (n, confidence, correct) in enumerate(diagnostics.reliability.tolist())
     ]
     files = {"reliability.csv": to_csv(("bin", "n", "confidence", "accuracy"), bins)}
-    if evidence.scores is not None:
+    if diagnostics.scores is not None:
         names = ("low", "high", "pool", "queried")
-        rows = [(low, high, int(pool), int(queried)) for low, high, pool, queried in evidence.scores.tolist()]
+        rows = [(low, high, int(pool), int(queried)) for low, high, pool, queried in diagnostics.scores.tolist()]
         files[SCORES] = to_csv(names, [dict(zip(names, row, strict=True)) for row in rows])
-    if evidence.strip is not None:
-        files[STRIP] = evidence.strip
+    if diagnostics.strip is not None:
+        files[STRIP] = diagnostics.strip
     return files
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from al_lightning.data.disk import place, replace_file, sync
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.oracle import ledger
-from al_lightning.oracle.ledger import Asked, Event
+from al_lightning.oracle.ledger import Event, Queried
 from al_lightning.runs import rounds
 from al_lightning.runs.folder_state import LISTING, SET_ASIDE, standing
 from al_lightning.runs.ledger_file import FILE, LedgerFile
@@ -51,7 +51,7 @@ class RunFolder:
         path: the folder.
         initial: the rows of the query before round 0; None before it is committed.
         rounds: the committed rounds, in order, without their weights; their queries have the answers that there are.
-        asked: all images that were asked for, by position in the data set.
+        queried: all images that were queried, by position in the data set.
         answered: those of them that have an answer.
         ledger: the answers, to look at.
 
@@ -66,7 +66,7 @@ class RunFolder:
         self.path, self.overwrite = path, overwrite
         self.initial: list[dict[str, Any]] | None = None
         self.rounds: list[Round] = []
-        self.asked: dict[int, Asked] = {}
+        self.queried: dict[int, Queried] = {}
         self.answered: set[int] = set()
 
     def __enter__(self) -> "RunFolder":
@@ -126,7 +126,7 @@ class RunFolder:
         self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
 
     def write_pool(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write `pool.npz`: what a report shows of the pool, see :func:`al_lightning.runs.evidence.pool_map`."""
+        """Write `pool.npz`: what a report shows of the pool, see :func:`al_lightning.runs.diagnostics.pool_map`."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         with self._writing("pool.npz"):
@@ -152,7 +152,7 @@ class RunFolder:
         with self._writing("the initial query"):
             place(self.path / "rounds" / INITIAL, rounds.initial_files(query, classes))
         self.initial = query
-        self.asked |= ledger.asked(query)
+        self.queried |= ledger.queried(query)
         if known := self.events_of(query):  # what was there before is lost, but for its answers
             self._fill(query, known, classes)
 
@@ -198,8 +198,8 @@ class RunFolder:
         is_new = done.number == len(self.rounds)  # a last round is run again to go on
         with self._writing(f"round {done.number}"):
             place(self.path / "rounds" / f"{done.number:03d}", rounds.to_files(done))
-        self.rounds[done.number :] = [replace(done, evidence=None, weights=None)]
-        self.asked |= ledger.asked(done.queries)
+        self.rounds[done.number :] = [replace(done, diagnostics=None, weights=None)]
+        self.queried |= ledger.queried(done.queries)
         if known := self.events_of(done.queries):  # likewise of a round that is run again
             self._fill(done.queries, known, done.classes)
         if is_new and done.number:
@@ -256,7 +256,7 @@ class RunFolder:
         found = standing(self.path)
         self.initial, self.rounds, self.ledger = found.initial, found.rounds, found.ledger
         self.answered = {event.index for event in found.ledger.events}
-        self.asked = {index: image for query in self._queries for index, image in ledger.asked(query).items()}
+        self.queried = {index: image for query in self._queries for index, image in ledger.queried(query).items()}
         initial = self.path / "rounds" / INITIAL
         if found.initial is not None and not initial.exists():  # of an earlier version
             replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))

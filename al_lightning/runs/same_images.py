@@ -44,8 +44,8 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[ImageData, str]:
         before = [*masks.originals(pool, node), *test]
         changed = listing.differences(before, listing.listing(now))
         found = standing(path)
-        asked = [row["index"] for query in (found.initial or [], *(r.queries for r in found.rounds)) for row in query]
-        needed = np.isin(np.arange(len(pool)), asked).reshape(node.get("repeat", 1), -1).max(0)
+        queried = [row["index"] for query in (found.initial or [], *(r.queries for r in found.rounds)) for row in query]
+        needed = np.isin(np.arange(len(pool)), queried).reshape(node.get("repeat", 1), -1).max(0)
         classes = (read_json(path / "summary.json") or {})["classes"]
         left = masks.apply(listing.as_before(before, classes, now, needed), node)
     except DataError as error:

@@ -50,18 +50,18 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
 
     found = standing(info.folder)
     queries = [found.initial or [], *(done.queries for done in found.rounds)]
-    asked = {index: image for query in queries for index, image in ledger.asked(query).items()}
+    queried = {index: image for query in queries for index, image in ledger.queried(query).items()}
     answers = {event.index: event.answer for event in found.ledger.events}
-    known = sorted(index for index in asked if isinstance(answers.get(index), int))
-    labeled = np.array([index for index in known if asked[index].use == TRAIN], dtype=np.int64)
-    validation = np.array([index for index in known if asked[index].use != TRAIN], dtype=np.int64)
+    known = sorted(index for index in queried if isinstance(answers.get(index), int))
+    labeled = np.array([index for index in known if queried[index].use == TRAIN], dtype=np.int64)
+    validation = np.array([index for index in known if queried[index].use != TRAIN], dtype=np.int64)
     classes, of_image = info.data.classes, info.data.pool.labels.cpu().numpy()
     # An unlabeled image may have no class yet: -1.
     taking = slice(None) if info.data.mask is None else info.data.mask.numpy()
     pool, bought = (
         np.bincount(part[part >= 0], minlength=len(classes)) for part in (of_image[taking], of_image[labeled])
     )
-    since = [{"index": i, "since": asked[i].round + 1} for i in labeled.tolist()]
+    since = [{"index": i, "since": queried[i].round + 1} for i in labeled.tolist()]
     files = {
         "labeled_since.csv": to_csv(("index", "since"), since),
         "validation.csv": to_csv(("index",), [{"index": i} for i in validation.tolist()]),

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
-from al_lightning.report.asked import Asked
+from al_lightning.report.details import Details
 from al_lightning.report.figures.labels import wrapped
 from al_lightning.report.figures.style import FILL, SMALL, WIDTH, Drawing, columns_of, grid
 
@@ -18,13 +18,13 @@ _ROUNDS = ListedColormap(colormaps["viridis_r"](np.linspace(0.15, 0.75, 256)))
 SHOWN = 3000  # images of the pool: more are one gray cloud
 
 
-def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+def pool_map(details: Details, methods: Sequence[str]) -> Drawing | None:
     """Queries of one run a method in the plane of the pool's first two principal components, colored by round.
 
-    None where no run has the positions, or none has asked.
+    None where no run has the positions, or none has queried.
     """
-    pool, queries = asked.pool, asked.queries
-    found = asked.asking(methods)
+    pool, queries = details.pool, details.queries
+    found = details.with_queries(methods)
     if pool is None or not found:
         return None
     n = len(pool.label)
@@ -54,7 +54,7 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     last = int(queries["round"].to_numpy().max())
     gray, colored = [], []
     for axes, method in zip(panels, found, strict=True):
-        run = asked.queries_of(method)
+        run = details.queries_of(method)
         run = run.loc[run["index"].between(0, n - 1)].sort_values(by="round")
         gray.append(_in_figure(axes, place[some]))
         points = _in_figure(axes, place[run["index"]])
@@ -75,16 +75,16 @@ def pool_map(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     bar_place = figure.add_axes((0.1 / width, 0.45 / height, min(2.6, width - 0.2) / width, 0.11 / height))
     colorbar = figure.colorbar(points, cax=bar_place, orientation="horizontal")
     colorbar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    colorbar.set_label("round that asked", fontsize=SMALL)
+    colorbar.set_label("round of the query", fontsize=SMALL)
     colorbar.locator = MaxNLocator(5, integer=True)
     colorbar.update_ticks()
     share = 100 * pool.explained
-    seeds = ", ".join(sorted({str(asked.shown[method]) for method in found}))
+    seeds = ", ".join(sorted({str(details.shown[method]) for method in found}))
     caption = (
         f"First two principal components of the pixels, {share[0]:.0f}% and {share[1]:.0f}% of the variance. Gray: "
         f"{len(some):,} of {len(there):,} images of the pool; colored: queried. Seed {seeds}."
     )
-    alt = f"Map of the pool with the images that {', '.join(found)} asked for, colored by round."
+    alt = f"Map of the pool with the images that {', '.join(found)} queried, colored by round."
     return Drawing("pool-map", "Where in the pool", caption, alt, figure)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import PowerNorm
 
-from al_lightning.report.asked import Asked
+from al_lightning.report.details import Details
 from al_lightning.report.figures.labels import in_full, shortened, text_width, wrapped
 from al_lightning.report.figures.style import (
     BLUES,
@@ -25,20 +25,20 @@ NAMED_CLASSES = 20  # more do not fit along the axes of a confusion matrix
 NUMBERED_CLASSES = 12  # nor do more numbers in its cells
 
 
-def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+def confusion(details: Details, methods: Sequence[str]) -> Drawing | None:
     """A confusion matrix a method, summed over seeds, as shares of the true class; None where there is none."""
-    found = {method: asked.confusion[method] for method in methods if method in asked.confusion}
+    found = {method: details.confusion[method] for method in methods if method in details.confusion}
     if not found:
         return None
     n_classes = max(len(matrix) for matrix in found.values())
-    named = n_classes <= NAMED_CLASSES and len(asked.classes) == n_classes
-    names = [shortened(name) for name in asked.classes] if named else []
+    named = n_classes <= NAMED_CLASSES and len(details.classes) == n_classes
+    names = [shortened(name) for name in details.classes] if named else []
     side = 0.25 + max((text_width(name, SMALL) for name in names), default=0.1)
     most = 4 if n_classes <= 10 or not named else 3
     columns = columns_of(len(found), most)
     across = 0.3
     size = (WIDTH - side - 0.25 - across * (most - 1)) / most
-    titles = _titles(asked, found)
+    titles = _titles(details, found)
     lines = max(title.count("\n") for title in titles)
     figure, panels = grid(
         len(found),
@@ -73,7 +73,7 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     caption = "Rows are true classes; percent of a row, summed over seeds"
     caption += "." if n_classes <= NUMBERED_CLASSES else "; darker is more."
     if named:
-        caption += in_full(asked.classes)
+        caption += in_full(details.classes)
     if not named:
         caption += f" {n_classes} classes, in the order of the data set: too many to name."
     alt = f"Confusion matrices of {', '.join(found)} on the test part."
@@ -81,9 +81,9 @@ def confusion(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     return Drawing("confusion", "Confusion matrices", caption, alt, figure, data)
 
 
-def reliability(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+def reliability(details: Details, methods: Sequence[str]) -> Drawing | None:
     """Accuracy against confidence, a panel a method; None where no run has the bins."""
-    found = {method: asked.reliability[method] for method in methods if len(asked.reliability.get(method, ()))}
+    found = {method: details.reliability[method] for method in methods if len(details.reliability.get(method, ()))}
     if not found:
         return None
     looked = looks(methods)
@@ -137,11 +137,11 @@ def _long(method: str, matrix: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"method": method, "true": true.ravel(), "predicted": predicted.ravel(), "n": matrix.ravel()})
 
 
-def _titles(asked: Asked, found: Mapping[str, np.ndarray]) -> list[str]:
+def _titles(details: Details, found: Mapping[str, np.ndarray]) -> list[str]:
     """Each method with its seeds and labels, because runs in progress differ in both."""
     titles = []
     for method in found:
-        runs = [run for run in asked.last if run.method == method]
+        runs = [run for run in details.last if run.method == method]
         low, high = min(run.n_labeled for run in runs), max(run.n_labeled for run in runs)
         labels = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         titles.append(f"{wrapped(method)}\n{labels} labels, {len(runs)} seed{'s' if len(runs) > 1 else ''}")

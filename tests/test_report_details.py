@@ -1,4 +1,4 @@
-"""What strategies asked for, by hand; and where names are put in figures."""
+"""What strategies queried, by hand; and where names are put in figures."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from studies import Run, study, write
 
 from al_lightning.report import load
-from al_lightning.report.asked import Asked, class_balance, last_rounds, overlap, pooled_bins, read, shown_seeds
-from al_lightning.report.asked import Run as Last
 from al_lightning.report.compare import Comparison, compare
+from al_lightning.report.details import Details, class_balance, last_rounds, overlap, pooled_bins, read, shown_seeds
+from al_lightning.report.details import Run as Last
 from al_lightning.report.figures.files import slug
 from al_lightning.report.figures.labels import spread
 
@@ -51,28 +51,28 @@ def queries(rows: list[tuple[str, int, int, int, int]]) -> pd.DataFrame:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Iterator[Asked]:
+def details(tmp_path: Path) -> Iterator[Details]:
     study(tmp_path, ("random", "margin"), range(2), Run(pool=10, query=1))
     yield read(only(tmp_path))
 
 
-def test_overlap_by_hand(asked: Asked) -> None:
+def test_overlap_by_hand(details: Details) -> None:
     rows = [("a", 0, 0, 1, 0), ("a", 0, 1, 2, 0), ("b", 0, 0, 2, 0), ("b", 0, 1, 3, 0), ("b", 0, 2, 1, 0)]
     rows += [("a", 1, 0, 5, 0), ("b", 1, 0, 5, 0), ("c", 2, 0, 5, 0)]
-    found = overlap(replace(asked, queries=queries(rows), pool_size=10), ("a", "b", "c"))
+    found = overlap(replace(details, queries=queries(rows), pool_size=10), ("a", "b", "c"))
     assert found is not None
     seen, chance = found
     assert seen.loc["a", "b"] == seen.loc["b", "a"] == pytest.approx((1 / 3 + 1) / 2), "until round 1, which both have"
     assert chance.loc["a", "b"] == pytest.approx((0.4 / 3.6 + 0.1 / 1.9) / 2)
     assert np.isnan(seen["c"].to_numpy()).all(), "no seed in common"
-    assert overlap(replace(asked, queries=queries(rows[:2])), ("a", "b")) is None
+    assert overlap(replace(details, queries=queries(rows[:2])), ("a", "b")) is None
 
 
-def test_class_balance_by_hand(asked: Asked) -> None:
+def test_class_balance_by_hand(details: Details) -> None:
     rows = [("a", 0, 0, 1, 0), ("a", 0, 0, 2, 1), ("a", 1, 0, 3, 1), ("b", 0, 0, 1, -1)]
-    assert asked.pool is not None
-    pool = replace(asked.pool, label=np.array([0, 0, 0, 1, -1]), mask=np.ones(5, dtype=bool))
-    shares = class_balance(replace(asked, queries=queries(rows), classes=("x", "y"), pool=pool), ("a", "b"))
+    assert details.pool is not None
+    pool = replace(details.pool, label=np.array([0, 0, 0, 1, -1]), mask=np.ones(5, dtype=bool))
+    shares = class_balance(replace(details, queries=queries(rows), classes=("x", "y"), pool=pool), ("a", "b"))
     assert shares is not None
     assert shares.to_dict("index") == {"pool": {0: 0.75, 1: 0.25}, "a": {0: 0.25, 1: 0.75}}, "b has no known label"
 

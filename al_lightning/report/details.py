@@ -1,4 +1,4 @@
-"""What the strategies asked for, and how their models did in the end: all that lies beside `rounds.csv`."""
+"""What the strategies queried, and how their models did in the end: all that lies beside `rounds.csv`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Details:
     """What the runs of a comparison have left besides their rounds.
 
     Attributes:
@@ -60,7 +60,7 @@ class Asked:
     strips: Mapping[str, list[tuple[int, bytes]]]
     notes: tuple[str, ...]
 
-    def asking(self, methods: Sequence[str]) -> list[str]:
+    def with_queries(self, methods: Sequence[str]) -> list[str]:
         """Those of some methods that have queries."""
         have = set(self.queries["method"])
         return [method for method in methods if method in have]
@@ -75,7 +75,7 @@ class Asked:
         return self.queries.loc[(self.queries["method"] == method) & (self.queries["seed"] == self.shown[method])]
 
 
-def read(comparison: Comparison) -> Asked:
+def read(comparison: Comparison) -> Details:
     """Read what the runs of a comparison have left besides their rounds; what is missing is left out."""
     reader = Reader()
     runs = {
@@ -87,7 +87,7 @@ def read(comparison: Comparison) -> Asked:
     last = last_rounds(comparison)
     shown = shown_seeds((method, seed) for method, seed, _ in runs.values())
     one = {method: (folder, numbers) for folder, (method, seed, numbers) in runs.items() if shown[method] == seed}
-    return Asked(
+    return Details(
         summaries=summaries,
         classes=_classes(summaries.values()),
         pool_size=next((size for s in summaries.values() if isinstance(size := s.get("pool_size"), int)), None),
@@ -133,42 +133,44 @@ def shown_seeds(runs: Iterable[tuple[str, int]]) -> dict[str, int]:
     return {method: min(common or own) for method, own in seeds.items()}
 
 
-def class_balance(asked: Asked, methods: Sequence[str]) -> pd.DataFrame | None:
+def class_balance(details: Details, methods: Sequence[str]) -> pd.DataFrame | None:
     """Share of each class among the queried images, in mean over seeds; and in the pool.
 
     Returns:
         `pool` first, then a row a method that has queries; a column a class index. None where labels are not known.
     """
-    n_classes = len(asked.classes)
-    if not n_classes or asked.queries.empty:
+    n_classes = len(details.classes)
+    if not n_classes or details.queries.empty:
         return None
     rows = {}
-    if asked.pool is not None and len(label := _within(asked.pool.label[asked.pool.mask], n_classes)):
+    if details.pool is not None and len(label := _within(details.pool.label[details.pool.mask], n_classes)):
         rows["pool"] = np.bincount(label, minlength=n_classes) / len(label)
     shares: dict[str, list[np.ndarray]] = {}
-    for (method, _), queries in _by_run(asked.queries).items():
+    for (method, _), queries in _by_run(details.queries).items():
         if len(label := _within(queries["label"].to_numpy(), n_classes)):
             shares.setdefault(method, []).append(np.bincount(label, minlength=n_classes) / len(label))
     rows |= {method: np.mean(shares[method], axis=0) for method in methods if method in shares}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """How far two methods asked for the same images.
+def overlap(details: Details, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """How far two methods queried the same images.
 
-    The Jaccard index (images that both asked for, among those that either did) of all that the two runs of a seed had
-    asked for by the last round that both have; then the mean over seeds.
+    The Jaccard index (images that both queried, among those that either did) of all that the two runs of a seed had
+    queried by the last round that both have; then the mean over seeds.
 
     Returns:
         Two tables, method x method: the index, nan where two methods share no seed and on the diagonal; and what to
         expect of two random choices of as many images from the whole pool, nan where its size is not known. None for
         fewer than two methods with queries.
     """
-    names = asked.asking(methods)
+    names = details.with_queries(methods)
     if len(names) < 2:
         return None
     seen, chance = (pd.DataFrame(np.nan, index=names, columns=names) for _ in range(2))
-    by_run = {run: (rows["round"].to_numpy(), rows["index"].to_numpy()) for run, rows in _by_run(asked.queries).items()}
+    by_run = {
+        run: (rows["round"].to_numpy(), rows["index"].to_numpy()) for run, rows in _by_run(details.queries).items()
+    }
     seeds = {method: {seed for name, seed in by_run if name == method} for method in names}
     for a, b in combinations(names, 2):
         values, expected = [], []
@@ -178,7 +180,7 @@ def overlap(asked: Asked, methods: Sequence[str]) -> tuple[pd.DataFrame, pd.Data
             one, other = set(index_a[rounds_a <= last].tolist()), set(index_b[rounds_b <= last].tolist())
             both = len(one & other)
             values.append(both / (len(one) + len(other) - both))
-            both = len(one) * len(other) / asked.pool_size if asked.pool_size else np.nan
+            both = len(one) * len(other) / details.pool_size if details.pool_size else np.nan
             expected.append(both / (len(one) + len(other) - both))
         if values:
             seen.loc[a, b] = seen.loc[b, a] = np.mean(values)

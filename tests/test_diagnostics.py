@@ -13,13 +13,13 @@ from al_lightning.acquisition.select import Query
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.sources import digits
 from al_lightning.report.run_files import Reader
-from al_lightning.runs import evidence
-from al_lightning.runs.evidence import pool_map, score_histogram, strip
+from al_lightning.runs import diagnostics
+from al_lightning.runs.diagnostics import pool_map, score_histogram, strip
 from al_lightning.runs.rounds import Round, read_confusion, to_files
 
 
 def test_the_map_is_the_pca_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "CHUNK", 500)  # so that there are three, the last a short one
+    monkeypatch.setattr(diagnostics, "CHUNK", 500)  # so that there are three, the last a short one
     data = digits()
     arrays = pool_map(data)
     reference = PCA(2, svd_solver="full").fit(data.pool.images.flatten(1).numpy() / 255)

@@ -1,4 +1,4 @@
-"""What was asked: class balance, overlap of methods, scores."""
+"""What was details: class balance, overlap of methods, scores."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from al_lightning.report.asked import Asked, class_balance, overlap
+from al_lightning.report.details import Details, class_balance, overlap
 from al_lightning.report.figures.labels import shortened, text_width, wrapped
 from al_lightning.report.figures.lines import ROUND
 from al_lightning.report.figures.predictions import NAMED_CLASSES
@@ -28,9 +28,9 @@ from al_lightning.report.figures.style import (
 NUMBERED_METHODS = 20  # more numbers are more than anybody reads
 
 
-def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+def balance(details: Details, methods: Sequence[str]) -> Drawing | None:
     """Classes of the queried images against those of the pool, a row a method; None where no label is known."""
-    shares = class_balance(asked, methods)
+    shares = class_balance(details, methods)
     if shares is None or set(shares.index) == {"pool"}:
         return None
     n_classes = shares.shape[1]
@@ -41,7 +41,7 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
         shares = shares.drop(index="pool", errors="ignore")
     names = [wrapped(str(name)) for name in shares.index]
     left = 0.2 + max(text_width(line, TEXT) for name in names for line in name.split("\n"))
-    below = 0.15 + max((text_width(shortened(name), SMALL) for name in asked.classes), default=0) if named else 0.4
+    below = 0.15 + max((text_width(shortened(name), SMALL) for name in details.classes), default=0) if named else 0.4
     row = max(0.28, 0.17 * max(name.count("\n") + 1 for name in names))
     figure, (axes,) = grid(
         1, 1, panel=(0, row * len(names)), width=WIDTH, left=left, right=0.1, top=0.1, bottom=below + 0.15
@@ -55,24 +55,26 @@ def balance(asked: Asked, methods: Sequence[str]) -> Drawing | None:
     if "pool" in shares.index:
         axes.axhline(0.5, color=INK, linewidth=1)
     if named:
-        turn = 90 * any(len(name) > 5 for name in asked.classes)
-        axes.set_xticks(range(n_classes), [shortened(name) for name in asked.classes], rotation=turn)
+        turn = 90 * any(len(name) > 5 for name in details.classes)
+        axes.set_xticks(range(n_classes), [shortened(name) for name in details.classes], rotation=turn)
         for (i, j), share in np.ndenumerate(shares.to_numpy()):
             text = f"{100 * share:.1f}"
             axes.text(j, i, text, ha="center", va="center", color=text_on(cells[i, j]), fontsize=SMALL)
     else:
         axes.set_xlabel(f"{n_classes} classes, in the order of the data set")
-    caption = f"Percent of the queried images, mean over seeds. Orange: asked for more than in {against}; purple: less."
+    caption = (
+        f"Percent of the queried images, mean over seeds. Orange: queried more often than in {against}; purple: less."
+    )
     if not named:
         caption = caption.replace("Percent", "Share")
-    alt = f"Share of each class among the images that {', '.join(n for n in shares.index if n != 'pool')} asked for."
-    data = shares.set_axis(list(asked.classes), axis=1).rename_axis("method").reset_index()
+    alt = f"Share of each class among the images that {', '.join(n for n in shares.index if n != 'pool')} queried."
+    data = shares.set_axis(list(details.classes), axis=1).rename_axis("method").reset_index()
     return Drawing("class-balance", "Classes of the queried images", caption, alt, figure, data)
 
 
-def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
-    """Overlap of the images that two methods asked for, as a matrix; None for fewer than two methods."""
-    found = overlap(asked, methods)
+def jaccard(details: Details, methods: Sequence[str]) -> Drawing | None:
+    """Overlap of the images that two methods queried, as a matrix; None for fewer than two methods."""
+    found = overlap(details, methods)
     if found is None or np.isnan(found[0].to_numpy()).all():
         return None
     seen, chance = found
@@ -103,20 +105,20 @@ def jaccard(asked: Asked, methods: Sequence[str]) -> Drawing | None:
                 by_chance = f"({chance.iloc[i, j]:.2f})"
                 axes.text(j, i + 0.25, by_chance, ha="center", va="center", color=color, fontsize=7)
     caption = (
-        "Jaccard index: images that both methods asked for, among those that either did, up to the last round that "
+        "Jaccard index: images that both methods queried, among those that either did, up to the last round that "
         "both have, by seed, then the mean over seeds. "
     )
     caption += (
         "In brackets: two random choices of as many images." if numbered else "Darker is more; numbers in the CSV."
     )
-    alt = f"Jaccard index of the images that {', '.join(map(str, seen.index))} asked for, pair by pair."
+    alt = f"Jaccard index of the images that {', '.join(map(str, seen.index))} queried, pair by pair."
     data = seen.rename_axis("method").reset_index()
     return Drawing("overlap", "Overlap of the queries", caption, alt, figure, data)
 
 
-def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
+def scores(details: Details, methods: Sequence[str]) -> Drawing | None:
     """Histograms of the scores of the pool and of the query: a row a method, columns for first, middle and last."""
-    found = {method: asked.scores[method] for method in methods if asked.scores.get(method)}
+    found = {method: details.scores[method] for method in methods if details.scores.get(method)}
     if not found:
         return None
     looked = looks(methods)
@@ -150,10 +152,10 @@ def scores(asked: Asked, methods: Sequence[str]) -> Drawing | None:
             axes.spines["left"].set_visible(False)
             axes.set_ylim(0, None)
             axes.margins(x=0.01)
-    seeds = ", ".join(sorted({str(asked.shown[method]) for method in found}))
+    seeds = ", ".join(sorted({str(details.shown[method]) for method in found}))
     caption = (
         f"Scores of the pool (gray) and of the query (line), each scaled to its own highest bar; the images of "
-        f"highest score are asked for. Seed {seeds}; the first, the middle and the last query."
+        f"highest score are queried. Seed {seeds}; the first, the middle and the last query."
     )
     alt = f"Histograms of the scores of {', '.join(found)}, pool against query, in three rounds."
     bins = [table.assign(method=name, round=number) for name, tables in found.items() for number, table in tables]
