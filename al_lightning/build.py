@@ -27,11 +27,11 @@ from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.models import graph
 from al_lightning.models.backbones import Backbone
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
-from al_lightning.models.graph import GraphClassifier, Resident, refusal, say
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle
 from al_lightning.streams import Stream, seeded, torch_seed
@@ -123,7 +123,7 @@ def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) 
     given: dict[str, Any] = {"callbacks": callbacks, "plugins": [LightningEnvironment()]}
     engine = settings["train"]["engine"]
     if engine == "graph" and accelerator != "cpu" and torch.cuda.is_available():
-        given["strategy"] = Resident(torch.device("cuda", torch.cuda.current_device()))
+        given["strategy"] = graph.Resident(torch.device("cuda", torch.cuda.current_device()))
     with _without_lightning_variables():
         trainer = instantiate("trainer", node, returns=pl.Trainer, **given)
     _check_precision(trainer, node["precision"])
@@ -173,7 +173,7 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
     engine: Callable[..., Classifier] = Classifier
     if settings["train"]["engine"] != "plain":
         value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
-        engine = FastClassifier if settings["train"]["engine"] == "fast" else GraphClassifier
+        engine = FastClassifier if settings["train"]["engine"] == "fast" else graph.GraphClassifier
         engine = partial(engine, clip=value, clip_algorithm=algorithm)
     with seeded(torch_seed(settings["seed"], Stream.WEIGHTS, round_)):
         shape = {"channels": data.channels, "image_size": data.image_size}
@@ -203,20 +203,10 @@ def classifiers(settings: Settings, data: ImageData, device: torch.device) -> Ca
     make = partial(make_classifier, settings, data)
     if settings["train"]["engine"] != "graph":
         return make
-    if reason := refusal(settings["trainer"], make(0, 2).new_optimizer(), device):
-        say(reason)
+    if reason := graph.refusal(settings["trainer"], make(0, 2).new_optimizer(), device):
+        graph.say(reason)
         return partial(make_classifier, {**settings, "train": {**settings["train"], "engine": "fast"}}, data)
-    resident: list[GraphClassifier] = []
-
-    def made_over(round_: int, n_labeled: int) -> Classifier:
-        fresh = make(round_, n_labeled)
-        if resident:
-            return resident[0].start_over(fresh)
-        assert isinstance(fresh, GraphClassifier)
-        resident.append(fresh)
-        return fresh
-
-    return made_over
+    return graph.one_for_all(make)
 
 
 def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:

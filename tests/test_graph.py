@@ -76,7 +76,7 @@ def rounds(settings: build.Settings, dtype: torch.dtype, capture: object = None)
 @pytest.fixture
 def willing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine takes a CPU for a GPU."""
-    monkeypatch.setattr(build, "refusal", lambda *settings: "")
+    monkeypatch.setattr(graph, "refusal", lambda *settings: "")
 
 
 EXACT = ["train.schedule=constant", "optimizer.lr=0.0009765625"]  # the same number in single precision

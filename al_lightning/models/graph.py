@@ -158,6 +158,25 @@ def _state(optimizer: Optimizer | None) -> list[Tensor]:
     return [value for state in states for value in state.values() if isinstance(value, Tensor)]
 
 
+def one_for_all(make: Callable[[int, int], Classifier]) -> Callable[[int, int], Classifier]:
+    """Classifiers for rounds, from their number and that of their labels, all of them one that is made over in place.
+
+    Args:
+        make: makes a :class:`GraphClassifier`.
+    """
+    resident: list[GraphClassifier] = []
+
+    def made_over(round_: int, n_labeled: int) -> Classifier:
+        fresh = make(round_, n_labeled)
+        if resident:
+            return resident[0].start_over(fresh)
+        assert isinstance(fresh, GraphClassifier)
+        resident.append(fresh)
+        return fresh
+
+    return made_over
+
+
 def refusal(trainer: dict[str, Any], optimizer: Optimizer, device: torch.device) -> str:
     """Why a training step cannot be a CUDA graph; empty where nothing speaks against it.
 
