@@ -9,12 +9,13 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
+from processes import Ended, run_command
 
 from al_lightning.__main__ import main
 
@@ -34,14 +35,6 @@ FAST = {
     "al.rounds": "2",
     "logger": "none",
 }
-
-
-class Ended(NamedTuple):
-    """Exit code and what was printed."""
-
-    code: object
-    out: str
-    err: str
 
 
 Command = Callable[..., Ended]
@@ -85,9 +78,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 def run_process(*arguments: str, cwd: Path) -> Ended:
     """Runs the command in a process of its own."""
-    line = [sys.executable, "-m", "al_lightning", *fast(arguments)]
-    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=300)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return run_command(fast(arguments), cwd)
 
 
 @pytest.fixture(scope="session")

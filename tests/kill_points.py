@@ -6,7 +6,6 @@ more, as when the machine loses power or the kernel needs memory.
 
 import functools
 import importlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import fast
+from processes import start
 from run_folders import differences, mirrored_rounds
 
 from al_lightning import clock, loop
@@ -84,12 +84,12 @@ MIRRORED = (
 
 def kill(point: Point, cwd: Path, *arguments: str) -> int | None:
     """Start the command in a process of its own, which gets the signal at a point; returns its exit code."""
-    return _start(killed, point, cwd, arguments)
+    return start(killed, point, cwd, arguments)
 
 
 def run(cwd: Path, *arguments: str) -> int | None:
     """Run the command in a process of its own; returns its exit code."""
-    return _start(whole, None, cwd, arguments)
+    return start(whole, None, cwd, arguments)
 
 
 def lost(folder: Path, reference: Path) -> list[str]:
@@ -115,15 +115,6 @@ def n_lost(cwd: Path) -> int:
     """Rounds that a killed run had begun and has not left: they are run again."""
     begun = cwd / "begun"
     return int(begun.read_text()) + 1 - n_committed(cwd) if begun.exists() else 0
-
-
-def _start(target: Callable[..., None], point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> int | None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["al_lightning.loop", "kill_points", "sklearn.cluster"])  # once for all processes
-    process = context.Process(target=target, args=(point, cwd, arguments))
-    process.start()
-    process.join(120)
-    return process.exitcode
 
 
 def whole(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:

@@ -4,13 +4,12 @@ import logging
 import os
 import pickle
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Command, run_process
+from processes import run_command
 from test_bad_input import assert_refused
 
 from al_lightning.config.schema import conf_dir
@@ -54,10 +53,9 @@ def test_a_flag_that_cannot_work_is_refused(line: str, fragments: list[str], com
     "line", ["--cfg job", "--cfg hydra --resolve", "--info all", "--help", "--hydra-help", "--version"]
 )
 def test_a_flag_that_shows_something_shows_it(line: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "al_lightning", *line.split()]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout
+    shown = run_command(line.split(), tmp_path)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,6 +229,7 @@ SWEEPER = """\
 from dataclasses import dataclass, field
 from typing import Any
 
+from processes import run_command
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper

@@ -2,13 +2,12 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import Command, fast
 from PIL import Image
+from processes import run_command
 from run_folders import only_run
 
 import al_lightning
@@ -89,10 +88,8 @@ def test_every_column_of_the_table_is_in_the_readme(command: Command) -> None:
 
 @pytest.mark.parametrize("line", [line for line in INLINE if "experiment=" in line])
 def test_an_experiment_that_the_readme_shows_composes(line: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, *shlex.split(line)[1:], "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_command([*shlex.split(line)[3:], "--cfg", "job"], tmp_path)
+    assert done.code == 0, done.err
 
 
 def test_every_command_of_the_readme_is_known() -> None:
@@ -118,14 +115,10 @@ def test_the_strategy_of_the_readme_runs(tmp_path: Path) -> None:
             assert kind in ("python", "yaml")
     shown = re.search(r"`AL_LIGHTNING_ALLOW=my_package python (-m al_lightning .*?)`", README, re.DOTALL)
     assert shown
-    done = subprocess.run(
-        [sys.executable, *fast(tuple(shown[1].split()))],
-        cwd=tmp_path,
-        env={"AL_LIGHTNING_ALLOW": "my_package", "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    typed = fast(tuple(shown[1].split()[2:]))
+    own = {"AL_LIGHTNING_ALLOW": "my_package", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}
+    done = run_command(typed, tmp_path, own)
+    assert done.code == 0, done.err
     assert list(tmp_path.glob("multirun_outputs/default/digits-cnn-least_second-*"))
 
 

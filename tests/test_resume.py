@@ -4,19 +4,19 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import kill_points
 import pytest
+import torch
 from conftest import Command
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kill_points import MIRRORED, Point, said
 from PIL import Image
+from processes import start
 from run_folders import contents, differences, only_run
 
 import al_lightning
@@ -61,28 +61,22 @@ def test_a_run_killed_in_another_cycle_of_a_fit_ends_as_if_it_had_not_been(tmp_p
     assert "1" not in {row.split(",")[7] for row in rows[1:]}, "every fit takes several cycles"
 
 
+def with_threads(threads: int, mode: str, cwd: Path) -> None:
+    torch.set_num_threads(threads)
+    point = Point("fit", "al_lightning.models.classifier:Classifier.training_step", 4)
+    getattr(kill_points, mode)(point, cwd, ("strategy=bald", "model.width=16"))
+
+
 def test_the_thread_count_comes_back_with_the_run(tmp_path: Path) -> None:
-    """A run of 8 threads, killed and given again in a shell with another count, against one that was left alone."""
-    script = (
-        "import sys, pathlib, torch, kill_points as k; mode, threads, cwd, *arguments = sys.argv[1:]; "
-        "torch.set_num_threads(int(threads)); "  # by itself PyTorch takes no more threads than there are cores
-        "getattr(k, mode)(k.Point('fit', k.CLASSIFIER + '.training_step', 4), pathlib.Path(cwd), arguments)"
-    )
-
-    def process(mode: str, threads: str, name: str) -> int:
-        line = [sys.executable, "-c", script, mode, threads, tmp_path / name, "strategy=bald", "model.width=16"]
-        # Passive: more threads than cores would wait for each other in busy loops.
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
-        return subprocess.run(line, cwd=Path(__file__).parent, env=environment, timeout=300).returncode
-
-    assert process("whole", "8", "eight") == 0
-    assert process("killed", "8", "killed") == -signal.SIGKILL
-    assert process("whole", "1", "killed") == 0
-    assert process("whole", "1", "one") == 0
-    eight, killed, one = (only_run(tmp_path / name) for name in ("eight", "killed", "one"))
-    assert differences(killed, eight) == []
-    assert "goes on with 8 threads" in said(tmp_path / "killed")
-    assert differences(one, eight) != []  # so it was the count that came back
+    """A run of 2 threads, killed and given again in a shell with another count, against one that was left alone."""
+    assert start(with_threads, 2, "whole", tmp_path / "two") == 0
+    assert start(with_threads, 2, "killed", tmp_path / "killed") == -signal.SIGKILL
+    assert start(with_threads, 1, "whole", tmp_path / "killed") == 0
+    assert start(with_threads, 1, "whole", tmp_path / "one") == 0
+    two, killed, one = (only_run(tmp_path / name) for name in ("two", "killed", "one"))
+    assert differences(killed, two) == []
+    assert "goes on with 2 threads" in said(tmp_path / "killed")
+    assert differences(one, two) != []  # so it was the count that came back
 
 
 # --- by its folder --------------------------------------------------------------------------------------------------

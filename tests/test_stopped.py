@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import kill_points
 import pytest
 from conftest import Command
 from kill_points import FOLDER, MIRROR, Point, said
+from processes import start
 from run_folders import differences, mirrored_rounds, only_run
 
 LONG = ("trainer.max_epochs=100000",)  # a fit that nobody waits for
@@ -33,18 +32,17 @@ def test_a_signal_stops_a_long_fit_at_once(number: int, code: int, tmp_path: Pat
     assert not (folder / ".holder").exists()
 
 
+def in_a_job(slurm: dict[str, str], point: Point, cwd: Path) -> None:
+    os.environ.update(slurm)
+    kill_points.killed(point, cwd, ())
+
+
 def test_slurm_gets_what_it_asked_for_and_lightning_does_not_requeue(tmp_path: Path) -> None:
     slurm = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "al", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0"}
     slurm |= {"SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_NODELIST": "here"}
-    script = (
-        "import sys, signal, pathlib, kill_points as k; "
-        "k.killed(k.Point('fit', k.CLASSIFIER + '.training_step', 4, number=int(sys.argv[1])), "
-        "pathlib.Path(sys.argv[2]), ())"
-    )
     for number in (signal.SIGUSR1, signal.SIGTERM):
-        command = [sys.executable, "-c", script, str(int(number)), tmp_path]
-        done = subprocess.run(command, cwd=Path(__file__).parent, env={**os.environ, **slurm}, timeout=300)
-        assert done.returncode == 143, said(tmp_path)
+        point = Point("fit", f"{kill_points.CLASSIFIER}.training_step", 4, number=number)
+        assert start(in_a_job, slurm, point, tmp_path) == 143, said(tmp_path)
     assert "requeu" not in said(tmp_path)
     assert "interrupted after 1 rounds" in said(tmp_path) and "interrupted after 2 rounds" in said(tmp_path)
 

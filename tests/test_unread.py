@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import kill_points
 import pytest
 from conftest import fast
+from processes import run_command
 from run_folders import differences, mirrored_rounds, only_run
 
 from al_lightning.command import output
@@ -20,21 +22,36 @@ COMMAND = (sys.executable, "-m", "al_lightning")
 ROUNDS = list(range(kill_points.ROUNDS + 1))
 
 
-@contextmanager
-def nobody() -> Iterator[int]:
-    """The end of a pipe that is written to, while there is no other."""
+def nobody() -> None:
+    """What is written goes into a pipe of which there is no other end."""
     read, write = os.pipe()
     os.close(read)
-    try:
-        yield write
-    finally:
-        os.close(write)
+    to(write)
 
 
-@contextmanager
-def full_disk() -> Iterator[IO[str]]:
-    with Path("/dev/full").open("w", encoding="utf-8") as file:
-        yield file
+def full_disk() -> None:
+    to(os.open("/dev/full", os.O_WRONLY))
+
+
+def to(there: int) -> None:
+    """Bring standard output and error of this process to a descriptor, which this takes."""
+    for number in (1, 2):
+        os.dup2(there, number)
+    os.close(there)
+
+
+def ascii_only() -> None:
+    written_in("ascii")
+
+
+def latin_1() -> None:
+    written_in("latin-1")
+
+
+def written_in(encoding: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(encoding=encoding, errors="strict")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -49,14 +66,11 @@ def assert_nothing_is_lost(cwd: Path, uninterrupted: Callable[[str], Path]) -> N
     assert list((folder.parent / "wandb").glob("offline-run-*/label-set")), "the mirror was not finished"
 
 
-@pytest.mark.parametrize("to", [nobody, full_disk])
+@pytest.mark.parametrize("where", [nobody, full_disk])
 def test_a_run_that_nobody_can_hear_ends_as_any_other(
-    to: Callable[[], Any], tmp_path: Path, uninterrupted: Callable[[str], Path]
+    where: Callable[[], None], tmp_path: Path, uninterrupted: Callable[[str], Path]
 ) -> None:
-    line = [*COMMAND, *fast((*kill_points.ARGUMENTS, "logger=wandb"))]
-    with to() as there:
-        done = subprocess.run(line, cwd=tmp_path, env=environment(), stdout=there, stderr=there, timeout=300)
-    assert done.returncode == 0
+    assert run_command(fast((*kill_points.ARGUMENTS, "logger=wandb")), tmp_path, environment(), where).code == 0
     assert_nothing_is_lost(tmp_path, uninterrupted)
 
 
@@ -79,16 +93,15 @@ def test_a_run_that_was_started_without_any_output(tmp_path: Path, uninterrupted
     assert_nothing_is_lost(tmp_path, uninterrupted)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_lacks_characters(encoding: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("terminal", "shown"), [(ascii_only, r"\xe9\u4e2d/digits"), (latin_1, r"é\u4e2d/digits")], ids=["ascii", "latin-1"]
+)
+def test_a_terminal_that_lacks_characters(terminal: Callable[[], None], shown: str, tmp_path: Path) -> None:
     settings = ("--multirun", 'study="é中"', "seed=0,1", "al.rounds=1")
-    line = [*COMMAND, *fast(settings)]
-    env = environment(PYTHONIOENCODING=encoding)
-    done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, b"")
-    said = done.stdout.decode(encoding)
-    assert "2 jobs, 2 runs" in said
-    assert {"ascii": r"\xe9\u4e2d/digits", "latin-1": r"é\u4e2d/digits"}[encoding] in said
+    done = run_command(fast(settings), tmp_path, environment(), terminal, encoding="latin-1")
+    assert (done.code, done.err) == (0, "")
+    assert "2 jobs, 2 runs" in done.out
+    assert shown in done.out
     assert len(list((tmp_path / "multirun_outputs" / "é中").glob("digits-*/rounds/001"))) == 2
 
 
@@ -96,17 +109,13 @@ def test_a_terminal_that_lacks_characters(encoding: str, tmp_path: Path) -> None
 def test_a_sweep_that_nobody_reads_runs_all_jobs_and_says_in_its_exit_code_how_they_ended(
     launcher: tuple[str, ...], tmp_path: Path
 ) -> None:
-    line = [*COMMAND, *fast(("--multirun", *launcher, "model.dropout=0.25,2,0", "al.rounds=1"))]
-    with nobody() as there:
-        done = subprocess.run(line, cwd=tmp_path, env=environment(), stdout=there, stderr=there, timeout=300)
-    assert done.returncode == 1
+    line = fast(("--multirun", *launcher, "model.dropout=0.25,2,0", "al.rounds=1"))
+    assert run_command(line, tmp_path, environment(), nobody).code == 1
     assert len(list(tmp_path.glob("multirun_outputs/default/*/rounds/001"))) == 2
 
 
 def test_a_refusal_keeps_its_exit_code(tmp_path: Path) -> None:
-    with nobody() as there:
-        done = subprocess.run([*COMMAND, "batch_size=0"], cwd=tmp_path, stdout=there, stderr=there, timeout=300)
-    assert done.returncode == 2
+    assert run_command(["batch_size=0"], tmp_path, environment(), nobody).code == 2
 
 
 def test_streams_are_put_back_and_those_that_are_no_files_stay(capsys: pytest.CaptureFixture[str]) -> None:
