@@ -36,8 +36,8 @@ paper-small: $(STAMP) ## the same for two CPU cores, on MNIST with the small net
 	$(PY) -m al_lightning experiment=paper_small strategy=random al.initial_size=1500 al.rounds=0 $(SIDE_BY_SIDE)
 	$(PY) -m al_lightning.report multirun_outputs/paper_small
 
-test: $(STAMP) ## run the tests
-	$(PY) -m pytest
+test: $(STAMP) ## run the tests, on all cores but at most 4
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP) ## check style and format with ruff
 	$(PY) -m ruff check .

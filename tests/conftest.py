@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from hypothesis import settings
 from processes import Ended, run_command
 
 from al_lightning.__main__ import main
+
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background jobs and `nohup` have them ignored
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 settings.register_profile("seeded", derandomize=True, deadline=None)  # the machines that run this are slow and noisy
 settings.load_profile("seeded")

@@ -12,14 +12,17 @@ import termios
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import kill_points
 import pytest
 from conftest import fast
+from processes import start
 from run_folders import differences, mirrored_rounds, only_run
 
 from al_lightning import signals
 from al_lightning.signals import Interrupted
+from al_lightning.tracking.wandb_mirror import WandbMirror
 
 COMMAND = (sys.executable, "-m", "al_lightning")
 ENDLESS = ("al.rounds=1000", "al.query_size=1")
@@ -81,31 +84,32 @@ def test_a_terminal_that_is_closed(sweep: tuple[str, ...], state: list[str], tmp
     assert [summary["state"] for summary in summaries] == state or sweep
 
 
+def with_nohup(cwd: Path) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    kill_points.killed(
+        kill_points.Point("fit", f"{kill_points.CLASSIFIER}.training_step", 4, number=signal.SIGHUP), cwd, ()
+    )
+
+
 def test_nohup_keeps_a_run_going_when_its_terminal_is_closed(
     tmp_path: Path, uninterrupted: Callable[[str], Path]
 ) -> None:
-    script = (
-        "import sys, signal, pathlib, kill_points as k; "
-        "point = k.Point('fit', k.CLASSIFIER + '.training_step', 4, number=signal.SIGHUP); "
-        "k.killed(point, pathlib.Path(sys.argv[1]), ())"
-    )
-    line = ["nohup", sys.executable, "-c", script, tmp_path]
-    done = subprocess.run(line, cwd=Path(__file__).parent, capture_output=True, timeout=300)
-    assert done.returncode == 0
+    assert start(with_nohup, tmp_path) == 0
     assert differences(only_run(tmp_path), uninterrupted("margin")) == []
 
 
+def told_twice(cwd: Path) -> None:
+    def again(finish: Callable[..., None], *given: Any) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        finish(*given)
+
+    kill_points._wrap(WandbMirror, "finish", again)
+    point = kill_points.Point("other", f"{kill_points.MIRROR}.round", 2, after=True, number=signal.SIGHUP)
+    kill_points.killed(point, cwd, ("logger=wandb",))
+
+
 def test_told_twice_it_still_ends_well(tmp_path: Path) -> None:
-    script = (
-        "import os, signal, sys, pathlib, kill_points as k\n"
-        "from al_lightning.tracking.wandb_mirror import WandbMirror as M\n"
-        "def again(finish, *given): os.kill(os.getpid(), signal.SIGHUP); finish(*given)\n"
-        "k._wrap(M, 'finish', again)\n"
-        "point = k.Point('other', k.MIRROR + '.round', 2, after=True, number=signal.SIGHUP)\n"
-        "k.killed(point, pathlib.Path(sys.argv[1]), ('logger=wandb',))"
-    )
-    done = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=Path(__file__).parent, timeout=300)
-    assert done.returncode == 143
+    assert start(told_twice, tmp_path) == 143
     study = only_run(tmp_path).parent
     assert mirrored_rounds(study) == [0, 1]
     assert list(study.glob("wandb/offline-run-*/label-set"))
