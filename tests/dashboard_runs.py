@@ -1,4 +1,4 @@
-"""Run folders without training, and what the dashboard's specification says of them."""
+"""A study whose runs are mirrored, and what the dashboard's specification says of runs."""
 
 import importlib.util
 import json
@@ -7,9 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
+from run_writer import write_run
 
 from al_lightning.dashboard.__main__ import main
 from al_lightning.tracking.wandb_account import run_ids
@@ -18,39 +18,17 @@ needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("wandb_workspaces") is None,
     reason="needs wandb-workspaces: pip install '.[dashboard]'",
 )
-WANDB = {"name": "wandb", "project": "lab", "entity": None}
+# The logger of a run that is mirrored.
+WANDB = {"logger__name": "wandb", "logger__project": "lab"}
 
 
-def write_run(
-    study: Path,
-    strategy: str,
-    seed: int,
-    accuracy: list[float],
-    dataset: str = "digits",
-    logger: dict[str, Any] = WANDB,
-    state: str = "finished",
-    first: int = 20,
-    **own: object,
-) -> Path:
-    variant = "-".join(map(str, own.values()))
-    folder = study / f"{dataset}-cnn-{strategy}-s{seed}-{first:04x}{variant}"
-    folder.mkdir(parents=True)
-    config = {"study": study.name, "seed": seed, "dataset": {"name": dataset}, "model": {"name": "cnn"}}
-    config |= {"strategy": {"name": strategy} | own, "logger": logger}
-    config |= {"al": {"rounds": len(accuracy) - 1, "initial_size": first, "query_size": 20}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    rows = [{"round": i, "n_labeled": first + 20 * i, "test/acc": value} for i, value in enumerate(accuracy)]
-    pd.DataFrame(rows).to_csv(folder / "rounds.csv", index=False)
-    (folder / "summary.json").write_text(
-        json.dumps({"state": state, "rounds_planned": len(rows) + (state != "finished")})
-    )
-    return folder
-
-
-def write_study(study: Path, **own: Any) -> list[Path]:
+def write_study(study: Path, logger: dict[str, str] = WANDB, **settings: Any) -> list[Path]:
+    """Write three runs of two strategies."""
     curves = {"random": ([0.5, 0.7, 0.8], 0.01), "margin": ([0.5, 0.8, 0.9], 0.011)}
     return [
-        write_run(study, name, seed, [value + step * seed for value in curve], **own)
+        write_run(
+            study, "", [value + step * seed for value in curve], strategy__name=name, seed=seed, **logger | settings
+        )
         for name, (curve, step) in curves.items()
         for seed in (0, 1, 2)
     ]

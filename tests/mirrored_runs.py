@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from run_writer import answer, row_of
 
 from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.oracle.ledger import Event
+from al_lightning.models.measures import MEASURES
 from al_lightning.runs.rounds import Diagnostics, Round
 from al_lightning.runs.run_folder import RunFolder
 from al_lightning.runs.run_info import RunInfo
@@ -20,7 +21,8 @@ from al_lightning.tracking.wandb_account import run_id
 from al_lightning.tracking.wandb_mirror import WandbMirror
 
 N_ROUNDS = 4
-MEASURES = ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")
+CLASSES = ("cat", "dog")
+PLAN = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
 GROUPS = {"dataset": {"name": "tiny", "root": "data"}, "model": {"name": "cnn"}}
 STRATEGY = {"name": "margin", "score": {"n_clusters": 12}}
 SETTINGS = {"seed": 3, "al": {"query_size": 4, "budget": None}, "strategy": STRATEGY} | GROUPS
@@ -31,11 +33,9 @@ ENVIRONMENT = {"device": "cpu", "threads": 1, "data_fingerprint": "0123456789abc
 
 def make_round(number: int) -> Round:
     generator = np.random.default_rng(number)
-    row = {"round": number, "n_labeled": 5 + 4 * number, "n_paid": 7 + 4 * number}
-    row |= {f"test/{name}": float(generator.random()) for name in MEASURES}
-    row |= {"val/acc": 1 / 3, "seconds/fit": 1.25 + number, "seconds/other": 0.0}
+    values = {f"{part}/{name}": float(generator.random()) for part in ("test", "val") for name in MEASURES}
     if number == 0:
-        row["test/auroc"] = math.nan
+        values["test/auroc"] = math.nan
     last = number == N_ROUNDS - 1
     queries = [
         {
@@ -50,29 +50,25 @@ def make_round(number: int) -> Round:
         for i in range(0 if last else 4)
     ]
     shown = Diagnostics(np.zeros((15, 3)))
-    return Round(row, queries, generator.integers(0, 9, (2, 2)), ("cat", "dog"), ENVIRONMENT, shown)
+    confusion = generator.integers(0, 9, (2, 2))
+    return Round(row_of(number, PLAN, values, fit_ok=number != 1), queries, confusion, CLASSES, ENVIRONMENT, shown)
 
 
 def commit(folder: RunFolder, done: Round) -> None:
     """Commit a round, and the answers to its query; before the first one, validation on 12 and 13, and 15 to 19."""
     if folder.initial is None:
         uses = {12: "val", 13: "val"} | dict.fromkeys(range(15, 20), "train")
-        folder.commit_initial(
-            [{"round": -1, "rank": i, "index": i, "id": f"i{i}", "use": use} for i, use in uses.items()],
-            done.classes,
-        )
-        folder.append([Event(i, f"i{i}", i % 2, -1, "test", "") for i in uses], done.classes)
+        initial = [{"round": -1, "rank": i, "index": i, "id": f"i{i}", "use": use} for i, use in uses.items()]
+        folder.commit_initial(initial, CLASSES)
+        answer(folder, initial, [i % 2 for i in uses], CLASSES)
     folder.commit(done)
-    answers = [Event(row["index"], row["id"], row["label"], done.number, "test", "") for row in done.queries]
-    folder.append(answers, done.classes)
+    answer(folder, done.queries, [row["label"] for row in done.queries], CLASSES)
 
 
 def make_info(path: Path, rounds: tuple[Round, ...] = ()) -> RunInfo:
     images = torch.arange(20 * 3 * 4 * 4).reshape(20, 3, 4, 4).byte()
     part = ImageSet(images, torch.arange(20) % 2, list(map(str, range(20))))
-    plan = Plan(pool_size=20, initial_size=5, query_size=4, val_size=2, rounds=N_ROUNDS - 1)
-    data = ImageData(part, part, ("cat", "dog"))
-    return RunInfo(path, path.parent.name, SETTINGS, plan, data, ENVIRONMENT, rounds)
+    return RunInfo(path, path.parent.name, SETTINGS, PLAN, ImageData(part, part, CLASSES), ENVIRONMENT, rounds)
 
 
 def make_mirror(mode: Literal["online", "offline", "disabled"] | None = "offline", images: int = 2) -> WandbMirror:

@@ -2,12 +2,12 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
-import yaml
 from dashboard_runs import (
     WANDB,
     Api,
@@ -21,12 +21,15 @@ from dashboard_runs import (
     uploaded,
     verdict,
     without_ids,
-    write_run,
     write_study,
 )
 from mirrored_runs import SETTINGS, SUMMARY, make_mirror, mirrored_run, records
+from omegaconf import OmegaConf
+from run_writer import write_run
 
 from al_lightning.dashboard.__main__ import main
+from al_lightning.runs import stored
+from al_lightning.runs.run_folder import RunFolder
 from al_lightning.tracking import wandb_account
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -72,8 +75,10 @@ def test_what_is_drawn_is_what_the_mirror_logs(tmp_path: Path) -> None:
     mirror = make_mirror()
     info = mirrored_run(tmp_path / "study" / "tiny-cnn-margin-s3-01234567", mirror)
     mirror.finish("finished", SUMMARY)
-    (info.folder / "summary.json").write_text(json.dumps(SUMMARY))
-    (info.folder / "config.yaml").write_text(yaml.safe_dump(SETTINGS | {"study": "study", "logger": WANDB}))
+    with RunFolder(info.folder) as folder:
+        folder.write_summary(SUMMARY)
+        settings = SETTINGS | {"study": "study", "logger": {"name": "wandb", "project": "lab"}}
+        folder.write_config(stored.text(OmegaConf.create(settings)))
     drawn = panels(specification(tmp_path / "study"))
     log = records(info)
     history = {key for entry in log["history"] for key in entry["item"]}
@@ -87,7 +92,7 @@ def test_what_is_drawn_is_what_the_mirror_logs(tmp_path: Path) -> None:
 @needs_extra
 def test_variants_of_a_strategy_are_curves_of_their_own(tmp_path: Path) -> None:
     for clusters in (9, 10):
-        write_run(tmp_path / "study", "kmeans", 0, [0.5, 0.6], score={"n_clusters": clusters})
+        write_run(tmp_path / "study", "", [0.5, 0.6], strategy__name="kmeans", al__n_clusters=clusters, **WANDB)
     written = specification(tmp_path / "study")
     assert {panel["groupBy"] for panel in panels(written).values()} == {"method.value"}
     rows, _ = verdict(written)
@@ -98,7 +103,16 @@ def test_variants_of_a_strategy_are_curves_of_their_own(tmp_path: Path) -> None:
 def test_verdict_is_a_table(tmp_path: Path) -> None:
     write_study(tmp_path / "study")
     rows, below = verdict(specification(tmp_path / "study"))
-    columns = ("strategy", "verdict", "AUBC", "against random (95% interval)", "p", "labels to 90%", "seeds")
+    columns = (
+        "strategy",
+        "verdict",
+        "AUBC",
+        "against random (95% interval)",
+        "p",
+        "labels to 90%",
+        "seeds",
+        "failed fits",
+    )
     assert rows[0] == [*columns]
     # Areas by hand: random (0.5 + 2 x 0.7 + 0.8) / 4, margin (0.5 + 2 x 0.8 + 0.9) / 4, and 0.01, 0.011 more a seed.
     assert [row[:3] for row in rows[1:]] == [
@@ -110,9 +124,12 @@ def test_verdict_is_a_table(tmp_path: Path) -> None:
 
 @needs_extra
 def test_one_seed_and_an_unfinished_run_have_no_verdict(tmp_path: Path) -> None:
-    write_run(tmp_path / "study", "random", 0, [0.5, 0.7, 0.8])
-    write_run(tmp_path / "study", "margin", 0, [0.5, 0.8], state="running")
-    write_run(tmp_path / "study", "bald", 0, [0.5], state="failed")
+    for strategy, state, accuracy in (
+        ("random", "finished", [0.5, 0.7, 0.8]),
+        ("margin", "running", [0.5, 0.8]),
+        ("bald", "failed", [0.5]),
+    ):
+        write_run(tmp_path / "study", "", accuracy, strategy__name=strategy, state=state, **WANDB)
     written = specification(tmp_path / "study")
     rows, below = verdict(written)
     assert {row[0]: row[1] for row in rows[1:]} == {"random": "reference", "margin": "unknown", "bald": "unknown"}
@@ -123,31 +140,28 @@ def test_one_seed_and_an_unfinished_run_have_no_verdict(tmp_path: Path) -> None:
 @needs_extra
 def test_a_section_a_data_set_shows_its_own_runs(tmp_path: Path) -> None:
     digits = write_study(tmp_path / "study")
-    mnist = write_study(tmp_path / "study", dataset="mnist")
-    single = write_run(tmp_path / "study", "random", 0, [0.9], dataset="mnist", first=60)
-    again = write_run(tmp_path / "second", "random", 0, [0.5, 0.7], dataset="mnist")  # shorter, so it does not count
+    mnist = write_study(tmp_path / "study", dataset__name="mnist")
+    single = write_run(tmp_path / "study", "", [0.9], dataset__name="mnist", size=60, **WANDB)
+    again = write_run(tmp_path / "second", "", [0.5, 0.7], dataset__name="mnist", **WANDB)  # shorter: does not count
     replaced = tmp_path / "study" / "set-aside" / f"{mnist[0].name}.1"
     replaced.mkdir(parents=True)
-    other = write_run(tmp_path / "unasked" / "elsewhere", "random", 0, [0.5, 0.6])
+    other = write_run(tmp_path / "unasked" / "elsewhere", "", [0.5, 0.6], **WANDB)
     written = specification(tmp_path / "study", tmp_path / "second")
     runs = uploaded(*digits, *mnist, single, again, other)
     assert [block["children"][0]["text"] for block in blocks(written, "heading")] == ["digits", "mnist"]
     assert [shown(part, runs) for part in filters(written)] == [ids(*digits), ids(*mnist)]
-    later = write_run(tmp_path / "study", "entropy", 0, [0.5, 0.6, 0.7], dataset="mnist")
+    later = write_run(tmp_path / "study", "", [0.5, 0.6, 0.7], dataset__name="mnist", strategy__name="entropy", **WANDB)
     assert shown(filters(written)[1], uploaded(*mnist, later)) == ids(*mnist, later)
 
 
 @needs_extra
 def test_settings_of_a_data_set_are_kept_apart(tmp_path: Path) -> None:
     small = write_study(tmp_path / "study")
-    large = write_study(tmp_path / "study", first=40)
+    large = write_study(tmp_path / "study", al__initial_size=40)
     # A backup of the study has the ids of the study.
     backup = tmp_path / "backup" / "study"
-    backup.parent.mkdir()
     for folder in (*small, *large):
-        (backup / folder.name).mkdir(parents=True)
-        for file in folder.iterdir():
-            (backup / folder.name / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(folder, backup / folder.name)
     written = specification(tmp_path / "study", backup)
     runs = uploaded(*small, *large)
     assert [shown(part, runs) for part in filters(written)] == [ids(*small), ids(*large)]
@@ -155,7 +169,7 @@ def test_settings_of_a_data_set_are_kept_apart(tmp_path: Path) -> None:
 
 @needs_extra
 def test_plain_training_runs_are_points(tmp_path: Path) -> None:
-    runs = [write_run(tmp_path / "study", "random", 0, [accuracy], first=n) for n, accuracy in ((20, 0.5), (60, 0.8))]
+    runs = [write_run(tmp_path / "study", "", [accuracy], size=n, **WANDB) for n, accuracy in ((20, 0.5), (60, 0.8))]
     written = specification(tmp_path / "study")
     [[panel]] = [grid["metadata"]["panelBankSectionConfig"]["panels"] for grid in blocks(written, "panel-grid")]
     assert (panel["config"]["xAxis"], panel["config"]["yAxis"]) == ("summary:n_labeled", "summary:final/acc")
@@ -255,10 +269,10 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys, monkeypatch) -> None
     monkeypatch.setattr(wandb_account, "logged_in", malformed)
     assert "cannot be used: Error: API key must be" in error([tmp_path / "one"], capsys)
     assert "no run with a committed round" in error([tmp_path / "empty", "--dry-run"], capsys)
-    write_study(tmp_path / "two", logger=WANDB | {"project": "other"})
+    write_study(tmp_path / "two", logger__project="other")
     assert "lab, other; choose with --project" in error([tmp_path / "one", tmp_path / "two", "--dry-run"], capsys)
     assert specification(tmp_path / "one", tmp_path / "two", "--project", "x")["workspaces"][0]["project"] == "x"
-    write_study(tmp_path / "none", logger={"name": "none"})
+    write_study(tmp_path / "none", logger={})
     assert "logger=none" in error([tmp_path / "none", "--dry-run"], capsys)
     with pytest.raises(SystemExit, match="2"):
         main([str(run), "--out", str(run / "report")])

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from dashboard_runs import filters, ids, needs_extra, shown, specification, uploaded, verdict, write_run, write_study
+from dashboard_runs import WANDB, filters, ids, needs_extra, shown, specification, uploaded, verdict, write_study
+from run_writer import write_run
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -13,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("no_network")
     "name", ["a=b", "x<y>=z", 'it\'s "quoted" \\ [x]', "Ziffern-ü", "😀 $ ^ +", "within_last 5 days"]
 )
 def test_odd_names_come_through(tmp_path: Path, name: str) -> None:
-    runs = write_study(tmp_path / name, dataset=f"d|{name}")
-    write_run(tmp_path / name, "random", 0, [0.5, 0.6], dataset="other")
+    runs = write_study(tmp_path / name, dataset__name=f"d|{name}")
+    write_run(tmp_path / name, "", [0.5, 0.6], dataset__name="other", **WANDB)
     conditions = filters(specification(tmp_path / name))
     of_study = [condition for condition in conditions[0] if condition["key"]["name"] == "group"]
     assert [condition["value"] for condition in of_study] == [[name]]
@@ -24,7 +25,7 @@ def test_odd_names_come_through(tmp_path: Path, name: str) -> None:
 @needs_extra
 def test_names_are_text_in_the_verdict(tmp_path: Path) -> None:
     for strategy in ("random", "<script>|x"):
-        write_run(tmp_path / "study", strategy, 0, [0.5, 0.6])
+        write_run(tmp_path / "study", "", [0.5, 0.6], strategy__name=strategy, **WANDB)
     rows, _ = verdict(specification(tmp_path / "study"))
     assert rows[2][0] == r"&lt;script&gt;\|x"
 

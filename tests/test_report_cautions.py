@@ -125,7 +125,7 @@ def test_variants_of_a_strategy_do_not_mix_in_one_command(tmp_path: Path) -> Non
     study(tmp_path / "s", ("random",), range(5), Run())
     for clusters in (10, 15):
         study(tmp_path / "s", ("kmeans",), (0, 1), Run(clusters=clusters), gains=[0.001])
-    write(tmp_path / "s", Run("margin", rounds=3, planned=6, state="stopped"))
+    write(tmp_path / "s", Run("margin", rounds=3, planned=6, state="interrupted"))
     why, command = settle(compare(load(tmp_path))[0])
     typed = overrides(command)
     # margin's seed 0 stopped before the end: it goes on
@@ -152,7 +152,7 @@ def test_where_nothing_is_open_there_is_no_command(tmp_path: Path) -> None:
 def test_settings_of_another_version_get_words_in_place_of_a_command(tmp_path: Path) -> None:
     for run in study(tmp_path / "s", ("random", "margin"), range(2), Run()):
         config = run / "config.yaml"
-        config.write_text(config.read_text().replace("model: {name: cnn", "model: {name: another"))
+        config.write_text(config.read_text().replace("name: cnn", "name: another"))
     (comparison,) = compare(load(tmp_path))
     (words,) = settle(comparison)
     assert words.endswith("random, margin with seeds 2, 3, 4, else set as these runs are.")

@@ -52,7 +52,7 @@ def queries(rows: list[tuple[str, int, int, int, int]]) -> pd.DataFrame:
 
 @pytest.fixture
 def details(tmp_path: Path) -> Iterator[Details]:
-    study(tmp_path, ("random", "margin"), range(2), Run(pool=10, query=1))
+    study(tmp_path, ("random", "margin"), range(2), Run(pool=30, query=1))
     yield read(only(tmp_path))
 
 

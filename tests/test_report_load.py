@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_runs import write_run
+import yaml
+from run_writer import write_run
 
 from al_lightning.errors import DataError
 from al_lightning.report import load
@@ -24,19 +25,17 @@ def methods(rounds: pd.DataFrame) -> list[str]:
 
 def test_a_row_a_round_with_who_it_belongs_to(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "study", "a", [0.5, 0.6, 0.7], seed=3, strategy__name="margin")
-    write_run(tmp_path / "study", "b", [0.5], planned=3, state="interrupted")
+    write_run(tmp_path / "study", "b", [0.5], al__rounds=2, state="interrupted")
     rounds = load(tmp_path)
-    assert rounds.columns.to_list() == [
-        *("folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot"),
-        *("round", "n_labeled", "n_paid", "test/acc", "seconds/fit"),
-    ]
+    head = ["folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot"]
+    assert rounds.columns.to_list() == [*head, *pd.read_csv(folder / "rounds.csv")]
     first = ("study", "digits", "cnn", "margin", "digits", "margin", 3, "finished", False)
     other = ("study", "digits", "cnn", "random", "digits", "random", 0, "stopped", False)
-    assert rounds.values.tolist() == [
-        [str(folder), *first, 0, 20, 20, 0.5, 1.5],
-        [str(folder), *first, 1, 40, 40, 0.6, 1.5],
-        [str(folder), *first, 2, 60, 60, 0.7, 1.5],
-        [str(tmp_path / "study" / "b"), *other, 0, 20, 20, 0.5, 1.5],
+    assert rounds[[*head, "round", "n_labeled", "n_paid", "test/acc", "seconds/fit"]].values.tolist() == [
+        [str(folder), *first, 0, 20, 20, 0.5, 1.2],
+        [str(folder), *first, 1, 40, 40, 0.6, 1.201],
+        [str(folder), *first, 2, 60, 60, 0.7, 1.202],
+        [str(tmp_path / "study" / "b"), *other, 0, 20, 20, 0.5, 1.2],
     ]
     assert rounds.attrs["notes"] == ()
 
@@ -45,7 +44,7 @@ def test_a_run_is_found_once_at_any_depth_and_not_where_it_was_set_aside(tmp_pat
     run = write_run(tmp_path / "a" / "b", "run", [0.5, 0.6])
     write_run(tmp_path / "a" / "set-aside", "run.1", [0.1, 0.1])
     write_run(tmp_path / "a" / ".sweep", "now", [0.1])
-    write_run(run, "rounds/000", [0.1])  # nothing of a run folder is a run
+    write_run(run, "rounds/000/run", [0.1])  # nothing of a run folder is a run
     assert load(tmp_path, run, tmp_path / "a")["test/acc"].to_list() == [0.5, 0.6]
 
 
@@ -65,20 +64,30 @@ def test_what_differs_outside_of_the_strategy_is_another_setting(tmp_path: Path)
 def test_what_changes_no_result_is_one_setting(tmp_path: Path) -> None:
     write_run(tmp_path, "1", [0.5, 0.6], seed=0, study="x", paths__data="here", dataset__root="here", dry_run=False)
     write_run(tmp_path, "2", [0.5, 0.6, 0.7], seed=1, study="y", paths__data="there", dataset__root="there")
-    write_run(tmp_path, "3", [0.5], al__rounds=None, al__budget=40, planned=2, trainer__accelerator="gpu", debug=True)
-    write_run(tmp_path, "4", [0.5, 0.6], seed=2.0, al__n_clusters=10, al__mc_samples=5, logger__name="none")
-    write_run(
-        tmp_path, "5", [0.5, 0.6], seed=3, al__pool_sample=None, al__initial_balanced=False
-    )  # newer settings, off
+    write_run(tmp_path, "3", [0.5], al__rounds=None, al__budget=40, trainer__accelerator="gpu", debug=True)
+    write_run(tmp_path, "4", [0.5, 0.6], seed=2, al__n_clusters=10, al__mc_samples=5, logger__name="wandb")
+    config = write_run(tmp_path, "5", [0.5, 0.6]) / "config.yaml"
+    was = yaml.safe_load(config.read_text())
+    del was["al"]["pool_sample"], was["train"]["tf32"]  # an older run: newer settings are off
+    was["al"]["initial_balanced"], was["seed"] = False, 3.0
+    config.write_text(yaml.safe_dump(was))
     assert set(settings(load(tmp_path))) == {"digits"}
     write_run(tmp_path, "6", [0.5, 0.6], seed=3, al__pool_sample=100)
     assert set(settings(load(tmp_path))) == {"digits", "digits, al.pool_sample=100"}
 
 
+def test_a_run_of_format_1_is_compared_with_one_of_today(tmp_path: Path) -> None:
+    older = write_run(tmp_path, "1", [0.5, 0.6])
+    (older / "config.yaml").write_bytes((Path(__file__).parent / "older" / "config-1.yaml").read_bytes())
+    write_run(tmp_path, "2", [0.5, 0.6], seed=1, model__name="resnet18", strategy__name="margin")
+    rounds = load(tmp_path)
+    assert (set(settings(rounds)), set(methods(rounds))) == ({"digits"}, {"margin"})
+
+
 def test_a_strategy_by_its_own_settings_where_they_differ(tmp_path: Path) -> None:
     for clusters in (10, 25):
-        write_run(tmp_path, f"k{clusters}", [0.5, 0.6], strategy__name="kmeans", strategy__score__n_clusters=clusters)
-    write_run(tmp_path, "m", [0.5, 0.6], strategy__name="margin", strategy__score__n_clusters=12)
+        write_run(tmp_path, f"k{clusters}", [0.5, 0.6], strategy__name="kmeans", al__n_clusters=clusters)
+    write_run(tmp_path, "m", [0.5, 0.6], strategy__name="margin")
     assert methods(load(tmp_path)) == ["kmeans n_clusters=10", "kmeans n_clusters=25", "margin"]
     assert methods(load(tmp_path / "k10")) == ["kmeans"], "alone, there is nothing to tell apart"
 
@@ -87,8 +96,8 @@ def test_a_plain_training_run_shares_the_setting_of_every_size(tmp_path: Path) -
     write_run(tmp_path, "1", [0.5, 0.6], size=10)
     write_run(tmp_path, "2", [0.5, 0.6], size=20)
     write_run(tmp_path, "3", [0.9], al__initial_size=0.15)
-    write_run(tmp_path, "4", [0.9], size=500, al__pool_sample=9, al__rounds=5, al__budget=500, planned=1)
-    write_run(tmp_path, "5", [0.5], size=20, al__rounds=9, planned=10, state="interrupted")
+    write_run(tmp_path, "4", [0.9], size=500, al__pool_sample=500, al__rounds=5, al__budget=500)
+    write_run(tmp_path, "5", [0.5], size=20, al__rounds=9, state="interrupted")
     rounds = load(tmp_path)
     sizes = [f"digits, al.initial_size={size}, al.query_size={size}" for size in (10, 20)]
     assert settings(rounds) == [*sizes, "digits", "digits", sizes[1]]
@@ -96,9 +105,13 @@ def test_a_plain_training_run_shares_the_setting_of_every_size(tmp_path: Path) -
 
 
 def test_two_folders_of_images_with_one_name_are_two_settings(tmp_path: Path) -> None:
-    write_run(tmp_path, "1", [0.5, 0.6], dataset__name="folder", dataset__root="cats", images="aaaaaaaabbbbbbbb")
-    write_run(tmp_path, "2", [0.5, 0.6], dataset__name="folder", dataset__root="dogs", images="ccccccccdddddddd")
-    assert settings(load(tmp_path)) == ["folder, images=aaaaaaaa", "folder, images=cccccccc"]
+    runs = [
+        write_run(tmp_path, name, [0.5, 0.6], dataset__name="folder", dataset__root=root, pool=pool)
+        for name, root, pool in (("1", "cats", 100), ("2", "dogs", 101))
+    ]
+    images = [json.loads((run / "summary.json").read_text())["data_fingerprint"][:8] for run in runs]
+    assert images[0] != images[1]
+    assert settings(load(tmp_path)) == [f"folder, images={each}" for each in images]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +131,9 @@ def test_two_folders_of_images_with_one_name_are_two_settings(tmp_path: Path) ->
 )
 def test_what_has_become_of_a_run(tmp_path: Path, said: str | None, holder: str | None, state: str) -> None:
     """The lock is details, not the name in `.holder`: its process may be of another machine, or another one by now."""
-    folder = write_run(tmp_path, "run", [0.5, 0.6], state=said)
+    folder = write_run(tmp_path, "run", [0.5, 0.6], state=said or "running")
+    if said is None:
+        (folder / "summary.json").write_text("{}")
     for pid, host in ((os.getpid(), socket.gethostname()), (os.getpid(), "another-machine"), (-1, ""), (2**70, "")):
         with (folder / ".lock").open("w") as lock:
             if holder:
@@ -132,6 +147,7 @@ def test_what_has_become_of_a_run(tmp_path: Path, said: str | None, holder: str 
 def test_of_a_lock_that_cannot_be_asked_it_is_said(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "run", [0.5, 0.6], state="running")
     (folder / ".holder").write_text("{}")
+    (folder / ".lock").unlink()
     (folder / ".lock").symlink_to(tmp_path)
     rounds = load(tmp_path)
     assert set(rounds["state"]) == {"stopped"}
@@ -184,7 +200,7 @@ def test_reading_changes_nothing_and_needs_no_lock(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "run", [0.5, 0.6], state="running")
 
     def look() -> dict[str, tuple[bytes, int]]:
-        return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()}
+        return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir() if file.is_file()}
 
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -225,12 +241,12 @@ def test_no_runs_or_no_folder_is_said(tmp_path: Path) -> None:
 
 
 def test_what_is_said_of_a_fit_is_read_and_missing_in_old_runs(tmp_path: Path) -> None:
-    for name, values in (("new", ["true,", "false,plateau"]), ("empty", [",", ","]), ("old", None)):
-        run = write_run(tmp_path, name, [0.5, 0.6], seed=len(name))
-        if values is not None:
-            head, *lines = (run / "rounds.csv").read_text().splitlines()
-            lines = [f"{line},1.0,{value}" for line, value in zip(lines, values, strict=True)]
-            (run / "rounds.csv").write_text("\n".join([f"{head},fit/acc,fit/ok,fit/reason", *lines, ""]))
+    write_run(tmp_path, "new", [0.5, 0.6], failed=[1])
+    for name, without in (("empty", ["fit/ok", "fit/reason"]), ("old", None)):
+        file = write_run(tmp_path, name, [0.5, 0.6], seed=len(name)) / "rounds.csv"
+        rows = pd.read_csv(file)
+        own = [column for column in rows if column.startswith("fit/")]
+        (rows.drop(columns=own) if without is None else rows.assign(**dict.fromkeys(without))).to_csv(file, index=False)
     rounds = load(tmp_path)
     assert rounds.attrs["notes"] == ()
     by_name = {Path(str(folder)).name: rows for folder, rows in rounds.groupby("folder")}

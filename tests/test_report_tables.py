@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_runs import table, write_run
+from report_runs import table
+from run_writer import write_run
 
 from al_lightning.report import load
 from al_lightning.report.compare import compare

@@ -30,6 +30,7 @@ def assert_history_is_rounds_csv(info: RunInfo, history: list[dict]) -> None:
             if not key.startswith(("_", "confusion.", "queries.", "queried/"))
         }
         assert set(logged) == set(row)
+        assert (logged.pop("fit/reason"), logged.pop("fit/ok")) == (row.pop("fit/reason"), row.pop("fit/ok") == "true")
         np.testing.assert_array_equal(
             [float(logged[column]) for column in row], [float(value) for value in row.values()]
         )
@@ -63,9 +64,9 @@ def test_offline_log_holds_the_run(tmp_path, capfd):
     assert config["strategy.score.n_clusters"] == 12 and config["al.budget"] is None
     assert config["method"] == "margin n_clusters=12"
 
-    columns = [column for column in make_round(0).row if "/" in column] + ["queried/class_entropy"]
+    columns = [name for name, value in make_round(0).row.items() if "/" in name and not isinstance(value, str)]
     axes = {metric["name"]: metric["step_metric"] for metric in log["metric"] if "name" in metric}
-    assert axes == dict.fromkeys(columns, "n_labeled")
+    assert axes == dict.fromkeys([*columns, "queried/class_entropy"], "n_labeled")
 
     expected = SORTED_BY | {"final/acc": 0.75, "final/nll": 0.5, "state": "finished"}
     assert expected.items() <= summary_of(log).items()

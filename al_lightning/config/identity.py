@@ -20,7 +20,7 @@ def counted(settings: dict[str, Any]) -> dict[str, Any]:
         inside = data_root.inside(data, root, data_root.lexical)
         root = str(data_root.lexical(root)) if inside is None else f"-/{inside}"
         settings = {**settings, "dataset": {**settings["dataset"], "root": root}}
-    plain = _public(replaced(settings, data, "-"))
+    plain = public(replaced(settings, data, "-"))
     return {key: value for key, value in leaves(plain) if effects.counts(key, value)}
 
 
@@ -49,13 +49,13 @@ def replaced(value: Any, folder: str, by: str) -> Any:
     return by + value[len(folder) :] if inside else value
 
 
-def _public(value: Any) -> Any:
-    """The targets by their short names."""
+def public(value: Any) -> Any:
+    """Settings, at any depth, with the targets by their short names, however they are spelled."""
     if isinstance(value, list):
-        return [_public(item) for item in value]
+        return [public(item) for item in value]
     if not isinstance(value, dict):
         return value
     named = isinstance(value.get("_target_"), str)
-    return {key: _public(item) for key, item in value.items()} | (
+    return {key: public(item) for key, item in value.items()} | (
         {"_target_": targets.public(value["_target_"])} if named else {}
     )

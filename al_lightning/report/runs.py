@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from al_lightning.config import identity
 from al_lightning.config.effects import ALWAYS, Effect, leaves, of
 from al_lightning.errors import DataError
 from al_lightning.runs.folder_state import SET_ASIDE, SWEEPS
@@ -145,7 +146,8 @@ def _read(folder: Path, notes: list[str]) -> _Run:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG((folder / name).lstat().st_mode):
                 raise ValueError(f"{name} is not a plain file")
-    settings = dict(leaves(read_config(folder)))
+    settings = dict(leaves(identity.public(read_config(folder))))
+    settings.pop("format", None)
     for key in ("study", "seed", "dataset.name", "model.name", "strategy.name"):
         if key not in settings:
             raise ValueError(f"config.yaml has no {key}")
