@@ -45,9 +45,7 @@ SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
 
-def prepare(
-    typed: Config, settings: Settings, data: ImageData, plan: Plan | None = None
-) -> tuple[Plan, torch.device]:
+def prepare(typed: Config, settings: Settings, data: ImageData, plan: Plan | None = None) -> tuple[Plan, torch.device]:
     """Work out the rounds, unless they are given, and check that everything else can be made.
 
     Returns:

@@ -1,14 +1,13 @@
 """Images come and go while people answer: an index stays that of one image, and what was measured stays measured."""
 
-import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import kill_points
-import multiprocessing
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kill_points import FOLDER, Point
 from PIL import Image
-from run_folders import contents, only_run, table
+from run_folders import contents, differences, only_run, table
 
 from al_lightning.config.plan import Begun, make_plan
 from al_lightning.config.schema import ActiveLearning
@@ -86,7 +85,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> 
 
 def run(place: Path, patience: int = 99, *more: str) -> tuple[str, ...]:
     """The command's arguments. The patience is a setting: a run with another one is another run."""
-    return ("--config-dir", str(place / "conf"), "oracle=people", f"oracle.patience={patience}", *RUN, *more)
+    return (f"--config-dir={place / 'conf'}", "oracle=people", f"oracle.patience={patience}", *RUN, *more)
 
 
 def pool(place: Path) -> list[str]:
@@ -122,11 +121,8 @@ def test_images_come_and_go_while_a_run_waits(parts: str, place: Path, command: 
     """In every process some are added before all others, and some that nobody asked for are deleted."""
     where = "train/"
     if parts == "drawn":
-        (place / "photos" / "train").rename(place / "drawn")
-        for name in ("test", "photos"):
-            (place / "photos" / name).rename(place / name) if name == "test" else (place / name).rmdir()
-        (place / "drawn").rename(place / "photos")
-        where = ""
+        shutil.rmtree(place / "photos")
+        photos(place, {(where := ""): 15})
     assert "waiting" in command(*run(place, 4), cwd=place).out
     tests = pd.read_csv(only_run(place) / "images.csv.gz").query("part == 'test'")
     gone: list[str] = []
@@ -155,3 +151,189 @@ def test_images_come_and_go_while_a_run_waits(parts: str, place: Path, command: 
     with np.load(only_run(place) / "pool.npz", allow_pickle=False) as shown:
         assert len(shown["position"]) == len(pool(place))
     assert "finished before" in command(*run(place, 4), cwd=place).out
+
+
+def test_what_was_answered_and_is_gone_is_paid_for_and_trained_on_no_more(place: Path, command: Command) -> None:
+    """An image that had a label, and one that was asked for; then the first is back."""
+    assert command(*run(place, 8), cwd=place).code == 0
+    queries = queried(place)  # round -1 has its 6 answers, round 0 has 2 of 4
+    labeled, *_, open_ = queries["id"].tolist()[1:9]
+    kept = (place / "photos" / labeled).read_bytes()
+    for each in (labeled, open_):
+        (place / "photos" / each).unlink()
+    ended = command(*run(place, 8), cwd=place)
+    assert ended.code == 0 and "the pool has changed: 0 new images, 2 gone" in ended.out
+    rows = table(only_run(place) / "rounds.csv")
+    assert [row["n_labeled"] for row in rows] == ["6", "8", "12"]
+    assert [row["n_paid"] for row in rows] == ["6", "10", "14"]
+    assert [row["n_skipped"] for row in rows] == ["0", "2", "2"]
+    assert [event["by"] for event in ledger(place) if event["id"] == open_] == ["gone"]
+    assert open_ not in "".join((place / "asked.jsonl").read_text().splitlines()[2:]), "nobody is asked for it again"
+    assert queried(place).set_index("id")["label_name"][labeled] == labeled.split("/")[1]
+    (place / "photos" / labeled).write_bytes(kept)
+    ended = command(*run(place, 8), cwd=place)
+    assert ended.code == 0 and "the pool has changed: 0 new images, 1 gone" in ended.out
+    rows = table(only_run(place) / "rounds.csv")
+    assert [row["n_labeled"] for row in rows] == ["6", "8", "12", "17"]
+    assert [row["n_skipped"] for row in rows] == ["0", "2", "2", "1"]
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+
+def paint(place: Path) -> str:
+    save(place / "photos/train/dog/03.png", np.full((SIDE, SIDE, 3), 9))
+    return "1 changed pixels (train/dog/03.png)"
+
+
+def paint_test(place: Path) -> str:
+    save(place / "photos/test/dog/01.png", np.full((SIDE, SIDE, 3), 9))
+    return "1 changed pixels (test/dog/01.png)"
+
+
+def add_test(place: Path) -> str:
+    save(place / "photos/test/dog/new.png", np.full((SIDE, SIDE, 3), 9))
+    return "1 came (test/dog/new.png)"
+
+
+def delete_test(place: Path) -> str:
+    (place / "photos/test/dog/01.png").unlink()
+    return "1 went (test/dog/01.png)"
+
+
+def add_class(place: Path) -> str:
+    save(place / "photos/train/bird/new.png", np.full((SIDE, SIDE, 3), 9))
+    return "1 class came (bird), and those of a run stay the same"
+
+
+@pytest.mark.parametrize("patience", [4, 8], ids=["before the first round", "after it"])
+def test_what_would_change_a_measure_or_an_image_is_refused(patience: int, place: Path, command: Command) -> None:
+    assert command(*run(place, patience), cwd=place).code == 0
+    known, kept = contents(only_run(place)), place / "kept"
+    shutil.copytree(place / "photos", kept)
+    for change in (paint, paint_test, add_test, delete_test, add_class):
+        said = change(place)
+        photos(place, {"train/": 1}, seed=9, prefix="+")  # what may change does not hide it, nor is it blamed
+        ended = command(*run(place, patience), cwd=place)
+        assert ended.code == 1 and f"the images have changed since this run began: {said}" in ended.err
+        assert "+00.png" not in ended.err and "overwrite=true" in ended.err
+        assert contents(only_run(place)) == known
+        shutil.rmtree(place / "photos")
+        shutil.copytree(kept, place / "photos")
+
+
+def test_a_part_of_a_pool_does_not_grow(place: Path, command: Command) -> None:
+    assert command(*run(place, 4, "dataset.subset=20"), cwd=place).code == 0
+    photos(place, {"train/": 1}, seed=9, prefix="+")
+    ended = command(*run(place, 4, "dataset.subset=20"), cwd=place)
+    assert ended.code == 1 and "2 came (train/cat/+00.png, train/dog/+00.png)" in ended.err
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_fractions_are_of_the_pool_as_it_is(place: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that the pool has ended goes on once it has grown; until then no image is opened."""
+    monkeypatch.setattr(state, "RACY_NS", -(10**18))  # as if the files had been there for long
+    sizes = ("al.initial_size=0.25", "al.query_size=0.25", "al.rounds=null", "al.budget=40")
+    assert command(*run(place, 99, *sizes), cwd=place).code == 0
+    assert [row["n_labeled"] for row in table(only_run(place) / "rounds.csv")] == ["6", "12", "18", "24"]
+    with monkeypatch.context() as patched:
+        patched.setattr("al_lightning.build.load_data", lambda settings: pytest.fail("the images were loaded"))
+        assert "finished before" in command(*run(place, 99, *sizes), cwd=place).out
+    photos(place, {"train/": 4}, seed=9, prefix="+")
+    ended = command(*run(place, 99, *sizes), cwd=place)
+    assert ended.code == 0 and "the pool has grown: 8 new images, 0 gone" in ended.out
+    assert "24 + 1 x 8 = 32" in ended.out
+    assert [row["n_labeled"] for row in table(only_run(place) / "rounds.csv")] == ["6", "12", "18", "24", "32"]
+    ended = command(*run(place, 99, *sizes), cwd=place)
+    assert "finished before" in ended.out and "the pool ends it: 32 images" in ended.out
+
+
+@given(st.integers(2, 50), st.integers(1, 9), st.integers(0, 9), st.integers(0, 6), st.integers(0, 400))
+def test_a_plan_that_goes_on_is_the_one_that_began(initial: int, query: int, val: int, done: int, budget: int) -> None:
+    """Where the pool has not grown, it makes no difference how far a run has come."""
+    al: Any = ActiveLearning(
+        initial_size=initial, query_size=query, val_size=val, rounds=None, budget=initial + val + budget,
+        initial="random", pool_sample=None,
+    )  # fmt: skip
+    begun = Begun(done, initial + val + done * query, initial, val)
+    one, other = make_plan(al, 200), make_plan(al, 200, begun=begun)
+    for plan in (one, other):
+        assert [plan.n_paid(r) - plan.n_labeled(r) for r in range(9)] == [val] * 9
+    assert one.rounds == other.rounds
+    assert [one.n_candidates(r) for r in range(9)] == [other.n_candidates(r) for r in range(9)]
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+
+def _killed(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:
+    os.environ["AL_LIGHTNING_ALLOW"] = "growing_people"  # the server of forks is older than the test
+    (kill_points.killed if point else kill_points.whole)(point, cwd, arguments)  # pyright: ignore[reportArgumentType]
+
+
+def _process(point: Point | None, place: Path) -> int | None:
+    return kill_points._start(_killed, point, place, run(place, 8))
+
+
+@pytest.mark.faults
+def test_killed_while_the_list_grows(place: Path, command: Command) -> None:
+    """Before and after each file is in its place, and before the first commit that is of the grown pool."""
+    assert _process(None, place) == 0  # waits for 2 answers of round 0
+    photos(place, {"train/": 2}, seed=9, prefix="+")
+    (place / "photos" / next(each for each in pool(place) if each not in {*queried(place)["id"]})).unlink()
+    before, kept, killed = pool(place), place / "kept", place / "killed"
+    shutil.copytree(only_run(place), kept)
+    points = [
+        Point("any", f"{FOLDER}.write_images", 1),
+        *(Point("any", "al_lightning.runs.run_folder:replace_file", n, after=True) for n in (6, 7)),
+        Point("any", f"{FOLDER}.append", 1),
+        Point("any", f"{FOLDER}.commit", 1),
+    ]
+    sizes = []
+    for point in points:
+        assert _process(point, place) == -signal.SIGKILL
+        sizes.append(len(pool(place)) - len(before))
+        assert pool(place)[: len(before)] == before
+    assert sizes == [0, 0, 4, 4, 4]
+    for goes_on in range(2):
+        while summary(place)["state"] != "finished":
+            assert _process(None, place) == 0
+        if not goes_on:
+            folder = only_run(place)
+            shutil.move(folder, killed)
+            shutil.move(kept, folder)
+    assert differences(killed, only_run(place)) == []
+    assert any("+" in each for each in queried(place)["id"])
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
+
+TEST = [Listed("test", "cat", "t", "0")]
+FILES = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["cat", "dog"]))  # what is there, in any order
+
+
+@given(st.lists(FILES, min_size=1, max_size=6), st.booleans(), st.randoms(use_true_random=False))
+def test_an_index_is_the_order_of_first_sight(seen: list[dict[str, str]], drawn: bool, random: Any) -> None:
+    rows, first = TEST, []
+    for files in seen:
+        now = [Listed("pool", name, each, f"pixels of {each}") for each, name in files.items()] + TEST
+        if drawn:  # as any test part may be
+            now = [each._replace(part=random.choice(["pool", "test"])) for each in now]
+        first += [each for each in files if each not in first]
+        before, rows = rows, continued(rows, now, drawn=drawn)
+        assert [each.id for each in rows] == [*first, "t"] and rows[-1:] == TEST
+        assert all(each.pixels == f"pixels of {each.id}" and each.part == "pool" for each in rows[:-1])
+        assert {each.id: each.name for each in rows[:-1]}.items() >= files.items()
+        assert continued(rows, now, drawn=drawn) == rows, "seen twice is seen once"
+        assert len(rows) >= len(before)
+
+
+@given(FILES.filter(len), st.data())
+def test_an_id_is_never_that_of_another_image(files: dict[str, str], data: st.DataObject) -> None:
+    before = [Listed("pool", name, each, f"pixels of {each}") for each, name in files.items()] + TEST
+    changed = data.draw(st.sampled_from(before)).id
+    now = [each._replace(pixels="other") if each.id == changed else each for each in before]
+    with pytest.raises(DataError, match=f"^1 changed pixels \\({changed}\\)$"):
+        continued(before, now, drawn=data.draw(st.booleans()))

@@ -21,7 +21,7 @@ class PoolDataModule(LightningDataModule):
     """Images on the device of the model as far as they fit there, and masks over the pool.
 
     `labeled_mask`, `unlabeled_mask`, `val_mask` and `skipped_mask` (bool, shape `[N]`) partition the pool, less the
-    images that take no part and those that are gone since the run began and were not asked for. All indices are positions in the data set.
+    images that take no part and those that are gone and were not asked for. All indices are positions in the data set.
     Training sees the labels that were paid for and no others.
 
     Attributes:
@@ -125,7 +125,7 @@ class PoolDataModule(LightningDataModule):
         self.val_mask[indices.cpu()] = True
 
     def leave_out(self, indices: Tensor) -> None:
-        """Set unlabeled images aside that the oracle has no label for, or that are gone: they are not asked for again."""
+        """Set unlabeled images aside that have no label, or none that can be used: they are not asked for again."""
         indices = indices.cpu()
         if not (self.unlabeled_mask | self.gone_mask)[indices].all():
             raise ValueError("only unlabeled images can be left out")

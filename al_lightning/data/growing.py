@@ -1,6 +1,6 @@
 """A pool that images come to and go from while a run waits for answers.
 
-An index is the order of first sight and stays that of one image: its row in the run's list of images is never another's.
+An index is the order of first sight: a row of the run's list of images is that of one image for ever.
 """
 
 from al_lightning.data.listing import Listing, differences

@@ -159,7 +159,8 @@ def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, A
         DataError: something else has changed.
     """
     if new := sorted({*data.classes} - {*summary["classes"]}):
-        raise DataError(f"{len(new)} classes came ({', '.join(new)}), and those of a run stay the same")
+        came = f"{len(new)} class{'es' if len(new) > 1 else ''} came ({', '.join(new)})"
+        raise DataError(f"{came}, and those of a run stay the same")
     rows = growing.continued(before, listing.listing(data), drawn=data.drawn)
     n_pool = sum(each.part == "pool" for each in rows)
     data = listing.as_before(rows, summary["classes"], data, np.zeros(n_pool, dtype=bool))
