@@ -118,9 +118,6 @@ class RunFolder:
         Args:
             listing: `images.csv.gz`, see :mod:`al_lightning.data.listing`. It comes last: with it an index is taken.
             pool: `pool.npz`, what a report shows of them, see :func:`al_lightning.runs.diagnostics.pool_map`.
-
-        Raises:
-            WriteError: they could not be written.
         """
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **pool)

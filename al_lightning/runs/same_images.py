@@ -161,7 +161,16 @@ def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, A
     if new := sorted({*data.classes} - {*summary["classes"]}):
         came = f"{len(new)} class{'es' if len(new) > 1 else ''} came ({', '.join(new)})"
         raise DataError(f"{came}, and those of a run stay the same")
-    rows = growing.continued(before, listing.listing(data), drawn=data.drawn)
+    try:
+        rows = growing.continued(before, listing.listing(data), drawn=data.drawn)
+    except DataError as error:
+        was, now = summary["levels"], data.levels
+        if was and now and tuple(was) != now:
+            raise DataError(
+                f"{error}: what came moves the scale of all, which dataset.levels takes from the pool, "
+                f"from {was[0]}...{was[1]} to {now[0]}...{now[1]}"
+            ) from error
+        raise
     n_pool = sum(each.part == "pool" for each in rows)
     data = listing.as_before(rows, summary["classes"], data, np.zeros(n_pool, dtype=bool))
     fingerprint, came = data.fingerprint(pool_labels=False), len(rows) - len(before)
