@@ -71,6 +71,8 @@ def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, po
         OracleError: it fails, or answers what it was not asked.
     """
     classes = pool.data.classes
+    if gone := ledger.gone(rows, folder.answered, {*pool.data.gone}):
+        folder.append(gone, classes)  # nobody can look at them: a query does not wait for them
     if known := folder.events_of(rows):  # by an earlier process, which had come further
         labels.apply(pool, known, folder.queried)
     question = ledger.unanswered(rows, folder.answered, classes)

@@ -45,8 +45,8 @@ SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
 
-def prepare(typed: Config, settings: Settings, data: ImageData) -> tuple[Plan, torch.device]:
-    """Work out the rounds, and check that everything else can be made.
+def prepare(typed: Config, settings: Settings, data: ImageData, plan: Plan | None = None) -> tuple[Plan, torch.device]:
+    """Work out the rounds, unless they are given, and check that everything else can be made.
 
     Returns:
         The rounds, and the device that will train.
@@ -55,7 +55,7 @@ def prepare(typed: Config, settings: Settings, data: ImageData) -> tuple[Plan, t
         ConfigError: settings that cannot work; nothing has been trained or written.
     """
     quiet_lightning()
-    plan = make_plan(typed.al, data.pool_size, len(data.gone))
+    plan = plan or make_plan(typed.al, data.pool_size, len(data.gone))
     return plan, check(settings, data, plan)
 
 

@@ -17,7 +17,7 @@ from al_lightning.config import callbacks, schema
 from al_lightning.config.plan import Plan
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import PoolDataModule
-from al_lightning.data.listing import listing, to_csv_gz
+from al_lightning.data.listing import to_csv_gz
 from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
 from al_lightning.errors import ConfigError, UserError
@@ -79,13 +79,14 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     files = state_of(settings["dataset"], (typed.paths.output_root, typed.paths.data))
     unchanged = earlier is not None and bool(files) and earlier.get("data_state") == files
     loaded = None if unchanged else same_images.load(path, settings)
-    if earlier and covers(earlier, typed.al):
+    if earlier and covers(now := loaded.as_now(earlier) if loaded else earlier, typed.al):
         if not (missing := lacking(path, earlier["rounds_done"])):
-            print(f"{path}: finished before, {describe(earlier)}{limit(typed.al, earlier)}")
+            print(f"{path}: finished before, {describe(earlier)}{limit(typed.al, now)}")
             return Outcome(path, "skipped", earlier)
         print(f"{path}: was finished, but {missing}: made again")
-    data, fingerprint = loaded or same_images.load(path, settings)
-    plan, device = build.prepare(typed, settings, data)
+    images = loaded or same_images.load(path, settings)
+    data = images.data
+    plan, device = build.prepare(typed, settings, data, images.plan(typed.al))
     pool = PoolDataModule(
         data,
         typed.batch_size,
@@ -105,15 +106,14 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
                 f"give it al.rounds={n_done - 1} or more, or begin anew with overwrite=true"
             )
         kept = _kept(folder.rounds, plan)
-        here = environment.current(device, fingerprint, files, len(data.gone))
+        here = environment.current(device, images.fingerprint, files, plan.n_gone)
         if kept:
-            here = environment.going_on(path, kept[-1].environment, here)
+            here = environment.going_on(path, kept[-1].environment, here, grows=images.pool is not None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
         folder.write_summary(summarize(run_info, kept, "running"))
         folder.write_config(stored.text(cfg))
-        if not kept:
-            folder.write_listing(to_csv_gz(listing(data)))
-            folder.write_pool(diagnostics.pool_map(data))
+        if (rows := images.unwritten(path, begins=folder.initial is None)) is not None:
+            folder.write_images(to_csv_gz(rows), diagnostics.pool_map(data))
         folder.write_rejected(data.rejected)
         folder.write_duplicates(data.duplicates)
         if folder.initial is None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from conftest import Command, Ended
 from PIL import Image
 from run_folders import differences, only_run
 
+from al_lightning import loop
 from al_lightning.data import state
 
 RUN = (
@@ -77,6 +79,19 @@ def test_a_finished_run_on_other_images_is_refused(change, place: Path, command:
     said = change(place)
     assert_refused(command(*RUN, cwd=place), said)
     assert_refused(command(f"resume={only_run(place)}", cwd=place), said)
+
+
+def test_images_that_changed_before_the_first_round_was_committed_are_refused(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for before it stands, and its indices are those of the images as they were."""
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_round", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        assert command(*RUN, cwd=place).code == 143
+    said = add(place)
+    assert_refused(command(*RUN, cwd=place), said)
+    (place / "photos/train/cat/new.png").unlink()
+    assert command(*RUN, cwd=place).code == 0
 
 
 def test_a_finished_run_on_its_images_opens_none_of_them(

@@ -7,6 +7,23 @@ from al_lightning.errors import ConfigError
 
 
 @dataclass(frozen=True)
+class Begun:
+    """What a run has asked for, where that need not follow from its sizes: its pool may have grown since.
+
+    Attributes:
+        queries: that were committed, the one before round 0 aside.
+        asked: images in all of them.
+        initial: those asked for before round 0, to train on.
+        val: and those for validation.
+    """
+
+    queries: int
+    asked: int
+    initial: int = 0
+    val: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """The rounds of a run, all sizes in images.
 
@@ -19,6 +36,7 @@ class Plan:
         initial: how the initial set is drawn: `random`, or `balanced` over the classes.
         pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
         n_gone: images of the pool that are no longer there, and cannot be asked for.
+        begun: what was asked for before these sizes counted; None: they count from the first round on.
     """
 
     pool_size: int
@@ -29,14 +47,16 @@ class Plan:
     initial: str = "random"
     pool_sample: int | None = None
     n_gone: int = 0
+    begun: Begun | None = None
 
     def n_labeled(self, round_: int) -> int:
         """Images that a round trains on."""
-        return self.initial_size + round_ * self.query_size
+        return self.n_paid(round_) - self.val_size
 
     def n_paid(self, round_: int) -> int:
         """Labels paid for when a round trains, those for validation included."""
-        return self.n_labeled(round_) + self.val_size
+        begun = self.begun or Begun(0, self.initial_size + self.val_size)
+        return begun.asked + (round_ - begun.queries) * self.query_size
 
     def n_candidates(self, round_: int) -> int:
         """Images that a round's strategy chooses from."""
@@ -49,25 +69,27 @@ def to_images(size: int | float, pool_size: int) -> int:
     return max(1, round(size * pool_size)) if 0 < size < 1 else int(size)
 
 
-def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
+def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0, begun: Begun | None = None) -> Plan:
     """Work out the rounds.
 
     Args:
         al: sizes and limits.
         pool_size: images that can be labeled; fractions are of them.
         n_gone: those of them that are no longer there.
+        begun: what was asked for already, where these sizes count for the rounds to come only.
 
     Raises:
         ConfigError: the sizes do not fit into the pool or the budget.
     """
-    initial = to_images(al.initial_size, pool_size)
+    initial, val = to_images(al.initial_size, pool_size), to_images(al.val_size, pool_size)
     query = to_images(al.query_size, pool_size)
-    val = to_images(al.val_size, pool_size)
-    if initial == 1:
+    if begun:
+        initial, val = begun.initial, begun.val
+    elif initial == 1:
         raise ConfigError(
             f"al.initial_size={al.initial_size}: 1 image to train on; at least 2 are needed, or 0: none before round 1"
         )
-    if initial + val > pool_size:
+    elif initial + val > pool_size:
         raise ConfigError(
             f"al.initial_size={al.initial_size} al.val_size={al.val_size}: {initial + val} images, "
             f"but the pool has {pool_size}"
@@ -79,6 +101,7 @@ def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
             f"at least {query} are needed"
         )
     there = pool_size - n_gone
+    done, asked = (begun.queries, begun.asked) if begun else (0, initial + val)
     limits = [] if al.rounds is None else [al.rounds]
     if al.budget is not None:
         if al.budget < initial + val:
@@ -86,12 +109,12 @@ def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0) -> Plan:
                 f"al.budget={al.budget}: the initial set ({initial}) and the validation set ({val}) "
                 f"already cost {initial + val} labels"
             )
-        limits.append((min(al.budget, there) - initial - val) // query)
+        limits.append(done + (min(al.budget, there) - asked) // query)
     rounds = min(limits)
-    if initial + val + rounds * query > there:
+    if (labels := asked + (rounds - done) * query) > there:
+        counted = f"{asked} + {rounds - done}" if begun else f"{initial} + {rounds}"
         raise ConfigError(
-            f"al.rounds={al.rounds}: {initial} + {rounds} x {query} (al.query_size) + {val} (al.val_size) = "
-            f"{initial + val + rounds * query} labels, but the pool has {there}; "
-            f"at most {(there - initial - val) // query} rounds fit"
+            f"al.rounds={al.rounds}: {counted} x {query} (al.query_size){'' if begun else f' + {val} (al.val_size)'} = "
+            f"{labels} labels, but the pool has {there}; at most {done + (there - asked) // query} rounds fit"
         )
-    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone)
+    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun)

@@ -21,12 +21,13 @@ class PoolDataModule(LightningDataModule):
     """Images on the device of the model as far as they fit there, and masks over the pool.
 
     `labeled_mask`, `unlabeled_mask`, `val_mask` and `skipped_mask` (bool, shape `[N]`) partition the pool, less the
-    images that take no part and those that are gone since the run began. All indices are positions in the data set.
+    images that take no part and those that are gone and were not asked for. All indices are positions in the data set.
     Training sees the labels that were paid for and no others.
 
     Attributes:
         labeled_since: `int64 [N]`, the first round that trains on an image, `UNLABELED` for the rest.
-        skipped_mask: images that were asked for and that the oracle has no label for.
+        skipped_mask: images that were asked for and that the oracle has no label for, or that are gone since.
+        gone_mask: images that are no longer there.
         labels: `int64 [N]`, class indices, `UNKNOWN` where nobody was asked.
         round: the round whose batches are served.
         pool_sample: most images that a round's strategy chooses from.
@@ -53,6 +54,8 @@ class PoolDataModule(LightningDataModule):
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)
         self.skipped_mask = torch.zeros(len(data.pool), dtype=torch.bool)
         self._there = data.there
+        self.gone_mask = torch.zeros(len(data.pool), dtype=torch.bool)
+        self.gone_mask[list(data.gone)] = True
         self.round = 0
         self.device = torch.device("cpu")
 
@@ -83,7 +86,7 @@ class PoolDataModule(LightningDataModule):
 
     @property
     def n_skipped(self) -> int:
-        """Images that were asked for and have no label."""
+        """Images that were asked for and have no label to train on."""
         return int(self.skipped_mask.sum())
 
     @property
@@ -122,9 +125,9 @@ class PoolDataModule(LightningDataModule):
         self.val_mask[indices.cpu()] = True
 
     def leave_out(self, indices: Tensor) -> None:
-        """Set unlabeled images aside that the oracle has no label for: they are not asked for again."""
+        """Set unlabeled images aside that have no label, or none that can be used: they are not asked for again."""
         indices = indices.cpu()
-        if not self.unlabeled_mask[indices].all():
+        if not (self.unlabeled_mask | self.gone_mask)[indices].all():
             raise ValueError("only unlabeled images can be left out")
         self.skipped_mask[indices] = True
 

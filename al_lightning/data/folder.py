@@ -118,7 +118,8 @@ def folder(
         sorted([*found.left_out, *found.loose, *((each.path, why) for each, why in reasons.items() if why)])
     )
     part_of = {each: "test" if each in tested else "train" for each in kept} | dict.fromkeys(dropped, DROPPED)
-    return ImageData(pool, test, classes, rejected, _rows(groups, part_of), notes=notes, levels=images.scale)
+    rows, drawn = _rows(groups, part_of), found.test is None
+    return ImageData(pool, test, classes, rejected, rows, notes=notes, levels=images.scale, drawn=drawn)
 
 
 def _height_and_width(image_size: int | Sequence[int]) -> tuple[int, int]:

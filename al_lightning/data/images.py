@@ -72,6 +72,7 @@ class ImageData:
         notes: what a person should know of how the images were made, a line each.
         levels: the values that became 0 and 255, of images with more than 8 bits a pixel; None where there are none.
         gone: positions in the pool of images that a run began with and that are no longer there; they are black.
+        drawn: whether the test part was drawn from all images, so that one image more may change it.
         mask: `bool [N]`, images of the pool that take part, see :mod:`al_lightning.data.masks`; None: all of them.
 
     Raises:
@@ -87,6 +88,7 @@ class ImageData:
     notes: tuple[str, ...] = field(default=())
     levels: tuple[int, int] | None = field(default=None)
     gone: tuple[int, ...] = field(default=())
+    drawn: bool = field(default=False)
     mask: Tensor | None = field(default=None)
 
     def __post_init__(self) -> None:

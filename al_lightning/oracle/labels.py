@@ -12,6 +12,8 @@ from al_lightning.oracle.ledger import VALIDATION, Event, Queried
 def apply(pool: PoolDataModule, events: Sequence[Event], images: Mapping[int, Queried]) -> None:
     """Bring the masks of a pool to what events say; the last one of an image counts.
 
+    An image that is gone cannot be trained on, whatever was said of it: it counts as skipped until it is back.
+
     Args:
         pool: whose masks they change.
         events: in the order of the ledger.
@@ -21,7 +23,8 @@ def apply(pool: PoolDataModule, events: Sequence[Event], images: Mapping[int, Qu
     pool.forget(torch.tensor(list(last), dtype=torch.int64))
     groups: dict[tuple[int, str], list[Event]] = {}
     for event in last.values():
-        kind = images[event.index].use if isinstance(event.answer, int) else SKIP
+        is_label = isinstance(event.answer, int) and not pool.gone_mask[event.index]
+        kind = images[event.index].use if is_label else SKIP
         groups.setdefault((images[event.index].round, kind), []).append(event)
     for (number, kind), members in groups.items():
         indices = torch.tensor([event.index for event in members])

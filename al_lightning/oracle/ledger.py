@@ -125,6 +125,13 @@ def unanswered(query: Iterable[Mapping[str, Any]], answered: Set[int], classes: 
     return Question(rows[0]["round"], [row["index"] for row in rows], [row["id"] for row in rows], classes)
 
 
+def gone(query: Iterable[Mapping[str, Any]], answered: Set[int], lost: Set[int]) -> list[Event]:
+    """Events that skip the images of a query that have no answer and are no longer there."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    rows = [row for row in query if row["index"] in lost and row["index"] not in answered]
+    return [Event(row["index"], row["id"], SKIP, row["round"], "gone", now) for row in rows]
+
+
 def with_answers(
     query: Sequence[Mapping[str, Any]], last: Mapping[int, Event], classes: Sequence[str]
 ) -> list[dict[str, Any]]:

@@ -25,14 +25,14 @@ def pool_map(data: ImageData) -> dict[str, np.ndarray]:
 
     Returns:
         `position` float16 `[N, 2]`; `explained` float32 `[2]`, shares of the variance; `label` int16 `[N]`, classes;
-        and where images take no part, `mask` bool `[N]`: the axes are those of the others.
+        and where images take no part or are gone, `mask` bool `[N]`: the axes are those of the others.
     """
-    pixels = _pixels(data.pool.images)
-    taking = slice(None) if data.mask is None else data.mask
+    pixels, there = _pixels(data.pool.images), data.there
+    taking = slice(None) if there.all() else there
     pixels -= pixels[taking].mean(0)
     # Summed up in double precision, a part at a time: a whole copy of it would take as much memory as the images.
     covariance = sum((part.T @ part for part in map(Tensor.double, pixels[taking].split(CHUNK))), torch.zeros(()))
-    covariance /= data.pool_size
+    covariance /= int(there.sum())
     variances, axes = torch.linalg.eigh(covariance)
     axes = axes[:, [-1, -2]].float()
     axes *= axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()  # an axis has no direction: fix one
@@ -41,7 +41,7 @@ def pool_map(data: ImageData) -> dict[str, np.ndarray]:
         "position": (pixels @ axes).numpy().astype(np.float16),
         "explained": explained.numpy().astype(np.float32),
         "label": data.pool.labels.numpy().astype(np.int16),
-    } | ({} if data.mask is None else {"mask": data.mask.numpy()})
+    } | ({} if there.all() else {"mask": there.numpy()})
 
 
 def _pixels(images: Tensor) -> Tensor:

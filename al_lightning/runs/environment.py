@@ -44,7 +44,7 @@ def current(device: torch.device, data_fingerprint: str, data_state: str = "", n
     }
 
 
-def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], grows: bool = False) -> dict[str, Any]:
     """The environment in which a run goes on: this process's, with the thread count that the run began with.
 
     The commands that made the rounds before stay on the list.
@@ -55,11 +55,12 @@ def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> d
         path: the run folder.
         before: environment of the last committed round.
         now: of this process.
+        grows: whether the pool may have grown since.
 
     Raises:
         DataError: the images are not those of the rounds before.
     """
-    if before["data_fingerprint"] != now["data_fingerprint"]:
+    if before["data_fingerprint"] != now["data_fingerprint"] and not grows:
         raise DataError(f"{path}: the images have changed since this run began; begin anew with overwrite=true")
     were = {**before["hardware"], **before["versions"], "device": before["device"]}
     for name, value in {**now["hardware"], **now["versions"], "device": now["device"]}.items():

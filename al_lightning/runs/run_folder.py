@@ -112,10 +112,18 @@ class RunFolder:
         with self._writing("summary.json"):
             replace_file(self.path, "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
 
-    def write_listing(self, listing: bytes) -> None:
-        """Write `images.csv.gz`: the images that the run was made with, see :mod:`al_lightning.data.listing`."""
-        with self._writing(LISTING):
-            replace_file(self.path, LISTING, listing)
+    def write_images(self, listing: bytes, pool: Mapping[str, np.ndarray]) -> None:
+        """Write what says which images there are, also where the pool has grown.
+
+        Args:
+            listing: `images.csv.gz`, see :mod:`al_lightning.data.listing`. It comes last: with it an index is taken.
+            pool: `pool.npz`, what a report shows of them, see :func:`al_lightning.runs.diagnostics.pool_map`.
+        """
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **pool)
+        for name, data in {"pool.npz": buffer.getvalue(), LISTING: listing}.items():
+            with self._writing(name):
+                replace_file(self.path, name, data)
 
     def write_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
         """Write `rejected.csv`: files of the data set that were left out, and why; no file where there are none."""
@@ -124,13 +132,6 @@ class RunFolder:
     def write_duplicates(self, duplicates: Sequence[tuple[int, str, str, str]]) -> None:
         """Write `duplicates.csv`: the groups of images that look alike to the model; no file where there are none."""
         self._write_table("duplicates.csv", ("group", "part", "class", "path"), duplicates)
-
-    def write_pool(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write `pool.npz`: what a report shows of the pool, see :func:`al_lightning.runs.diagnostics.pool_map`."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        with self._writing("pool.npz"):
-            replace_file(self.path, "pool.npz", buffer.getvalue())
 
     @property
     def _queries(self) -> list[list[dict[str, Any]]]:

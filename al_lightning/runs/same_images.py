@@ -1,63 +1,191 @@
 """A run is of the images that it was made with: those that are there now are held against them."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from al_lightning import build
+from al_lightning.config.plan import Begun, Plan, make_plan
+from al_lightning.config.schema import ActiveLearning
 from al_lightning.config.targets import public
-from al_lightning.data import listing, masks
+from al_lightning.data import growing, listing, masks
 from al_lightning.data.images import ImageData
+from al_lightning.data.listing import Listing
 from al_lightning.errors import DataError
+from al_lightning.oracle.ledger import VALIDATION
 from al_lightning.runs import rounds
-from al_lightning.runs.folder_state import LISTING, standing
-from al_lightning.runs.rounds import read_json
+from al_lightning.runs.folder_state import LISTING, Standing, standing
+from al_lightning.runs.rounds import INITIAL, read_json
 
 
-def load(path: Path, settings: dict[str, Any]) -> tuple[ImageData, str]:
+@dataclass(frozen=True)
+class Pool:
+    """A pool that may grow, of a run that has begun.
+
+    Attributes:
+        rows: the run's list of images, those that have come and the test part included.
+        before: the file with that list, as it was read.
+        size: images that were asked for or can be: those that are gone and never were count no more.
+        begun: what the run has asked for.
+    """
+
+    rows: Listing
+    before: bytes
+    size: int
+    begun: Begun | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run.
+
+    Attributes:
+        data: every image where the run has it.
+        fingerprint: of the images, which rounds to come keep.
+        pool: where it may grow; None where it may not, or the run has not begun.
+    """
+
+    data: ImageData
+    fingerprint: str
+    pool: Pool | None = None
+
+    def plan(self, al: ActiveLearning) -> Plan:
+        """The rounds, with the sizes of the rounds to come as they follow from the pool as it is now.
+
+        Raises:
+            ConfigError: the sizes do not fit into the pool or the budget.
+        """
+        if self.pool:
+            return make_plan(al, self.pool.size, 0, self.pool.begun)
+        return make_plan(al, self.data.pool_size, len(self.data.gone))
+
+    def as_now(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """A summary with the size that the pool has now."""
+        if not self.pool:
+            return summary
+        begun = asdict(self.pool.begun) if self.pool.begun else None
+        return {**summary, "pool_size": self.pool.size, "n_gone": 0, "begun": begun}
+
+    def unwritten(self, path: Path, *, begins: bool) -> Listing | None:
+        """The list of images that a run folder lacks; None where it has it.
+
+        Args:
+            path: the folder, which this process holds.
+            begins: whether nothing of the run is committed yet.
+
+        Raises:
+            DataError: another process has gone on with the run since the images were loaded.
+        """
+        if not self.pool:
+            return listing.listing(self.data) if begins or not (path / LISTING).exists() else None
+        if (path / LISTING).read_bytes() != self.pool.before:
+            raise DataError(f"{path}: another process has just gone on with it; give the same command again")
+        return self.pool.rows if listing.to_csv_gz(self.pool.rows) != self.pool.before else None
+
+
+def load(path: Path, settings: dict[str, Any]) -> Images:
     """Load the images for a run that may have begun.
+
+    With the simulated oracle they are those that it began with. With another one images of the pool may come and go
+    between two processes, see :func:`al_lightning.data.growing.continued`: those that have come can be asked for, those
+    that are gone cannot be asked for or trained on any more, though their answers stay in the ledger. The mean and
+    deviation that pixels are normalized with are those of the pool as it is: each round keeps the fingerprint of what
+    it has seen. Where `dataset.imbalance`, `dataset.subset` or `dataset.repeat` choose from the pool, it may not grow.
 
     Args:
         path: the run folder, which need not be there.
         settings: the resolved configuration.
 
-    Returns:
-        The images, in the order that the run began with; and the fingerprint of those that it began with.
-
     Raises:
         ConfigError, DataError: images that cannot be had.
-        DataError: they are not those of the committed rounds; says what came, went and changed, and what to type.
+        DataError: they are not those of what is committed; says what came, went and changed, and what to type.
     """
     data = build.load_data(settings)
     simulated = public(settings["oracle"]["_target_"]) == "al_lightning.oracle.Simulated"
     fingerprint = data.fingerprint(pool_labels=simulated)  # what people answer need not be what a file says
-    committed = [] if settings["overwrite"] else rounds.folders(path)
-    began = read_json(committed[-1] / "environment.json") if committed else None
-    if not began or began.get("data_fingerprint") == fingerprint:
-        return data, fingerprint
+    began = None if settings["overwrite"] else _began(path)
+    if not began:
+        return Images(data, fingerprint)
     changed, left, why_not = "", None, ""
     try:
+        summary = read_json(path / "summary.json") or {}
         before = listing.from_csv_gz((path / LISTING).read_bytes())
         now, node = masks.as_loaded(data, settings["dataset"]), settings["dataset"]
+        if not simulated and not masks.chosen(node):
+            try:
+                return _with_new(path, data, before, summary)
+            except DataError as error:
+                changed = str(error)
+        elif began == fingerprint:
+            return Images(data, fingerprint)
         pool, test = ([each for each in before if each.part == part] for part in ("pool", "test"))
         before = [*masks.originals(pool, node), *test]
-        changed = listing.differences(before, listing.listing(now))
-        found = standing(path)
-        queried = [row["index"] for query in (found.initial or [], *(r.queries for r in found.rounds)) for row in query]
-        needed = np.isin(np.arange(len(pool)), queried).reshape(node.get("repeat", 1), -1).max(0)
-        classes = (read_json(path / "summary.json") or {})["classes"]
-        left = masks.apply(listing.as_before(before, classes, now, needed), node)
+        changed = changed or listing.differences(before, listing.listing(now))
+        needed = np.isin(np.arange(len(pool)), _asked(standing(path))).reshape(node.get("repeat", 1), -1).max(0)
+        left = masks.apply(listing.as_before(before, summary["classes"], now, needed), node)
     except DataError as error:
         why_not = str(error)
     except (OSError, ValueError, KeyError, IndexError):  # damaged, or of a version that kept no list
-        pass
+        if began == fingerprint:
+            return Images(data, fingerprint)
     if left and settings["skip_changed"]:
         print(f"{path}: goes on with the images it began with: {changed}; {len(left.gone)} of the pool are gone")
-        return left, began["data_fingerprint"]
+        return Images(left, began)
     go_on = "go on with those that are left by skip_changed=true, " if left else ""
     lost = f"; it cannot go on without {why_not}" if why_not else ""
     raise DataError(
         f"{path}: the images have changed since this run began{': ' if changed else ''}{changed}{lost}. "
         f"Put them back and give the same command again, {go_on}or begin anew with overwrite=true (not beside resume=)"
     )
+
+
+def _began(path: Path) -> str | None:
+    """The fingerprint of the images of what was committed last; None where nothing is."""
+    committed = rounds.folders(path)
+    if committed:
+        kept = read_json(committed[-1] / "environment.json")
+    else:  # the query before round 0 has no environment of its own
+        kept = read_json(path / "summary.json") if (path / "rounds" / INITIAL).exists() else None
+    return (kept or {}).get("data_fingerprint")
+
+
+def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, Any]) -> Images:
+    """The images of a run whose pool may have grown.
+
+    Raises:
+        DataError: something else has changed.
+    """
+    if new := sorted({*data.classes} - {*summary["classes"]}):
+        came = f"{len(new)} class{'es' if len(new) > 1 else ''} came ({', '.join(new)})"
+        raise DataError(f"{came}, and those of a run stay the same")
+    try:
+        rows = growing.continued(before, listing.listing(data), drawn=data.drawn)
+    except DataError as error:
+        was, now = summary["levels"], data.levels
+        if was and now and tuple(was) != now:
+            raise DataError(
+                f"{error}: what came moves the scale of all, which dataset.levels takes from the pool, "
+                f"from {was[0]}...{was[1]} to {now[0]}...{now[1]}"
+            ) from error
+        raise
+    n_pool = sum(each.part == "pool" for each in rows)
+    data = listing.as_before(rows, summary["classes"], data, np.zeros(n_pool, dtype=bool))
+    fingerprint, came = data.fingerprint(pool_labels=False), len(rows) - len(before)
+    if came or fingerprint != summary["data_fingerprint"]:
+        print(f"{path}: the pool has {'grown' if came else 'changed'}: {came} new images, {len(data.gone)} gone")
+    found = standing(path)
+    asked, begun = set(_asked(found)), None
+    if found.initial is not None:
+        n_val = sum(row["use"] == VALIDATION for row in found.initial)
+        n_queries = sum(bool(done.queries) for done in found.rounds)
+        begun = Begun(n_queries, len(asked), len(found.initial) - n_val, n_val)
+    size = n_pool - len({*data.gone} - asked)
+    return Images(data, fingerprint, Pool(rows, (path / LISTING).read_bytes(), size, begun))
+
+
+def _asked(found: Standing) -> Sequence[int]:
+    """Positions of the images that a run has asked for."""
+    return [row["index"] for query in (found.initial or [], *(done.queries for done in found.rounds)) for row in query]

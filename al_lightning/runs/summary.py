@@ -1,10 +1,11 @@
 """The summary of a run: what `summary.json` holds."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from al_lightning.clock import PHASES
-from al_lightning.config.plan import Plan, make_plan
+from al_lightning.config.plan import Begun, Plan, make_plan
 from al_lightning.config.schema import ActiveLearning
 from al_lightning.models.measures import MEASURES
 from al_lightning.runs.learning_curve import aubc, labels_to, learns_nothing
@@ -34,6 +35,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 
         "rounds_done": len(rows),
         "rounds_planned": run.plan.rounds + 1,
         "pool_size": run.plan.pool_size,
+        "begun": asdict(run.plan.begun) if run.plan.begun else None,
         "classes": list(run.data.classes),
         "image_shape": [run.data.channels, *run.data.image_size],
         "levels": run.data.levels,
@@ -91,4 +93,7 @@ def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
 
 def plan_of(al: ActiveLearning, summary: dict[str, Any]) -> Plan:
     """The rounds that are asked for, over the pool of a run."""
-    return make_plan(al, summary["pool_size"], summary.get("n_gone", 0))
+    begun = None
+    if initial := summary.get("begun"):
+        begun = Begun(summary["rounds_done"] - 1, summary["n_paid"], initial["initial"], initial["val"])
+    return make_plan(al, summary["pool_size"], summary.get("n_gone", 0), begun)

@@ -35,12 +35,14 @@ class ConsoleReporter:
         """Say what will run."""
         self._run = run
         plan, settings = run.plan, run.settings
+        done = plan.begun.queries if plan.begun else 0
         shape = " x ".join(map(str, (run.data.channels, *run.data.image_size)))
         self._say(
             f"[bold]{run.folder.name}[/bold]\n"
             f"  data      {settings['dataset']['name']}: pool {plan.pool_size}, test {len(run.data.test)}, "
             f"{len(run.data.classes)} classes, {shape}\n"
-            f"  labels    {plan.n_labeled(0)} + {plan.rounds} x {plan.query_size} = {plan.n_labeled(plan.rounds)}"
+            f"  labels    {plan.n_labeled(done)} + {plan.rounds - done} x {plan.query_size} = "
+            f"{plan.n_labeled(plan.rounds)}"
             + (f", {plan.val_size} for validation" if plan.val_size else "")
             + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )

@@ -8,7 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 from al_lightning.config import schema
 from al_lightning.config.instantiate import instantiate
 from al_lightning.config.loggers import wandb_node
-from al_lightning.config.plan import make_plan
 from al_lightning.config.schema import ActiveLearning, conf_dir
 from al_lightning.errors import DataError
 from al_lightning.runs import same_images
@@ -41,12 +40,12 @@ def mirror(folder: Path) -> str:
     rounds, damage = committed(folder)
     if damage:
         raise DataError(f"{folder}/rounds/{damage}; the run's command mends it")
-    data, _ = same_images.load(folder, settings)
-    plan = make_plan(ActiveLearning(**settings["al"]), data.pool_size)
+    images = same_images.load(folder, settings)
+    plan = images.plan(ActiveLearning(**settings["al"]))
     logger = wandb_node(settings["logger"])
     if logger is None:  # as it would be by default
         logger = OmegaConf.to_container(OmegaConf.load(conf_dir() / "logger" / "wandb.yaml"))
-    info = RunInfo(folder, settings["study"], settings, plan, data, rounds[-1].environment, tuple(rounds))
+    info = RunInfo(folder, settings["study"], settings, plan, images.data, rounds[-1].environment, tuple(rounds))
     whole = [each for each in wandb_account.local_folders(info) if (each / label_set.FOLDER).exists()]
     if whole:
         return f"mirrored already: {sorted(whole)[-1]}"
