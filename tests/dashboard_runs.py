@@ -19,10 +19,10 @@ needs_extra = pytest.mark.skipif(
     reason="needs wandb-workspaces: pip install '.[dashboard]'",
 )
 # The logger of a run that is mirrored.
-WANDB = {"logger__name": "wandb", "logger__project": "lab"}
+WANDB: dict[str, Any] = {"logger__name": "wandb", "logger__project": "lab"}
 
 
-def write_study(study: Path, logger: dict[str, str] = WANDB, **settings: Any) -> list[Path]:
+def write_study(study: Path, logger: dict[str, Any] = WANDB, **settings: Any) -> list[Path]:
     """Write three runs of two strategies."""
     curves = {"random": ([0.5, 0.7, 0.8], 0.01), "margin": ([0.5, 0.8, 0.9], 0.011)}
     return [

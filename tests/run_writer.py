@@ -83,8 +83,7 @@ def write_run(
     )
     with unsynced(), RunFolder(path) as folder:
         folder.write_config(config.text)
-        folder.write_listing(listed)
-        folder.write_pool(shown)
+        folder.write_images(listed, shown)
         initial = asking.initial_query(cast(Any, drawn), plan)
         folder.commit_initial(initial, classes)
         answer(folder, initial, _labels(data, initial), classes)

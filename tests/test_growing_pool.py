@@ -14,6 +14,7 @@ import pytest
 from conftest import Command
 from kill_points import FOLDER, Point
 from PIL import Image
+from processes import start
 from run_folders import contents, differences, only_run, table
 
 from al_lightning.data import state
@@ -262,7 +263,7 @@ def _killed(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:
 
 
 def _process(point: Point | None, place: Path) -> int | None:
-    return kill_points._start(_killed, point, place, run(place, 8))
+    return start(_killed, point, place, run(place, 8))
 
 
 @pytest.mark.faults
