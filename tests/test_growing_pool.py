@@ -223,7 +223,7 @@ def test_an_image_that_moves_the_scale_of_all_is_named_as_the_reason(place: Path
     assert command(*run(place, 4), cwd=place).code == 0
     Image.fromarray(np.full((SIDE, SIDE), 5000, np.uint16)).save(place / "photos/train/cat/bright.png")
     ended = command(*run(place, 4), cwd=place)
-    assert ended.code == 1 and "dataset.levels takes from the pool, from 0...1023 to 0...8191" in ended.err
+    assert ended.code == 1 and "dataset.levels takes from the pool, from 0...1023 to 0...16383" in ended.err
 
 
 def test_a_part_of_a_pool_does_not_grow(place: Path, command: Command) -> None:
