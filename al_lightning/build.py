@@ -6,19 +6,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
+from pydantic import Field
 
 from al_lightning.acquisition.choose import Strategy
 from al_lightning.acquisition.initial import balanced
 from al_lightning.acquisition.select import uniform
 from al_lightning.acquisition.trial import try_strategy
 from al_lightning.config.callbacks import make_callbacks
-from al_lightning.config.instantiate import as_typed, instantiate, refusals
+from al_lightning.config.instantiate import as_typed, check_type, instantiate, refusals
 from al_lightning.config.loggers import WANDB, nodes
 from al_lightning.config.plan import Plan, make_plan
 from al_lightning.config.schema import Config
@@ -163,12 +164,9 @@ def _check_precision(trainer: pl.Trainer, asked: str) -> None:
 
 def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled: int) -> Classifier:
     """A classifier with fresh weights, the same ones for every strategy of a seed in a round."""
-    dropout = settings["model"].get("dropout", 0.0)
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ConfigError(f"model.dropout={dropout}: must be a number from 0 to below 1")
-    live_taps = settings["model"].get("live_taps", False)
-    if not isinstance(live_taps, bool):
-        raise ConfigError(f"model.live_taps={live_taps}: must be true or false")
+    dropout, live_taps = (settings["model"].get(key, usual) for key, usual in (("dropout", 0.0), ("live_taps", False)))
+    check_type("model.dropout", dropout, Annotated[float, Field(ge=0, lt=1)])
+    check_type("model.live_taps", live_taps, bool)
     crop, flip = _augmentation(settings, min(data.image_size))
     engine: Callable[..., Classifier] = Classifier
     if settings["train"]["engine"] != "plain":
@@ -270,15 +268,10 @@ def quiet_lightning() -> None:
 
 def _augmentation(settings: Settings, side: int) -> tuple[int, bool]:
     augment = settings["dataset"].get("augment") or {}
-    if not isinstance(augment, dict):
-        raise ConfigError(f"dataset.augment={augment}: must have the keys crop and flip")
+    check_type("dataset.augment", augment, dict[str, Any])
     if unknown := sorted(set(augment) - {"crop", "flip"}):
         raise ConfigError(f"dataset.augment.{unknown[0]}: there is no such key; dataset.augment has: crop, flip")
     crop, flip = augment.get("crop", 0), augment.get("flip", False)
-    if isinstance(crop, bool) or not isinstance(crop, int) or not 0 <= crop <= side:
-        raise ConfigError(
-            f"dataset.augment.crop={crop}: must be a whole number of pixels, at least 0, at most {side} (the side)"
-        )
-    if not isinstance(flip, bool):
-        raise ConfigError(f"dataset.augment.flip={flip}: must be true or false")
+    check_type("dataset.augment.crop", crop, Annotated[int, Field(ge=0, le=side)])
+    check_type("dataset.augment.flip", flip, bool)
     return crop, flip

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "al_lightning"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from those before it. What is no room lies in the package's root.
 ORDER = [
-    *("errors", "words", "contract", "streams", "signals", "profiling", "clock"),
+    *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock"),
     *("config", "data", "oracle", "models", "acquisition", "build", "runs", "tracking", "asking", "loop"),
     *("report", "dashboard", "command", "api", "__main__"),
 ]

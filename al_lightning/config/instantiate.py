@@ -186,7 +186,7 @@ def _check_arguments(key: str, node: Mapping[str, Any], runtime: Mapping[str, An
     hints = _hints(target)
     for name, value in node.items():
         if name == "_partial_":
-            _check_type(f"{key}._partial_", value, bool)
+            check_type(f"{key}._partial_", value, bool)
         if name in ("_target_", "_partial_"):
             continue
         if name in runtime or (name not in parameters and not open_ended):
@@ -195,7 +195,7 @@ def _check_arguments(key: str, node: Mapping[str, Any], runtime: Mapping[str, An
         if isinstance(value, Mapping) and "_target_" in value:
             _check_arguments(f"{key}.{name}", value, {})
         elif name in hints:
-            _check_type(f"{key}.{name}", value, hints[name])
+            check_type(f"{key}.{name}", value, hints[name])
     # What is called later gets its positional arguments then.
     needed = {inspect.Parameter.KEYWORD_ONLY}
     if not node.get("_partial_", False):
@@ -214,7 +214,17 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _check_type(key: str, value: Any, hint: Any) -> None:
+def check_type(key: str, value: Any, hint: Any) -> None:
+    """Hold a value against a type, which may be annotated with a range.
+
+    Args:
+        key: of the value, for messages.
+        value: of the configuration.
+        hint: as pydantic reads it, strictly; what it cannot read is not checked.
+
+    Raises:
+        ConfigError: the value is of another type, or out of range.
+    """
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
     except PydanticUserError:  # an annotation that pydantic cannot check

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from al_lightning.data.disk import sync
 from al_lightning.data.levels import Scale, Span
+from al_lightning.disk import sync
 
 IMAGES, MANIFEST = "images.npy", "manifest.json"
 

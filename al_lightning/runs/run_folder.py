@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from al_lightning.data.disk import place, replace_file, sync
+from al_lightning.disk import place, replace_file, sync
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.oracle import ledger
 from al_lightning.oracle.ledger import Event, Queried
