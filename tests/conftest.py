@@ -102,6 +102,14 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     return run
 
 
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports draw their learning curves only: a test of something else need not wait for eleven figures."""
+    from al_lightning.report import page
+
+    monkeypatch.setattr(page, "FIGURES", dict([*page.FIGURES.items()][:1]))
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with what a report can meet, reported: hostile names, runs in progress, one-shot runs, k-means."""

@@ -30,6 +30,7 @@ def photos(cwd: Path) -> None:
             Image.new("RGB", (20 + i, 30), (level, i, i)).save(cwd / "photos" / name / f"{i}.jpg")
 
 
+@pytest.mark.usefixtures("one_figure")
 @pytest.mark.parametrize("line", [line for line in RUNS if not re.search("experiment=|resume=", line)])
 def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path: Path, request) -> None:
     cwd = tmp_path / "cwd"
@@ -61,6 +62,7 @@ def test_a_run_goes_on_as_the_readme_shows(command: Command) -> None:
     assert len((run / "rounds.csv").read_text().splitlines()) == 1 + 21
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_study_is_compared_as_the_readme_shows(command: Command, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("wandb_workspaces", reason="the extra `dashboard` is not installed")
     assert (

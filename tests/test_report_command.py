@@ -1,6 +1,6 @@
 """The command: where it writes, what it prints, by which measure, and that whoever reads it cannot end it."""
 
-import os
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ from al_lightning.report import load
 from al_lightning.report.__main__ import main
 from al_lightning.report.rules import RULES
 
+pytestmark = pytest.mark.usefixtures("one_figure")
 COMMAND = [sys.executable, "-m", "al_lightning.report"]
 
 
@@ -99,14 +100,15 @@ def test_runs_without_the_measure_are_left_out_and_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_terminal_of_any_encoding_gets_words(folder: Path, encoding: str) -> None:
+def test_a_terminal_of_any_encoding_gets_words(folder: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     moved = folder.rename(folder.with_name("Studie é 漢"))
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "MPLBACKEND": "module://no_such_notebook"}
-    done = subprocess.run([*COMMAND, moved], env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == b""
+    written = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, file in written.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(file, encoding=encoding, errors="strict", write_through=True))
+    assert main([str(moved)]) == 0
+    assert written["stderr"].getvalue() == b""
     sign = {"ascii": b"0 +/- 0", "latin-1": "± ".encode("latin-1"), "utf-8": "± ".encode()}[encoding]
-    assert sign.replace(b"0 ", b"").replace(b" 0", b"") in done.stdout
+    assert sign.replace(b"0 ", b"").replace(b" 0", b"") in written["stdout"].getvalue()
     assert (moved / "report" / "report.html").exists()
 
 
