@@ -6,8 +6,7 @@ the test has damaged.
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -81,7 +80,7 @@ def write_run(
     drawn = SimpleNamespace(
         data=data, draw=lambda plan: order[: plan.n_paid(0)].split((plan.val_size, plan.initial_size))
     )
-    with unsynced(), RunFolder(path) as folder:
+    with patch.object(os, "fsync", lambda _: None), RunFolder(path) as folder:  # nobody pulls the plug of a test
         folder.write_config(config.text)
         folder.write_images(listed, shown)
         initial = asking.initial_query(cast(Any, drawn), plan)
@@ -93,13 +92,6 @@ def write_run(
             answer(folder, done.queries, _labels(data, done.queries), classes)
         folder.write_summary(summarize(run, folder.rounds, state))
     return path
-
-
-@contextmanager
-def unsynced() -> Iterator[None]:
-    """Write without waiting for the disk: nobody pulls the plug of a test."""
-    with patch.object(os, "fsync", lambda _: None):
-        yield
 
 
 def answer(
