@@ -93,7 +93,8 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
     between two processes, see :func:`al_lightning.data.growing.continued`: those that have come can be asked for, those
     that are gone cannot be asked for or trained on any more, though their answers stay in the ledger. The mean and
     deviation that pixels are normalized with are those of the pool as it is: each round keeps the fingerprint of what
-    it has seen. Where `dataset.imbalance`, `dataset.subset` or `dataset.repeat` choose from the pool, it may not grow.
+    it has seen. What would move the scale that `dataset.levels` takes from the pool would change all of them, and is
+    refused. Where `dataset.imbalance`, `dataset.subset` or `dataset.repeat` choose from the pool, it may not grow.
 
     Args:
         path: the run folder, which need not be there.
