@@ -123,9 +123,9 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         state, clock, waiting = "failed", Clock(device), 0
         try:
             with environment.threads(here["threads"]), environment.tf32(typed.train.tf32):
+                observers.start(run_info)
                 query = kept[-1].queries if kept else folder.initial or []
                 waiting = asking.ask(oracle, query, folder, pool, typed.oracle["name"])
-                observers.start(run_info)
                 for number in range(len(kept), plan.rounds + 1):
                     if waiting:
                         break

@@ -52,6 +52,14 @@ def test_without_labels_round_0_only_asks(strategy: str, tmp_path: Path, command
     assert report([str(folder)]) == 0
 
 
+def test_a_logger_of_lightnings_is_told_of_every_round(tmp_path: Path, command: Command) -> None:
+    for rounds in (1, 2):
+        ended = command("al.initial_size=0", "logger=csv", f"al.rounds={rounds}")
+        assert (ended.code, ended.err) == (0, "")
+    [log] = (tmp_path / "cwd").glob("multirun_outputs/default/csv/*")
+    assert [row["n_labeled"] for row in rows(log, "metrics.csv")] == ["0.0", "20.0", "40.0"]
+
+
 def test_its_first_query_is_the_same_for_every_strategy(tmp_path: Path, command: Command) -> None:
     firsts = set()
     for strategy in ("margin", "random", "kmeans"):

@@ -118,6 +118,26 @@ def test_skipped_images_cost_and_are_no_labels(people: Path, command: Command) -
     assert len({row["index"] for row in queries}) == len(queries), "none is asked for again"
 
 
+def test_a_validation_set_that_nobody_could_label_measures_nothing(people: Path, command: Command) -> None:
+    assert command(*ask(people, "al.val_size=3", "oracle.patience=0")).code == 0
+    folder = only_run(people / "cwd")
+    asked = rows(folder / "rounds" / "initial", "queries.csv")
+    (people / "answers.json").write_text(json.dumps({row["index"]: UNSURE for row in asked if row["use"] == "val"}))
+    shutil.rmtree(folder)
+    ended = command(*ask(people, "al.val_size=3", "al.rounds=1"))
+    assert (ended.code, ended.err) == (0, "")
+    table = rows(only_run(people / "cwd"), "rounds.csv")
+    assert [(row["n_labeled"], row["n_skipped"], row["val/acc"]) for row in table] == [("20", "3", ""), ("40", "3", "")]
+
+
+def test_a_run_that_was_never_told_a_label_ends_and_has_no_model(people: Path, command: Command) -> None:
+    (people / "answers.json").write_text(json.dumps(dict.fromkeys(map(str, range(2000)), SKIP)))
+    ended = command(*ask(people, "al.rounds=1"))
+    assert (ended.code, ended.err) == (0, "")
+    with pytest.raises(al_lightning.errors.DataError, match="has no model: there were no labels to fit one to"):
+        al_lightning.load(only_run(people / "cwd"))
+
+
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
@@ -127,6 +147,8 @@ def test_skipped_images_cost_and_are_no_labels(people: Path, command: Command) -
         ('[Answer(10**6, 1, "ann")]', "answered for image 1000000, and nobody asked for it"),
         ('[Answer(question.indices[0], 1, "ann")] * 2', "twice"),
         ("[1]", "answered with a int, not an Answer"),
+        ('[Answer(__import__("numpy").int64(question.indices[0]), 1, "ann")]', "an index is an int"),
+        ('[Answer(question.indices[0], 1, self)]', "are text"),
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
@@ -140,7 +162,7 @@ def test_what_is_no_answer_is_refused_and_named(answers: str, said: str, people:
     importlib.invalidate_caches()
     ended = command(*ask(people))
     assert ended.code == 1
-    assert "oracle=people: " in ended.err and said in ended.err
+    assert "oracle=people: " in ended.err and said in ended.err and "warning" not in ended.err
     assert ledger(only_run(people / "cwd")) == []
 
 

@@ -49,6 +49,7 @@ def measure_round(trainer: pl.Trainer, model: Classifier, pool: PoolDataModule, 
         parts: `test`, `val`, or both in this order.
     """
     measured = Measured({}, len(pool.data.classes))
+    parts = [part for part in parts if part == "test" or pool.val_mask.any()]  # the oracle may have had no label for it
     for part in parts:
         if part == "test":
             found = trainer.test(model, datamodule=pool, verbose=False)

@@ -88,7 +88,8 @@ def new_events(
         another one of the oracle's (its `source`): a correction.
 
     Raises:
-        ContractError: an answer is to an image that nobody asked for, comes twice, or is no class of the data set.
+        ContractError: an answer is to an image that nobody asked for, comes twice, is no class of the data set, or
+            cannot be written down.
     """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     open_, classes = set(question.indices), question.classes
@@ -97,6 +98,8 @@ def new_events(
     for each in answers:
         if not isinstance(each, Answer):
             raise ContractError(f"it answered with {described(each)}, not an Answer")
+        if type(each.index) is not int or not all(isinstance(text, str) for text in (each.by, each.at, each.source)):
+            raise ContractError(f"it answered with {each!r}; an index is an int, and by, at and source are text")
         is_class = type(each.answer) is int and 0 <= each.answer < len(classes)
         if not is_class and each.answer not in (SKIP, UNSURE):
             raise ContractError(

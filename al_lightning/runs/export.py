@@ -62,7 +62,7 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         device: where the model goes.
 
     Raises:
-        DataError: there is no finished run, or its model is damaged.
+        DataError: there is no finished run, its model is damaged, or it had no labels to fit one to.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -77,6 +77,8 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         verify(last := rounds[-1])
     except DamagedError as error:
         raise DataError(f"{rounds[-1]}: damaged: {error}; run the run's command again") from error
+    if not (last / WEIGHTS).exists():  # its checksum is not missed
+        raise DataError(f"{last}: the run has no model: there were no labels to fit one to")
     try:
         settings = schema.resolved(stored.read(folder))
     except ConfigError as error:

@@ -88,7 +88,7 @@ class LightningMirror:
         numbers = {name: float(value) for name, value in done.row.items() if isinstance(value, int | float)}
         self.logger.log_metrics(numbers, step=done.number)
         self.logger.save()
-        self._steps += int(done.row["fit/steps"])
+        self._steps += int(done.row["fit/steps"] or 0)  # none where there were no labels to fit a model to
 
     def finish(self, state: str, summary: dict[str, Any]) -> None:
         """Close the logger."""
