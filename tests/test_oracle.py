@@ -148,7 +148,7 @@ def test_a_run_that_was_never_told_a_label_ends_and_has_no_model(people: Path, c
         ('[Answer(question.indices[0], 1, "ann")] * 2', "twice"),
         ("[1]", "answered with a int, not an Answer"),
         ('[Answer(__import__("numpy").int64(question.indices[0]), 1, "ann")]', "an index is an int"),
-        ('[Answer(question.indices[0], 1, self)]', "are text"),
+        ("[Answer(question.indices[0], 1, self)]", "are text"),
         ("1 / 0", "ZeroDivisionError"),
     ],
 )

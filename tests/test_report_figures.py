@@ -221,7 +221,7 @@ def test_text_in_cells_can_be_read_on_a_light_and_a_dark_page() -> None:
     inks = {"light": (1.0, 0.102), "dark": (0.09, 0.91)}  # page and text of page.css
     for cells in (BLUES, ORANGE_OR_PURPLE):
         for shade in cells(np.linspace(0, 1, 50)):
-            for page, ink in inks.values():
-                over = shade[:3] * shade[3] + page * (1 - shade[3])
+            for ground, ink in inks.values():
+                over = shade[:3] * shade[3] + ground * (1 - shade[3])
                 text = np.ones(3) if text_on(shade) == "white" else np.full(3, ink)
-                assert contrast(over, text) > 4.1, (shade, page)
+                assert contrast(over, text) > 4.1, (shade, ground)

@@ -12,13 +12,13 @@ class Begun:
 
     Attributes:
         queries: that were committed, the one before round 0 aside.
-        asked: images in all of them.
+        queried: images in all of them.
         initial: those asked for before round 0, to train on.
         val: and those for validation.
     """
 
     queries: int
-    asked: int
+    queried: int
     initial: int = 0
     val: int = 0
 
@@ -56,7 +56,7 @@ class Plan:
     def n_paid(self, round_: int) -> int:
         """Labels paid for when a round trains, those for validation included."""
         begun = self.begun or Begun(0, self.initial_size + self.val_size)
-        return begun.asked + (round_ - begun.queries) * self.query_size
+        return begun.queried + (round_ - begun.queries) * self.query_size
 
     def n_candidates(self, round_: int) -> int:
         """Images that a round's strategy chooses from."""
@@ -101,7 +101,7 @@ def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0, begun: Begun 
             f"at least {query} are needed"
         )
     there = pool_size - n_gone
-    done, asked = (begun.queries, begun.asked) if begun else (0, initial + val)
+    done, asked = (begun.queries, begun.queried) if begun else (0, initial + val)
     limits = [] if al.rounds is None else [al.rounds]
     if al.budget is not None:
         if al.budget < initial + val:

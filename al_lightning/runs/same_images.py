@@ -125,7 +125,7 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
         pool, test = ([each for each in before if each.part == part] for part in ("pool", "test"))
         before = [*masks.originals(pool, node), *test]
         changed = changed or listing.differences(before, listing.listing(now))
-        needed = np.isin(np.arange(len(pool)), _asked(standing(path))).reshape(node.get("repeat", 1), -1).max(0)
+        needed = np.isin(np.arange(len(pool)), _queried(standing(path))).reshape(node.get("repeat", 1), -1).max(0)
         left = masks.apply(listing.as_before(before, summary["classes"], now, needed), node)
     except DataError as error:
         why_not = str(error)
@@ -178,15 +178,15 @@ def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, A
     if came or fingerprint != summary["data_fingerprint"]:
         print(f"{path}: the pool has {'grown' if came else 'changed'}: {came} new images, {len(data.gone)} gone")
     found = standing(path)
-    asked, begun = set(_asked(found)), None
+    queried, begun = set(_queried(found)), None
     if found.initial is not None:
         n_val = sum(row["use"] == VALIDATION for row in found.initial)
         n_queries = sum(bool(done.queries) for done in found.rounds)
-        begun = Begun(n_queries, len(asked), len(found.initial) - n_val, n_val)
-    size = n_pool - len({*data.gone} - asked)
+        begun = Begun(n_queries, len(queried), len(found.initial) - n_val, n_val)
+    size = n_pool - len({*data.gone} - queried)
     return Images(data, fingerprint, Pool(rows, (path / LISTING).read_bytes(), size, begun))
 
 
-def _asked(found: Standing) -> Sequence[int]:
+def _queried(found: Standing) -> Sequence[int]:
     """Positions of the images that a run has asked for."""
     return [row["index"] for query in (found.initial or [], *(done.queries for done in found.rounds)) for row in query]
