@@ -1,10 +1,10 @@
 """The command, run in the test's own process: importing PyTorch anew for each would take minutes."""
 
+import gzip
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tarfile
 from collections import Counter
@@ -27,7 +27,8 @@ for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background jobs and `
 settings.register_profile("seeded", derandomize=True, deadline=None)  # the machines that run this are slow and noisy
 settings.load_profile("seeded")
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+# The archives of MNIST, and of CIFAR-10 as JPEG files in class folders.
+REAL = Path(os.environ.get("AL_LIGHTNING_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 # Settings of a run of a second, where a test says nothing else.
 FAST = {
@@ -161,17 +162,22 @@ def no_network(monkeypatch: pytest.MonkeyPatch, no_account: None) -> None:
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """MNIST, and 20 training and 5 test images of every class of CIFAR-10."""
-    if not (SHARED / "unpack.py").exists():
-        pytest.skip(f"needs the real images of {SHARED}")
+    from torchvision.datasets import MNIST  # which takes seconds to import
+
+    archives = [REAL / name for name, _ in MNIST.resources]
+    cifar = REAL / "cifar10-jpeg.tar.xz"
+    if missing := [file.name for file in (*archives, cifar) if not file.exists()]:
+        pytest.skip(f"needs real images: {', '.join(missing)} in {REAL}; AL_LIGHTNING_DATA names another folder")
     dest = tmp_path_factory.mktemp("real")
     taken = Counter()
-    with tarfile.open(SHARED / "cifar10-jpeg.tar.xz", "r|xz") as tar:
+    with tarfile.open(cifar, "r|xz") as tar:
         for member in tar:
             parent = Path(member.name).parent
             if member.isfile() and taken[parent] < (5 if parent.parts[:1] == ("test",) else 20):
                 taken[parent] += 1
                 tar.extract(member, dest / "cifar10-jpeg", filter="data")
-    # It leaves the folder that is there alone: 60,000 files would take longer than all other tests.
-    subprocess.run([sys.executable, SHARED / "unpack.py", dest], check=True, capture_output=True)
+    (raw := dest / "MNIST" / "raw").mkdir(parents=True)
+    for file in archives:
+        (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
     yield dest
     shutil.rmtree(dest)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from conftest import REAL
 from hydra.utils import get_method
 from omegaconf import OmegaConf
 from PIL import Image
@@ -23,7 +24,6 @@ from al_lightning.data.sources import SETS, digits, torchvision_set
 from al_lightning.errors import ConfigError, DataError
 
 REPO = Path(__file__).parents[1]
-SHARED = REPO.parent / "shared" / "data"
 N_TRAIN, N_TEST = 5, 3
 GRAY = ["mnist", "fashion_mnist", "kmnist"]
 PIXELS = np.random.default_rng(0)
@@ -236,7 +236,7 @@ def test_real_mnist_unpacked_or_still_in_its_archives(
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name, _ in datasets.MNIST.resources:
-        shutil.copy(SHARED / name, raw)
+        shutil.copy(REAL / name, raw)
     # These archives hold the original files, but are not the original archives.
     sums = [(name, md5((raw / name).read_bytes()).hexdigest()) for name, _ in datasets.MNIST.resources]
     monkeypatch.setattr(datasets.MNIST, "resources", sums)
