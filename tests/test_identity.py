@@ -128,7 +128,7 @@ def older(tmp_path: Path, command: Command) -> Path:
     before["strategy"]["_target_"] = "al_lightning.acquisition.select.top"
     for section, key in (("al", "val_size"), ("train", "max_cycles"), ("train", "profile")):
         del before[section][key]
-    del before["moved_from"], before["named_by"]
+    del before["moved_from"], before["named_by"], before["skip_changed"], before["debug"]
     (folder / "config.yaml").write_text(yaml.safe_dump(before, sort_keys=False))
     return folder.rename(folder.with_name(f"{folder.name[:-8]}d2bdfeb2"))
 
