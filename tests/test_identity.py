@@ -1,9 +1,11 @@
 """Which run a configuration is: what counts, what does not, and runs of earlier versions."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import Command
@@ -15,7 +17,7 @@ from test_conf import OPTIONS, composed, option_files
 
 from al_lightning.config import effects, identity, schema, targets
 from al_lightning.config.effects import ALWAYS, TABLE, Effect, leaves
-from al_lightning.runs import stored
+from al_lightning.runs import rounds, stored
 
 OLDER = Path(__file__).parent / "older"  # a file a format, as a run of that time wrote it
 TYPED = ["al.rounds=6", "logger=none"]  # that run's command
@@ -128,8 +130,14 @@ def older(tmp_path: Path, command: Command) -> Path:
     before["strategy"]["_target_"] = "al_lightning.acquisition.select.top"
     for section, key in (("al", "val_size"), ("train", "max_cycles"), ("train", "profile")):
         del before[section][key]
-    del before["moved_from"], before["named_by"]
+    del before["moved_from"], before["named_by"], before["skip_changed"], before["debug"]
     (folder / "config.yaml").write_text(yaml.safe_dump(before, sort_keys=False))
+    for round_ in rounds.folders(folder):
+        files = {file.name: file.read_bytes() for file in round_.iterdir() if file.name != rounds.CHECKSUMS}
+        row = json.loads(files["measures.json"])
+        del row["n_skipped"]
+        for name, data in rounds.with_checksums({**files, "measures.json": json.dumps(row).encode()}).items():
+            (round_ / name).write_bytes(data)
     return folder.rename(folder.with_name(f"{folder.name[:-8]}d2bdfeb2"))
 
 
@@ -146,6 +154,7 @@ def test_it_goes_on_by_its_folder_too(older: Path, command: Command) -> None:
     ended = command(f"resume={older}", "al.rounds=2")
     assert ended.code == 0, ended.err
     assert "goes on after round 0" in ended.out
+    assert pd.read_csv(older / "rounds.csv")["n_skipped"].to_list() == [0, 0, 0]
 
 
 def test_one_that_is_another_run_by_now_is_named(older: Path, command: Command) -> None:

@@ -163,15 +163,22 @@ def read(folder: Path) -> Round:
     name = ""
     try:
         row = json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
+        row.setdefault("n_skipped", 0)  # of a version in which every answer was a label
         environment = json.loads((folder / (name := "environment.json")).read_text(encoding="utf-8"))
         queries = read_query(folder / (name := "queries.csv"))
         with (folder / (name := "confusion.csv")).open(newline="", encoding="utf-8") as file:
             confusion, classes = read_confusion(file)
         if row["round"] != int(folder.name) or not isinstance(environment["threads"], int):
             raise ValueError("not of this round")
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:  # its checksum is right: not written by us
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+        # Its checksum is right: it was not written by us.
         raise DamagedError(f"{name} cannot be read: {error}") from error
     return Round(row, queries, confusion, classes, environment)
+
+
+def columns(found: Sequence[Round]) -> list[str]:
+    """Of the rows of rounds; those of an earlier version may have others than those after them."""
+    return list(dict.fromkeys(name for each in reversed(found) for name in each.row))
 
 
 def initial_files(query: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, bytes]:

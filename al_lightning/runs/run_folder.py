@@ -196,15 +196,15 @@ class RunFolder:
         Raises:
             WriteError: it could not be written; the rounds before it stand.
         """
-        is_new = done.number == len(self.rounds)  # a last round is run again to go on
+        before = self.rounds[-1:] if done.number == len(self.rounds) else []  # a last round is run again to go on
         with self._writing(f"round {done.number}"):
             place(self.path / "rounds" / f"{done.number:03d}", rounds.to_files(done))
         self.rounds[done.number :] = [replace(done, diagnostics=None, weights=None)]
         self.queried |= ledger.queried(done.queries)
         if known := self.events_of(done.queries):  # likewise of a round that is run again
             self._fill(done.queries, known, done.classes)
-        if is_new and done.number:
-            self._grow("rounds.csv", list(self.rounds[0].row), [done.row])
+        if before and [*before[0].row] == [*done.row]:
+            self._grow("rounds.csv", rounds.columns(self.rounds), [done.row])
         else:
             self.write_views()
 
@@ -218,7 +218,7 @@ class RunFolder:
         queries = [row for query in self._queries if whole or self._is_complete(query) for row in query]
         with self._writing("rounds.csv"):
             for name, columns, table in (
-                ("rounds.csv", list(rows[0]) if rows else [], rows),
+                ("rounds.csv", rounds.columns(self.rounds), rows),
                 ("queries.csv", rounds.QUERY_COLUMNS, queries),
             ):
                 if table:
