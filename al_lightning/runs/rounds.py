@@ -22,6 +22,7 @@ FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv")
 SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
 PROFILE = "profile.csv"  # where train.profile asks for it
 MASKS = "masks.npz"  # of rounds of format 1
+FIRST = {"round": -1, "n_labeled": 0, "n_paid": 0, "n_skipped": 0}  # columns of `rounds.csv`; format 1 had no `n_skipped`
 WEIGHTS = "model.safetensors"  # of the last round only
 
 
@@ -162,7 +163,7 @@ def read(folder: Path) -> Round:
     verify(folder)
     name = ""
     try:
-        row = json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
+        row = FIRST | json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
         environment = json.loads((folder / (name := "environment.json")).read_text(encoding="utf-8"))
         queries = read_query(folder / (name := "queries.csv"))
         with (folder / (name := "confusion.csv")).open(newline="", encoding="utf-8") as file:
