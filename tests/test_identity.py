@@ -1,7 +1,9 @@
 """Which run a configuration is: what counts, what does not, and runs of earlier versions."""
 
+import csv
 import json
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -157,12 +159,51 @@ def test_it_goes_on_by_its_folder_too(older: Path, command: Command) -> None:
     assert pd.read_csv(older / "rounds.csv")["n_skipped"].to_list() == [0, 0, 0]
 
 
-def test_one_that_is_another_run_by_now_is_named(older: Path, command: Command) -> None:
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("train.max_cycles=3", "train.max_cycles=1"),
+        ("+callbacks.a._target_=pytorch_lightning.callbacks.ModelSummary", "no callbacks.a._target_"),
+    ],
+)
+def test_one_that_is_another_run_by_now_is_named(typed: str, said: str, older: Path, command: Command) -> None:
     before = contents(older)
-    ended = command("dataset=digits", "model=cnn", "al.rounds=1", "train.max_cycles=3")
+    ended = command("dataset=digits", "model=cnn", "al.rounds=1", typed)
     assert ended.code == 0
-    assert f"{older.name} is of an earlier version, with train.max_cycles=1" in ended.err
+    assert f"{older.name} is of an earlier version, with {said};" in ended.err
     assert contents(older) == before
+
+
+def test_a_folder_as_format_1_left_it_goes_on(tmp_path: Path, command: Command) -> None:
+    """It had masks and answered queries; the events, and what was asked before round 0, follow from them."""
+    study = tmp_path / "cwd" / "multirun_outputs" / "default"
+    study.mkdir(parents=True)
+    with tarfile.open(OLDER / "run-1.tar.gz") as file:
+        file.extractall(study, filter="data")
+    [folder] = study.iterdir()
+    before = rows(folder, "queries.csv")
+
+    def goes_on(rounds: int, after: int) -> None:
+        ended = command("al.val_size=10", f"al.rounds={rounds}")
+        assert ended.code == 0, ended.err
+        assert "made by an earlier version" in ended.out and f"goes on after round {after}" in ended.out
+
+    goes_on(3, 1)
+    shutil.rmtree(folder / "rounds" / "initial")
+    goes_on(4, 2)
+    assert [study / folder.name] == list(study.iterdir())
+    assert [(row["n_labeled"], row["n_paid"], row["n_skipped"]) for row in rows(folder, "rounds.csv")] == [
+        (str(n), str(n + 10), "0") for n in (20, 40, 60, 80, 100)
+    ]
+    asked = rows(folder, "queries.csv")
+    assert [row["use"] for row in asked[:30]] == ["val"] * 10 + ["train"] * 20
+    assert [{key: row[key] for key in before[0]} for row in asked[30:70]] == before
+    assert len({row["index"] for row in asked}) == len(asked) == 110 and all(row["label"] for row in asked)
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(

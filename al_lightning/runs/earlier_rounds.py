@@ -15,7 +15,7 @@ def answers(path: Path, images: Path, rounds: list[Round]) -> tuple[list[dict[st
     """What was asked before round 0 of a run, and all answers that it had.
 
     Args:
-        path: the folder of its last round.
+        path: the folder of its first round.
         images: its list of images.
         rounds: that are committed, at least one.
 

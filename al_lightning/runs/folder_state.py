@@ -54,8 +54,8 @@ def standing(path: Path) -> Standing:
             return Standing(None, [], answers, f"rounds/{INITIAL} is missing")
         from al_lightning.runs import earlier_rounds  # with PyTorch, which a report does not need
 
-        last_folder = path / "rounds" / f"{found[-1].number:03d}"
-        initial, answers.events = earlier_rounds.answers(last_folder, path / LISTING, found)
+        initial, events = earlier_rounds.answers(path / "rounds" / "000", path / LISTING, found)
+        answers.events = answers.events or events  # there are some where only the initial query is lost
     seen = [done.environment.get("ledger") for done in found]
     good = next((n for n in range(len(found), 0, -1) if not (at := seen[n - 1]) or answers.has(at)), 0)
     if good < len(found):

@@ -22,6 +22,8 @@ FILES = ("measures.json", "environment.json", "queries.csv", "confusion.csv")
 SCORES, STRIP = "scores.csv", "queries.png"  # of rounds with a query; scores.csv only where the strategy has scores
 PROFILE = "profile.csv"  # where train.profile asks for it
 MASKS = "masks.npz"  # of rounds of format 1
+# Columns of `rounds.csv`; format 1 had no `n_skipped`.
+FIRST = {"round": -1, "n_labeled": 0, "n_paid": 0, "n_skipped": 0}
 WEIGHTS = "model.safetensors"  # of the last round only
 
 
@@ -162,8 +164,7 @@ def read(folder: Path) -> Round:
     verify(folder)
     name = ""
     try:
-        row = json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
-        row.setdefault("n_skipped", 0)  # of a version in which every answer was a label
+        row = FIRST | json.loads((folder / (name := "measures.json")).read_text(encoding="utf-8"))
         environment = json.loads((folder / (name := "environment.json")).read_text(encoding="utf-8"))
         queries = read_query(folder / (name := "queries.csv"))
         with (folder / (name := "confusion.csv")).open(newline="", encoding="utf-8") as file:

@@ -61,7 +61,8 @@ def earlier(path: Path, settings: dict[str, Any]) -> tuple[Path | None, str]:
         odd = [key for key in sorted({*wanted, *has}) if canonical(wanted.get(key)) != canonical(has.get(key))]
         if not odd:
             return folder, ""
-        there = ", ".join(f"{key}={has.get(key, effects.of(key).absent)}" for key in odd)
+        values = {key: has.get(key, effects.of(key).absent) for key in odd}
+        there = ", ".join(f"no {key}" if value is effects.ALWAYS else f"{key}={value}" for key, value in values.items())
         nearest = nearest or f"{folder.name} is of an earlier version, with {there}"
     return None, nearest
 
