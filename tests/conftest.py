@@ -30,6 +30,14 @@ settings.load_profile("seeded")
 # The archives of MNIST, and of CIFAR-10 as JPEG files in class folders.
 REAL = Path(os.environ.get("AL_LIGHTNING_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Nobody pulls the plug of this process, so it waits for no disk; those that are killed have their own."""
+    with patch.object(os, "fsync", lambda _: None):
+        yield
+
+
 # Settings of a run of a second, where a test says nothing else.
 FAST = {
     "dataset": "digits",

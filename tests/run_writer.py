@@ -5,14 +5,12 @@ the test has damaged.
 """
 
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -80,7 +78,7 @@ def write_run(
     drawn = SimpleNamespace(
         data=data, draw=lambda plan: order[: plan.n_paid(0)].split((plan.val_size, plan.initial_size))
     )
-    with patch.object(os, "fsync", lambda _: None), RunFolder(path) as folder:  # nobody pulls the plug of a test
+    with RunFolder(path) as folder:
         folder.write_config(config.text)
         folder.write_images(listed, shown)
         initial = asking.initial_query(cast(Any, drawn), plan)
