@@ -23,6 +23,7 @@ from al_lightning.config.instantiate import as_typed, check_type, instantiate, r
 from al_lightning.config.loggers import WANDB, nodes
 from al_lightning.config.plan import Plan, make_plan
 from al_lightning.config.schema import Config
+from al_lightning.config.targets import public
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
@@ -216,7 +217,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
-    has_loggers = any(node["_target_"] != WANDB for node in nodes(settings["logger"]).values())
+    has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
     with _within_memory("model", settings["model"]):
         model = make_classifier(settings, data, 0, 2)

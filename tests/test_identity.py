@@ -41,6 +41,7 @@ PINNED = {
     "model.stem=small": "5b15d62f",
     "al.initial=balanced al.pool_sample=500 model.pretrained=true model.dropout=0.1 optimizer=adamw "
     "batch_size=32": "7611c62c",
+    "train.engine=plain +trainer.accumulate_grad_batches=2": "dde03e52",
     "oracle.noise=0.1 oracle.name=people oracle._target_=package.People": "1f8bb1cd",
 }
 

@@ -74,6 +74,21 @@ def test_label_set_is_an_artifact(tmp_path, capfd, upto, state):
     assert capfd.readouterr() == ("", "")
 
 
+def test_label_set_counts_what_was_answered(tmp_path):
+    """Not what the data set has: people, and noise, may say something else."""
+    mirror, info = make_mirror(), make_info(tmp_path / "study" / "run")
+    done = make_round(0)
+    for query in done.queries:
+        query["label"] = 0
+    with RunFolder(info.folder) as folder:
+        mirror.start(info)
+        commit(folder, done)
+        mirror.round(folder.rounds[-1])
+    mirror.finish("interrupted", SUMMARY)
+    counts = [list(row.values()) for row in label_set(info)[1]["classes.csv"]]
+    assert counts == [["cat", "10", "6"], ["dog", "10", "3"]]
+
+
 def test_without_its_label_set_a_run_is_closed_all_the_same(tmp_path, capfd):
     mirror = make_mirror()
     info = mirrored_run(tmp_path / "study" / "run", mirror)

@@ -20,7 +20,8 @@ FEW = 10  # seeds to be listed one by one
 ENOUGH = 5  # seeds that a study without a verdict is brought to
 _GROUPS = ("dataset", "model", "optimizer", "trainer", "logger")
 # Of one run, or given by the command itself.
-_NOT_TYPED = {"seed", "study", "resume", "overwrite", "debug", "dry_run", "experiment", "train.profile", "moved_from"}
+_NOT_TYPED = {"seed", "study", "resume", "overwrite", "skip_changed", "debug", "dry_run", "experiment", "train.profile"}
+_NOT_TYPED |= {"moved_from", "named_by"}
 _PLAIN = re.compile(r"[\w./:+-]+")
 
 

@@ -96,11 +96,13 @@ class RunFolder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with suppress(OSError, WriteError):
-            if not self._is_complete(self._queries[-1]):
-                self.write_views(whole=True)
-            (self.path / HOLDER).unlink(missing_ok=True)
-        self._file.close()
+        try:
+            with suppress(OSError, WriteError):
+                if not self._is_complete(self._queries[-1]):
+                    self.write_views(whole=True)
+                (self.path / HOLDER).unlink(missing_ok=True)
+        finally:  # a signal may come here too, and this process may live on
+            self._file.close()
 
     def write_config(self, text: str) -> None:
         """Write `config.yaml`."""

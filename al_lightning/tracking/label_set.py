@@ -55,12 +55,10 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     known = sorted(index for index in queried if isinstance(answers.get(index), int))
     labeled = np.array([index for index in known if queried[index].use == TRAIN], dtype=np.int64)
     validation = np.array([index for index in known if queried[index].use != TRAIN], dtype=np.int64)
-    classes, of_image = info.data.classes, info.data.pool.labels.cpu().numpy()
-    # An unlabeled image may have no class yet: -1.
-    taking = slice(None) if info.data.mask is None else info.data.mask.numpy()
-    pool, bought = (
-        np.bincount(part[part >= 0], minlength=len(classes)) for part in (of_image[taking], of_image[labeled])
-    )
+    classes, of_pool = info.data.classes, info.data.pool.labels
+    of_pool = of_pool if info.data.mask is None else of_pool[info.data.mask]
+    answered = np.array([answers[index] for index in labeled.tolist()], dtype=np.int64)
+    pool, bought = (np.bincount(part, minlength=len(classes)) for part in (of_pool.numpy(), answered))
     since = [{"index": i, "since": queried[i].round + 1} for i in labeled.tolist()]
     files = {
         "labeled_since.csv": to_csv(("index", "since"), since),
