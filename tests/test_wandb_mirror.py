@@ -203,3 +203,21 @@ def test_disabled_does_nothing(tmp_path, monkeypatch, capsys):
     mirrored_run(tmp_path / "study" / "run", mirror)
     mirror.finish("finished", SUMMARY)
     assert not (tmp_path / "study" / "wandb").exists() and capsys.readouterr().err == ""
+
+
+def test_after_its_process_has_died_the_next_run_has_another(tmp_path, capfd):
+    mirrored_run(tmp_path / "study" / "one", make_mirror(), upto=1)
+    services = [int(child) for child in children() if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    assert services
+    for service in services:
+        os.kill(service, signal.SIGKILL)
+    mirror = make_mirror()
+    info = mirrored_run(tmp_path / "study" / "two", mirror)
+    mirror.finish("finished", SUMMARY)
+    assert_history_is_rounds_csv(info, records(info)["history"])
+    assert capfd.readouterr().err == ""
+
+
+def children() -> list[str]:
+    """Of this process, all its threads'."""
+    return " ".join(file.read_text() for file in Path("/proc/self/task").glob("*/children")).split()

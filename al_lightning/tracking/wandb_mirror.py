@@ -148,6 +148,11 @@ class WandbMirror:
             self._run = self._init("offline")
             folder = Path(self._run.dir).parent
             print(f"W&B: not online: {_line(error)}; mirrored on disk, later: wandb sync {folder}", file=sys.stderr)
+        except Exception:  # W&B's process has died since the last run of this one: another one takes its place
+            with suppress(Exception):
+                wandb.teardown()
+            wandb_account.set_aside(self._info, keep=earlier)
+            self._run = self._init(mode)
 
     def _init(self, mode: str) -> "wandb.Run":
         import wandb
