@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -44,6 +45,16 @@ def folder(reference: Path, tmp_path: Path) -> Path:
 def test_a_run_without_a_round_leaves_no_empty_tables(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "study" / "run"):
         assert list(tmp_path.rglob("*.csv")) == []
+
+
+def test_a_folder_is_free_though_closing_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook's process lives on, and so does what holds the folder: the traceback."""
+    interrupted = RunFolder(tmp_path / "study" / "run")
+    with pytest.raises(KeyboardInterrupt), interrupted:
+        interrupted.commit_initial([{"round": -1, "rank": 0, "index": 3, "id": "3", "use": "train"}], ("cat", "dog"))
+        monkeypatch.setattr(interrupted, "write_views", lambda **_: signal.raise_signal(signal.SIGINT))
+    with RunFolder(tmp_path / "study" / "run") as folder:
+        assert folder.initial
 
 
 @pytest.mark.parametrize("summary", ['{"finished": true}', "[]", "{", ""])
