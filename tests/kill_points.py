@@ -140,12 +140,12 @@ def killed(point: Point, cwd: Path, arguments: tuple[str, ...]) -> None:
         called(*given, **named)
         clocks.append(given[0])
 
-    def note(called: Callable[..., Any], number: int, *given: Any) -> Any:
+    def note(called: Callable[..., Any], number: int, *given: Any, **named: Any) -> Any:
         Path("begun").write_text(str(number), encoding="utf-8")
-        return called(number, *given)
+        return called(number, *given, **named)
 
     _wrap(clock.Clock, "__init__", remember)
-    _wrap(loop, "_round", note)
+    _wrap(loop, "fit_choose_test", note)
     module_name, _, path = point.function.partition(":")
     owner: Any = importlib.import_module(module_name)
     *parents, name = path.split(".")

@@ -86,7 +86,7 @@ def test_images_that_changed_before_the_first_round_was_committed_are_refused(
 ) -> None:
     """What was asked for before it stands, and its indices are those of the images as they were."""
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "_round", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        patched.setattr(loop, "fit_choose_test", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
         assert command(*RUN, cwd=place).code == 143
     said = add(place)
     assert_refused(command(*RUN, cwd=place), said)
