@@ -81,6 +81,11 @@ def test_what_is_dangerous_of_hydras_own_settings_is_refused(argument: str, allo
     assert_refused(command("+b={a:{class:subprocess.Popen,args:ls}}", argument), "hydra", allowed)
 
 
+@pytest.mark.parametrize("typed", ["hydra.sweeper.params={seed:'1,2'}", "+hydra.sweeper.params.seed='1,2'"])
+def test_values_of_a_sweep_that_hydra_cannot_take_from_the_command_line(typed: str, command: Command) -> None:
+    assert_refused(command("--multirun", typed), typed, "type its keys as settings of their own")
+
+
 @pytest.fixture
 def log() -> Iterator[None]:
     """Leaves the handlers of Python's log as they were."""

@@ -105,6 +105,14 @@ def test_what_the_command_types_are_the_settings_of_the_run(tmp_path: Path) -> N
             assert composed[key] == value, key
 
 
+def test_the_command_says_nothing_of_what_a_run_was_before(tmp_path: Path) -> None:
+    for run in study(tmp_path / "s", ("margin",), range(2), Run()):
+        with (run / "config.yaml").open("a") as file:
+            file.write("named_by: 1\nmoved_from: photos\n")
+    _, command = settle(compare(load(tmp_path))[0])
+    assert "named_by" not in overrides(command)
+
+
 def test_many_seeds_are_a_range(tmp_path: Path) -> None:
     study(tmp_path / "s", ("random", "margin"), range(5), Run(), gains=[0, 0.002])
     _, command = settle(compare(load(tmp_path))[0])

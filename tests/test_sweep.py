@@ -206,6 +206,7 @@ def test_a_sweeper_that_optimizes_is_told_a_validation_measure_of_every_job(tmp_
     [
         ("hydra/sweeper=trial", "hydra/sweeper=trial: it optimizes what the jobs return"),
         ("hydra/sweeper=trial al.objective=val/f1", "add al.val_size=100"),
+        ("hydra/sweeper=trial al.objective=val/f1 al.val_size=50 dry_run=true", "hydra/sweeper=trial dry_run=true: it"),
         (
             "hydra/sweeper=trial al.objective=val/f1 al.val_size=50 hydra.sweeper.direction=minimize",
             "add hydra.sweeper.direction=maximize",

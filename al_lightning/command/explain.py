@@ -52,6 +52,12 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             f"a text with commas stands in quotes: {_quoted(several[1])}"
         )
     cause = (error.__cause__ or error.__context__ if file else error.__cause__) or error
+    space = next((each for each in given.overrides if re.match(r"[+]*hydra\.sweeper\.params\b", each)), None)
+    if space and re.search(r"\bNone(Type)?\b", str(cause)):  # OmegaConf adds nothing to what is null
+        return (
+            f"{space}: can only be changed where a file has set it; type its keys as settings of their own, such as "
+            "optimizer.lr='interval(0.001,0.1)', or give them in an experiment's file"
+        )
     unknown = re.search(r"Key '.*?' is not in struct|Key '.*?' not in '|delete from .* does not exist", str(cause))
     key = _overridden(str(error)) or getattr(cause, "full_key", None)
     typed = None

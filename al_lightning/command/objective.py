@@ -36,6 +36,11 @@ def of_sweep(cfg: DictConfig) -> str | None:
             f"{chosen}: it optimizes what the jobs return, which is a measure on validation labels: "
             "add al.objective=val/acc al.val_size=100"
         )
+    if cfg.dry_run:
+        raise ConfigError(
+            f"{chosen} dry_run=true: it chooses jobs by what those before came to, and these come to nothing; "
+            "type the values of a job without --multirun to see what it takes"
+        )
     if not any("al.val_size" in each for each in (*cfg.hydra.overrides.task, *(sweeper.get("params") or {}))):
         limits.check_objective(objective, cfg.al.val_size)  # now, and not in every job
     direction, wanted = sweeper.get("direction"), "minimize" if is_lower_better(objective) else "maximize"
