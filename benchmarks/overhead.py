@@ -104,7 +104,8 @@ def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
     with (folder / "rounds.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     with (folder / "queries.csv").open(newline="", encoding="utf-8") as file:
-        queries = [(int(query["index"]), float(query["score"])) for query in csv.DictReader(file)]
+        chosen = [query for query in csv.DictReader(file) if int(query["round"]) >= 0]
+    queries = [(int(query["index"]), float(query["score"])) for query in chosen]
     assert queries == [image for query, _ in turns for image in query], "the sides did not ask for the same"
     assert [float(row["test/acc"]) for row in rows] == [float(f"{accuracy:.7g}") for _, accuracy in turns]
     rounds = [{phase: float(row[f"seconds/{phase}"]) for phase in (*PHASES, "select")} for row in rows]
