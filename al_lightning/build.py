@@ -62,15 +62,28 @@ def prepare(typed: Config, settings: Settings, data: ImageData, plan: Plan | Non
 
 
 def load_data(settings: Settings) -> ImageData:
-    """Load the data set, and apply the keys of :mod:`al_lightning.data.masks` to it.
+    """Load the data set, and apply the keys of :mod:`al_lightning.data.masks` to it."""
+    return masked(load_whole(settings), settings)
+
+
+def load_whole(settings: Settings) -> ImageData:
+    """Load the data set without these keys.
 
     What a user's own draws from global generators is the same in every run, whatever its seed.
     """
+    own = {key: value for key, value in settings["dataset"].items() if key not in masks.OFF}
+    with _within_memory("dataset", own), seeded(torch_seed(0, Stream.DATA)):
+        return instantiate("dataset", own, returns=ImageData)
+
+
+def masked(data: ImageData, settings: Settings) -> ImageData:
+    """Apply these keys to a data set that is loaded.
+
+    Raises:
+        ConfigError: it has too few images for them, or there is not enough memory.
+    """
     node = settings["dataset"]
-    own = {key: value for key, value in node.items() if key not in masks.OFF}
-    with _within_memory("dataset", {**own, **masks.chosen(node)}):
-        with seeded(torch_seed(0, Stream.DATA)):
-            data = instantiate("dataset", own, returns=ImageData)
+    with _within_memory("dataset", {"name": node["name"], **masks.chosen(node)}):
         return masks.apply(data, node)
 
 

@@ -99,7 +99,7 @@ def test_a_finished_run_on_its_images_opens_none_of_them(
 ) -> None:
     monkeypatch.setattr(state, "RACY_NS", -OLD_NS)  # as if the files had been there for long
     assert command(*RUN, cwd=place).code == 0
-    monkeypatch.setattr("al_lightning.build.load_data", lambda settings: pytest.fail("the images were loaded"))
+    monkeypatch.setattr("al_lightning.build.load_whole", lambda settings: pytest.fail("the images were loaded"))
     assert "finished before" in command(*RUN, cwd=place).out
 
 
@@ -140,6 +140,16 @@ def test_a_run_goes_on_without_images_that_are_gone_where_it_is_asked_to(place: 
     assert len(queries) == 6 + 8 and not set(queries["id"]) & {*gone, "train/cat/new.png"}
     named = [each.split("/")[1] for each in queries["id"]]
     assert named == queries["label_name"].tolist(), "an index stands for another image"
+
+
+def test_a_pool_that_has_fewer_images_by_now_than_a_run_takes_of_it_has_changed(place: Path, command: Command) -> None:
+    part = (*RUN, "dataset.subset=24")
+    assert command(*part, "al.rounds=1", cwd=place).code == 0
+    for each in unlabeled(place)[:3]:
+        (place / "photos" / each).unlink()
+    assert_refused(command(*part, cwd=place), "3 went (", "skip_changed=true")
+    done = command(*part, "skip_changed=true", cwd=place)
+    assert done.code == 0 and "3 of the pool are gone" in done.out
 
 
 def test_a_run_that_went_on_without_some_images_is_finished_when_the_rest_is_used_up(

@@ -105,14 +105,6 @@ def originals(rows: Any, node: Mapping[str, Any]) -> Any:
     return rows[: len(rows) // node.get("repeat", 1)]
 
 
-def as_loaded(data: ImageData, node: Mapping[str, Any]) -> ImageData:
-    """The data that :func:`apply` was given."""
-    if not chosen(node):
-        return data
-    pool = ImageSet(*(originals(part, node) for part in (data.pool.images, data.pool.labels, data.pool.ids)))
-    return replace(data, pool=pool, mask=None, notes=data.notes[:-1])
-
-
 def _drawn(labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """`bool [N]`, so many images of each class: the first in an order of the pool, so that fewer are a part of more."""
     order = generator(0, Stream.DATA).permutation(len(labels))

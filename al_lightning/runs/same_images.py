@@ -14,7 +14,7 @@ from al_lightning.config.targets import public
 from al_lightning.data import growing, listing, masks
 from al_lightning.data.images import ImageData
 from al_lightning.data.listing import Listing
-from al_lightning.errors import DataError
+from al_lightning.errors import ConfigError, DataError
 from al_lightning.oracle.ledger import VALIDATION
 from al_lightning.runs import rounds
 from al_lightning.runs.folder_state import LISTING, Standing, standing
@@ -104,17 +104,22 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
         ConfigError, DataError: images that cannot be had.
         DataError: they are not those of what is committed; says what came, went and changed, and what to type.
     """
-    data = build.load_data(settings)
+    now, node, refused = build.load_whole(settings), settings["dataset"], None
+    began = None if settings["overwrite"] else _began(path)
+    try:
+        data = build.masked(now, settings)
+    except ConfigError as error:
+        if not began:
+            raise
+        data, refused = now, error  # there may have been more images when it began
     simulated = public(settings["oracle"]["_target_"]) == "al_lightning.oracle.Simulated"
     fingerprint = data.fingerprint(pool_labels=simulated)  # what people answer need not be what a file says
-    began = None if settings["overwrite"] else _began(path)
     if not began:
         return Images(data, fingerprint)
     changed, left, why_not = "", None, ""
     try:
         summary = read_json(path / "summary.json") or {}
         before = listing.from_csv_gz((path / LISTING).read_bytes())
-        now, node = masks.as_loaded(data, settings["dataset"]), settings["dataset"]
         if not simulated and not masks.chosen(node):
             try:
                 return _with_new(path, data, before, summary)
@@ -132,6 +137,8 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
     except (OSError, ValueError, KeyError, IndexError):  # damaged, or of a version that kept no list
         if began == fingerprint:
             return Images(data, fingerprint)
+    if refused and not changed:
+        raise refused
     if left and settings["skip_changed"]:
         print(f"{path}: goes on with the images it began with: {changed}; {len(left.gone)} of the pool are gone")
         return Images(left, began)
