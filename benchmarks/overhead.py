@@ -96,7 +96,7 @@ def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
             turns.append(next(bare))
             pauses.append({"seconds": time.perf_counter() - start, **clock.seconds()})
 
-    build.load_data = lambda settings: data
+    build.load_whole = lambda settings: data
     loop.ConsoleReporter = TakingTurns
     start = time.perf_counter()
     folder = loop.run(cfg).folder

@@ -243,7 +243,7 @@ def test_fractions_are_of_the_pool_as_it_is(place: Path, command: Command, monke
     assert command(*run(place, 99, *sizes), cwd=place).code == 0
     assert [row["n_labeled"] for row in table(only_run(place) / "rounds.csv")] == ["6", "12", "18", "24"]
     with monkeypatch.context() as patched:
-        patched.setattr("al_lightning.build.load_data", lambda settings: pytest.fail("the images were loaded"))
+        patched.setattr("al_lightning.build.load_whole", lambda settings: pytest.fail("the images were loaded"))
         assert "finished before" in command(*run(place, 99, *sizes), cwd=place).out
     photos(place, {"train/": 4}, seed=9, prefix="+")
     ended = command(*run(place, 99, *sizes), cwd=place)
