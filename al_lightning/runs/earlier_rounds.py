@@ -30,7 +30,7 @@ def answers(path: Path, images: Path, rounds: list[Round]) -> tuple[list[dict[st
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{images.parent}: of an earlier version that kept no list of its images ({images.name}), so it cannot go "
-            "on; begin anew with overwrite=true"
+            "on; begin anew with overwrite=true (not beside resume=)"
         ) from error
     with np.load(path / MASKS, allow_pickle=False) as masks:
         chosen = {VALIDATION: np.flatnonzero(masks["val_mask"]), TRAIN: np.flatnonzero(masks["labeled_since"] == 0)}
