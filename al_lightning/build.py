@@ -21,8 +21,7 @@ from al_lightning.acquisition.trial import try_strategy
 from al_lightning.config.callbacks import make_callbacks
 from al_lightning.config.instantiate import as_typed, check_type, instantiate, refusals
 from al_lightning.config.loggers import WANDB, nodes
-from al_lightning.config.plan import Plan, make_plan
-from al_lightning.config.schema import Config
+from al_lightning.config.plan import Plan
 from al_lightning.config.targets import public
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data import masks
@@ -45,20 +44,6 @@ PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed"
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
-
-
-def prepare(typed: Config, settings: Settings, data: ImageData, plan: Plan | None = None) -> tuple[Plan, torch.device]:
-    """Work out the rounds, unless they are given, and check that everything else can be made.
-
-    Returns:
-        The rounds, and the device that will train.
-
-    Raises:
-        ConfigError: settings that cannot work; nothing has been trained or written.
-    """
-    quiet_lightning()
-    plan = plan or make_plan(typed.al, data.pool_size, len(data.gone))
-    return plan, check(settings, data, plan)
 
 
 def load_data(settings: Settings) -> ImageData:
@@ -230,6 +215,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
+    quiet_lightning()
     has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
     with _within_memory("model", settings["model"]):

@@ -72,7 +72,8 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         return Outcome(path, "skipped", earlier)
     images = loaded or same_images.load(path, settings)
     data = images.data
-    plan, device = build.prepare(typed, settings, data, images.plan(typed.al))
+    plan = images.plan(typed.al)
+    device = build.check(settings, data, plan)
     pool = PoolDataModule(
         data,
         typed.batch_size,
@@ -90,8 +91,6 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         if kept:
             here = environment.going_on(path, kept[-1].environment, here, grows=images.pool is not None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
-        _begin(folder, run_info, cfg, images, pool)
-        tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors)
         ask = partial(asking.ask, oracle, folder=folder, pool=pool, name=typed.oracle["name"])
         with (
             _until_its_end(folder, run_info, observers) as end,
@@ -99,13 +98,15 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
             environment.tf32(typed.train.tf32),
         ):
             observers.start(run_info)
+            _begin(folder, run_info, cfg, images, pool)
+            tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors)
+            rows = [done.row for done in kept]
             end.waiting = ask(kept[-1].queries if kept else folder.initial or [])
-            for number in range(len(kept), plan.rounds + 1):
-                if end.waiting:
-                    break
-                done = fit_choose_test(number, tools, seen=folder.ledger.position())
+            while not (end.waiting or plan.is_over(rows)):
+                done = fit_choose_test(len(rows), tools, plan.is_last(rows), seen=folder.ledger.position())
                 gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                 folder.commit(done)
+                rows.append(done.row)
                 end.waiting = ask(done.queries)
                 folder.write_summary(summarize(run_info, folder.rounds, "running"))
                 observers.round(done)
@@ -149,7 +150,7 @@ def _kept(folder: RunFolder, plan: Plan, al: schema.ActiveLearning) -> list[Roun
             f"al.rounds={al.rounds} al.budget={al.budget}: {folder.path} has {n_done - 1} queries already; "
             f"give it al.rounds={n_done - 1} or more, or begin anew with overwrite=true"
         )
-    again = rounds and bool(rounds[-1].queries) is (rounds[-1].number == plan.rounds)
+    again = rounds and bool(rounds[-1].queries) is plan.is_over([done.row for done in rounds])
     return list(rounds[:-1] if again else rounds)
 
 

@@ -54,7 +54,7 @@ class Tools:
     mirrors: Sequence[Observer]
 
 
-def fit_choose_test(number: int, tools: Tools, seen: dict[str, Any]) -> Round:
+def fit_choose_test(number: int, tools: Tools, is_last: bool, seen: dict[str, Any]) -> Round:
     """One round: a fresh model and a fresh Trainer; it chooses in the last hook of the fit.
 
     Without labels to train on there is no model: what is chosen then does not need one, and nothing is measured.
@@ -62,22 +62,23 @@ def fit_choose_test(number: int, tools: Tools, seen: dict[str, Any]) -> Round:
     Args:
         number: of the round.
         tools: of the run.
+        is_last: whether it only makes the model that is kept, and chooses nothing.
         seen: how far the ledger is.
 
     Raises:
         RoundError: a fit that diverged, a strategy that cannot choose, or not enough memory.
     """
     with _named(number, tools.run), profiled(tools.run.settings["train"]["profile"]) as operations:
-        done = _round(number, tools)
+        done = _round(number, tools, is_last)
     return replace(done, operations=operations, environment={**done.environment, "ledger": seen})
 
 
-def _round(number: int, tools: Tools) -> Round:
+def _round(number: int, tools: Tools, is_last: bool) -> Round:
     run, pool, clock, settings = tools.run, tools.pool, tools.clock, tools.run.settings
-    pool.round, is_last = number, number == run.plan.rounds
+    pool.round = number
     n_labeled = int(pool.labeled_mask.sum())
     epochs, steps = build.fit_length(settings, n_labeled)
-    choosing, check = _choosing(number, tools), FitCheck(pool, build.fit_rule(settings), epochs)
+    choosing, check = _choosing(number, tools, has_model=steps > 0), FitCheck(pool, build.fit_rule(settings), epochs)
     own, shown = _callbacks(number, tools, epochs, steps)
     parts = [part for part, size in (("test", len(pool.data.test)), ("val", run.plan.val_size)) if size]
     model, measured = None, Measured({}, len(pool.data.classes))
@@ -90,7 +91,6 @@ def _round(number: int, tools: Tools) -> Round:
         with clock.phase("test"):
             measured = measure_round(trainer, model, pool, parts)
     elif not is_last:
-        choosing.strategy = build.first_strategy(settings, pool.data)
         choosing.choose(None)
     queries = [] if is_last else asking.query(number, pool, choosing)
     diagnosed = _diagnostics(measured, choosing.query, pool)
@@ -102,11 +102,12 @@ def _round(number: int, tools: Tools) -> Round:
     return Round(row, queries, measured.confusion, pool.data.classes, run.environment, diagnosed, weights)
 
 
-def _choosing(number: int, tools: Tools) -> AcquisitionCallback:
+def _choosing(number: int, tools: Tools, has_model: bool) -> AcquisitionCallback:
     run, pool = tools.run, tools.pool
+    strategy = build.make_strategy(run.settings) if has_model else build.first_strategy(run.settings, pool.data)
     bar = tools.console.bar("score", run.plan.n_candidates(number))
     scoring = Scoring(pool.eval_batch_size, tools.clock, bar, build.SCORING[run.settings["al"]["scoring_precision"]])
-    return AcquisitionCallback(build.make_strategy(run.settings), run.plan.query_size, pool, scoring)
+    return AcquisitionCallback(strategy, run.plan.query_size, pool, scoring)
 
 
 def _callbacks(number: int, tools: Tools, epochs: int, steps: int) -> tuple[dict[str, pl.Callback], list[pl.Callback]]:

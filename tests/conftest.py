@@ -1,24 +1,30 @@
 """The command, run in the test's own process: importing PyTorch anew for each would take minutes."""
 
+import fcntl
 import gzip
 import os
-import shutil
+import re
 import signal
 import socket
 import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
+from lightning_fabric.utilities import registry
 from processes import Ended, run_command
 
 from al_lightning.__main__ import main
+from al_lightning.report.figures import files
 
 for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background jobs and `nohup` have them ignored
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -32,10 +38,35 @@ REAL = Path(os.environ.get("AL_LIGHTNING_DATA") or Path(__file__).parents[2] / "
 
 
 @pytest.fixture(scope="session", autouse=True)
-def unsynced() -> Iterator[None]:
-    """Nobody pulls the plug of this process, so it waits for no disk; those that are killed have their own."""
-    with patch.object(os, "fsync", lambda _: None):
+def hurried() -> Iterator[None]:
+    """What takes its time and changes nothing here is left out; processes of their own do it all."""
+    get_mode = Hydra.get_mode
+
+    def mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+        """Hydra composes twice, the first time to see `hydra.mode`, which is null where nothing of Hydra's is set."""
+        may_be_set = re.search(r"hydra|experiment|--config|-c[dpn]\b", " ".join(sys.argv))
+        return get_mode(self, config_name, overrides) if may_be_set else None
+
+    with (
+        patch.object(os, "fsync", lambda _: None),  # nobody pulls the plug
+        patch.object(Hydra, "get_mode", mode),
+        patch.object(registry, "entry_points", cache(entry_points)),  # each Trainer goes through all packages
+        patch.object(files, "SETTINGS", {**files.SETTINGS, "pdf.fonttype": 3}),  # cutting out a font takes long
+    ):
         yield
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that one of the processes of this session makes, and all look at."""
+    base = factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / f"{name}.made").exists():
+            (place / name).mkdir()
+            make(place / name)
+            (place / f"{name}.made").touch()
+    return place / name
 
 
 # Settings of a run of a second, where a test says nothing else.
@@ -101,14 +132,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     import kill_points
     from run_folders import only_run
 
-    place = tmp_path_factory.mktemp("uninterrupted")
+    def make(place: Path) -> None:
+        assert kill_points.run(place, f"strategy={place.name.partition('-')[2]}") == 0
 
-    def run(strategy: str) -> Path:
-        if not (place / strategy).exists():
-            assert kill_points.run(place / strategy, f"strategy={strategy}") == 0
-        return only_run(place / strategy)
-
-    return run
+    return lambda strategy: only_run(made_once(tmp_path_factory, f"uninterrupted-{strategy}", make))
 
 
 @pytest.fixture
@@ -126,24 +153,28 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from al_lightning.report.__main__ import main as report
 
-    folder = tmp_path_factory.mktemp("demo") / "a <b>study & more"
-    study(folder, ("random", "margin", "<i>own</i>"), range(3), Run(classes=HOSTILE))
-    write(folder, Run("bald", rounds=3, planned=6, state="running", classes=HOSTILE))
-    for k in (10, 15):
-        study(folder, ["kmeans"], range(2), Run(clusters=k, classes=HOSTILE))
-    for size in (70, 1000):
-        write(folder, Run(rounds=1, initial=size, classes=HOSTILE))
-    for size in (100, 500, 1500):
-        study(folder, ["random"], range(2), Run(dataset="mnist", rounds=1, initial=size, pool=5000))
-    close = [f"a strategy of a name as long as they come, number {i}" for i in range(10)]
-    for run in study(folder, close, range(2), Run(dataset="cifar100"), gains=[0.0001 * i for i in range(10)]):
-        for name in ("pool.npz", "reliability.csv", "scores.csv", "queries.png"):  # which older runs have not
-            for file in run.rglob(name):
-                file.unlink()
-    for file in folder.glob("digits-*/summary.json"):  # of another program: what no file name can be
-        file.write_text(file.read_text().replace("u001b[31m", "u001b[31m\\udcff"))
-    assert report([str(folder), "--cost-per-label", "0.05"]) == 0
-    return folder / "report"
+    hostile = "a <b>study & more"
+
+    def make(place: Path) -> None:
+        folder = place / hostile
+        study(folder, ("random", "margin", "<i>own</i>"), range(3), Run(classes=HOSTILE))
+        write(folder, Run("bald", rounds=3, planned=6, state="running", classes=HOSTILE))
+        for k in (10, 15):
+            study(folder, ["kmeans"], range(2), Run(clusters=k, classes=HOSTILE))
+        for size in (70, 1000):
+            write(folder, Run(rounds=1, initial=size, classes=HOSTILE))
+        for size in (100, 500, 1500):
+            study(folder, ["random"], range(2), Run(dataset="mnist", rounds=1, initial=size, pool=5000))
+        close = [f"a strategy of a name as long as they come, number {i}" for i in range(10)]
+        for run in study(folder, close, range(2), Run(dataset="cifar100"), gains=[0.0001 * i for i in range(10)]):
+            for name in ("pool.npz", "reliability.csv", "scores.csv", "queries.png"):  # which older runs have not
+                for file in run.rglob(name):
+                    file.unlink()
+        for file in folder.glob("digits-*/summary.json"):  # of another program: what no file name can be
+            file.write_text(file.read_text().replace("u001b[31m", "u001b[31m\\udcff"))
+        assert report([str(folder), "--cost-per-label", "0.05"]) == 0
+
+    return made_once(tmp_path_factory, "demo", make) / hostile / "report"
 
 
 @pytest.fixture
@@ -168,7 +199,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, no_account: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MNIST, and 20 training and 5 test images of every class of CIFAR-10."""
     from torchvision.datasets import MNIST  # which takes seconds to import
 
@@ -176,16 +207,17 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     cifar = REAL / "cifar10-jpeg.tar.xz"
     if missing := [file.name for file in (*archives, cifar) if not file.exists()]:
         pytest.skip(f"needs real images: {', '.join(missing)} in {REAL}; AL_LIGHTNING_DATA names another folder")
-    dest = tmp_path_factory.mktemp("real")
-    taken = Counter()
-    with tarfile.open(cifar, "r|xz") as tar:
-        for member in tar:
-            parent = Path(member.name).parent
-            if member.isfile() and taken[parent] < (5 if parent.parts[:1] == ("test",) else 20):
-                taken[parent] += 1
-                tar.extract(member, dest / "cifar10-jpeg", filter="data")
-    (raw := dest / "MNIST" / "raw").mkdir(parents=True)
-    for file in archives:
-        (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
-    yield dest
-    shutil.rmtree(dest)
+
+    def make(place: Path) -> None:
+        taken = Counter()
+        with tarfile.open(cifar, "r|xz") as tar:
+            for member in tar:
+                parent = Path(member.name).parent
+                if member.isfile() and taken[parent] < (5 if parent.parts[:1] == ("test",) else 20):
+                    taken[parent] += 1
+                    tar.extract(member, place / "cifar10-jpeg", filter="data")
+        (raw := place / "MNIST" / "raw").mkdir(parents=True)
+        for file in archives:
+            (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+
+    return made_once(tmp_path_factory, "real", make)

@@ -53,7 +53,7 @@ class Point:
 CLASSIFIER, FOLDER = "al_lightning.models.classifier:Classifier", "al_lightning.runs.run_folder:RunFolder"
 MIRROR = "al_lightning.tracking.wandb_mirror:WandbMirror"
 POINTS = (
-    Point("any", f"{FOLDER}._mend", 1),
+    Point("any", "al_lightning.runs.run_folder:mend", 1),
     Point("fit", f"{CLASSIFIER}.training_step", 1),
     Point("fit", f"{CLASSIFIER}.training_step", 4),
     Point("fit", "torch.optim.lr_scheduler:LambdaLR.step", 6, after=True),

@@ -1,14 +1,12 @@
 """Small runs whose rounds are committed and mirrored offline, and what W&B has written of them."""
 
-import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from run_folders import inspected
 from run_writer import answer, row_of
 
 from al_lightning.config.plan import Plan
@@ -89,8 +87,7 @@ def mirrored_run(path: Path, mirror: WandbMirror, upto: int = N_ROUNDS) -> RunIn
 def records(info: RunInfo) -> dict[str, list[dict]]:
     """Records by type of the one log of a run that has not been set aside."""
     [log] = (info.folder.parent / "wandb").glob(f"*run-*-{run_id(info)}/run-{run_id(info)}.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
     by_type: dict[str, list[dict]] = {}
-    for record in map(json.loads, subprocess.check_output(command, text=True).splitlines()):
+    for record in inspected(log):
         by_type.setdefault(record["type"], []).append(record[record["type"]])
     return by_type

@@ -13,6 +13,9 @@ from joblib.externals.loky import reusable_executor
 from al_lightning.__main__ import main
 
 TIMEOUT = 300  # seconds
+# Once for all processes, as are the parts of W&B that a run imports when it starts.
+PRELOADED = ["al_lightning.loop", "kill_points", "sklearn.cluster", "sklearn.datasets"]
+PRELOADED += ["wandb.apis.public", "wandb.sdk.launch"]
 
 
 class Ended(NamedTuple):
@@ -26,7 +29,7 @@ class Ended(NamedTuple):
 def start(target: Callable[..., None], *given: Any) -> int | None:
     """Call a function in a process of its own; returns its exit code, None where it did not end."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["al_lightning.loop", "kill_points", "sklearn.cluster"])  # once for all processes
+    context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=target, args=given)
     process.start()
     process.join(TIMEOUT)

@@ -3,8 +3,10 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
+
+from wandb.util import get_core_path
 
 # They hold seconds, or paths and versions; everything else is the same to the byte.
 TIMED = ("rounds.csv", "measures.json", "SHA256SUMS", "summary.json", "config.yaml", "environment.json", "ledger.jsonl")
@@ -48,6 +50,10 @@ def differences(one: Path, other: Path) -> list[str]:
 def mirrored_rounds(study: Path) -> list[int]:
     """The rounds in the one W&B log of a study that has not been set aside, in the order they were logged."""
     (log,) = (study / "wandb").glob("*run-*/run-*.wandb")
-    line = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
-    records = map(json.loads, subprocess.check_output(line, text=True).splitlines())
-    return [record["history"]["step"]["num"] for record in records if record["type"] == "history"]
+    return [record["history"]["step"]["num"] for record in inspected(log) if record["type"] == "history"]
+
+
+def inspected(log: Path) -> list[dict[str, Any]]:
+    """The records of a log of W&B's, as `wandb leet inspect --json` prints them."""
+    line = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file", log, log.parent]
+    return [*map(json.loads, subprocess.check_output(line, text=True).splitlines())]

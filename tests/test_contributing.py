@@ -5,10 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import fast
+from conftest import Command, fast
+from run_folders import only_run
 from sklearn.datasets import load_digits
 
 import al_lightning
+from al_lightning.config.plan import Plan
+from al_lightning.runs.folder_state import committed
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -47,6 +50,15 @@ def test_what_is_shown_runs(written: Path) -> None:
         assert (outcome.state, outcome.summary["rounds_done"]) == ("finished", 3)
         chosen += [each for each in typed if outcome.folder.name.find(each.partition("=")[2]) >= 0 and "=" in each]
     assert {each.partition("=")[0] for each in chosen} == {"strategy", "dataset", "model"} and len(chosen) == 4
+
+
+def test_a_stopping_rule_needs_no_other_loop(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Plan, "is_last", lambda _, before: bool(before) and before[-1]["n_labeled"] >= 40)
+    assert command("al.rounds=9", "al.initial_size=20", "al.query_size=10").code == 0
+    folder = only_run(tmp_path / "cwd")
+    rounds, _ = committed(folder)
+    assert [(done.row["n_labeled"], len(done.queries)) for done in rounds] == [(20, 10), (30, 10), (40, 10), (50, 0)]
+    assert (folder / "rounds" / "003" / "model.safetensors").exists()
 
 
 def test_coreset_asks_for_what_is_farthest_from_the_labeled_and_the_chosen(written: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who answers a query: at once and wrongly now and then, or in time; and what a run makes of the answers."""
+"""Who answers a query in time, and what a run makes of the answers."""
 
 import csv
 import json
@@ -8,21 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 import kill_points
-import numpy as np
 import pytest
 from conftest import Command
-from hypothesis import given
-from hypothesis import strategies as st
 from kill_points import Point
 from run_folders import differences, only_run
 
 import al_lightning
 from al_lightning.contract import ContractError
-from al_lightning.data.sources import digits
-from al_lightning.errors import ConfigError
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
 from al_lightning.oracle.ledger import Event, Queried, new_events, read, with_answers
-from al_lightning.oracle.simulated import Simulated
 
 # People who answer from a file, and write down what they were asked.
 PEOPLE = """
@@ -69,7 +63,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 
 def ledger(folder: Path) -> list[Event]:
     file = folder / "ledger.jsonl"
-    return read(file.read_bytes()) if file.exists() else []
+    return read(file.read_bytes())[0] if file.exists() else []
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
@@ -220,7 +214,7 @@ def test_a_line_that_was_half_written_is_cut_off(torn: bytes, uninterrupted, tmp
     assert len(ledger(folder)) == 20 * 5
 
 
-@pytest.mark.parametrize("change", ["answer", "lost", "gone"])
+@pytest.mark.parametrize("change", ["answer", "lost", "no answer", "gone"])
 def test_a_ledger_that_is_not_what_the_rounds_saw_is_set_aside(
     change: str, uninterrupted, tmp_path: Path, command: Command
 ) -> None:
@@ -230,61 +224,33 @@ def test_a_ledger_that_is_not_what_the_rounds_saw_is_set_aside(
     if change == "gone":
         (folder / "ledger.jsonl").unlink()
     else:
-        other = lines[45].replace('"answer": ', '"answer": 1') if change == "answer" else ""
-        (folder / "ledger.jsonl").write_text("".join([*lines[:45], other, *lines[46:]]))
+        others = {"answer": lines[45].replace('"answer": ', '"answer": 1'), "lost": "", "no answer": "?\n"}
+        (folder / "ledger.jsonl").write_text("".join([*lines[:45], others[change], *lines[46:]]))
     ended = command(*kill_points.ARGUMENTS)
     assert ended.code == 0, ended.err
     assert "ledger.jsonl is not what this round has seen" in ended.err
     stands = "beginning anew" if change == "gone" else "going on after round 1"
     assert stands in ended.err
+    assert kill_points.lost(folder, uninterrupted("margin")) == []
+    assert (folder / "set-aside" / "ledger.jsonl.1").exists() == (change != "gone")
 
 
-# --- simulated -------------------------------------------------------------------------------------------------------
-
-
-@given(st.floats(0, 1), st.integers(0, 3))
-def test_noise_is_another_class_as_often_as_it_says(noise: float, seed: int) -> None:
-    data = digits()
-    truth = data.pool.labels.numpy()
-    everyone = Question(0, range(len(truth)), data.pool.ids, data.classes)
-    told = np.array([answer.answer for answer in Simulated(data, seed, noise=noise).ask(everyone)])
-    assert ((told >= 0) & (told < 10)).all()
-    assert abs((told != truth).mean() - noise) <= 4.5 * np.sqrt(noise * (1 - noise) / len(truth)) + 1e-9
-    few = Question(0, [5, 900, 17], data.pool.ids, data.classes)
-    assert [answer.answer for answer in Simulated(data, seed, noise=noise).ask(few)] == told[[5, 900, 17]].tolist()
-
-
-def test_noise_by_class_is_of_the_named_classes_only() -> None:
-    data = digits()
-    truth = data.pool.labels.numpy()
-    everyone = Question(0, range(len(truth)), data.pool.ids, data.classes)
-    told = np.array([answer.answer for answer in Simulated(data, 0, noise={"3": 1.0}).ask(everyone)])
-    assert (told[truth == 3] != 3).all() and (told[truth != 3] == truth[truth != 3]).all()
-    assert set(told[truth == 3].tolist()) == {0, 1, 2, 4, 5, 6, 7, 8, 9}
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("oracle.noise=1.5", "oracle.noise=1.5: must be a probability from 0 to 1"),
-        ("oracle.noise={three: 0.1}", "oracle.noise.three: there is no such class; there are: 0, 1, "),
-        ("oracle.noise=often", "oracle.noise=often: "),
-    ],
-)
-def test_noise_that_cannot_be_is_refused(setting: str, said: str, command: Command) -> None:
-    ended = command(setting)
-    assert ended.code == 2
-    assert said in ended.err
-
-
-def test_a_run_with_noise_is_another_run_and_learns_what_it_was_told(tmp_path: Path, command: Command) -> None:
-    assert command("oracle.noise=0.5", "al.rounds=1").code == 0
+@pytest.mark.parametrize("what", ["initial", "ledger"])
+def test_what_was_answered_stands_though_something_else_is_damaged(
+    what: str, uninterrupted, tmp_path: Path, command: Command
+) -> None:
+    """The ledger where the initial query is damaged, and the rounds where a line after all of theirs is."""
+    shutil.copytree(uninterrupted("margin").parents[2], tmp_path / "cwd")
     folder = only_run(tmp_path / "cwd")
-    truth = digits().pool.labels
-    labels = [(int(row["label"]), int(truth[int(row["index"])])) for row in rows(folder, "queries.csv")]
-    wrong = sum(told != true for told, true in labels)
-    assert 5 <= wrong <= 35, "about half of 40"
-    assert command("al.rounds=1").code == 0
-    assert len(list(folder.parent.glob("digits-*"))) == 2
-    with pytest.raises(ConfigError):
-        Simulated(digits(), 0, noise=-0.1)
+    whole = (folder / "ledger.jsonl").read_bytes()
+    if what == "initial":
+        (folder / "rounds" / "initial" / "classes.json").write_text("[")
+    else:
+        (folder / "ledger.jsonl").write_bytes(whole + b"?\n")
+    ended = command(*kill_points.ARGUMENTS)
+    assert ended.code == 0, ended.err
+    line = len(whole.splitlines()) + 1
+    said = "rounds/initial: classes.json" if what == "initial" else f"ledger.jsonl: line {line} is no answer"
+    assert said in ended.err
+    assert (folder / "ledger.jsonl").read_bytes() == whole
+    assert kill_points.lost(folder, uninterrupted("margin")) == []

@@ -41,7 +41,7 @@ def unfold(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 800, 390])
-def test_the_page_fits_the_screen(demo: Path, browser: Browser, width: int, scheme: str) -> None:
+def test_the_page_fits_the_screen(browser: Browser, demo: Path, width: int, scheme: str) -> None:
     address = (demo / "report.html").as_uri()
     page, requests, said = opened(browser, address, width, color_scheme=scheme)
     assert requests == [address]
@@ -71,7 +71,7 @@ def test_the_answer_is_seen_without_scrolling(tmp_path: Path, browser: Browser) 
     assert page.evaluate(tops) == sorted(page.evaluate(tops)), "the contents are in the order of the page"
 
 
-def test_what_scrolls_in_its_box_can_be_reached_by_keyboard(demo: Path, browser: Browser) -> None:
+def test_what_scrolls_in_its_box_can_be_reached_by_keyboard(browser: Browser, demo: Path) -> None:
     page, _, _ = opened(browser, (demo / "report.html").as_uri(), 390)
     unfold(page)
     boxes = "[...document.querySelectorAll('.wide')].filter(box => box.scrollWidth > box.clientWidth)"
@@ -79,7 +79,7 @@ def test_what_scrolls_in_its_box_can_be_reached_by_keyboard(demo: Path, browser:
     assert page.evaluate(f"{boxes}.every(box => box.tabIndex === 0)")
 
 
-def test_figures_take_the_colors_of_the_scheme(demo: Path, browser: Browser) -> None:
+def test_figures_take_the_colors_of_the_scheme(browser: Browser, demo: Path) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     text = "getComputedStyle(document.querySelector('figure svg text')).fill"
     seen = []
@@ -93,7 +93,7 @@ def test_figures_take_the_colors_of_the_scheme(demo: Path, browser: Browser) -> 
     assert seen[0][1] != seen[1][1]
 
 
-def test_paper_is_white_and_shows_what_is_folded(demo: Path, browser: Browser) -> None:
+def test_paper_is_white_and_shows_what_is_folded(browser: Browser, demo: Path) -> None:
     page, _, _ = opened(browser, (demo / "report.html").as_uri(), 703, color_scheme="dark")  # A4 less its margins
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -17,7 +17,7 @@ from studies import Run, study
 from al_lightning.report import load, page
 from al_lightning.report.__main__ import main
 from al_lightning.report.compare import Comparison, compare
-from al_lightning.report.figures import curves, measures
+from al_lightning.report.figures import curves, files, measures, style
 from al_lightning.report.figures.queries import NUMBERED_METHODS
 from al_lightning.report.figures.style import styled, text_on
 
@@ -168,13 +168,17 @@ def test_one_method_that_neglects_a_class_unfolds_them() -> None:
     assert "balanced accuracy" in shown.alt
 
 
-def test_every_figure_is_there_in_three_forms_and_what_it_shows_as_a_table(tmp_path: Path) -> None:
+def test_every_figure_is_there_in_three_forms_and_what_it_shows_as_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SETTINGS", style.SETTINGS)
     study(tmp_path / "study", ("random", "margin"), range(2), Run(rounds=4))
     assert main([str(tmp_path / "study")]) == 0
     folder = tmp_path / "study" / "report" / "figures"
     for file in folder.glob("*.svg"):
         assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert file.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert b"/FontFile2" in file.with_suffix(".pdf").read_bytes(), "a TrueType font"
     drawn = pd.read_csv(folder / "digits-learning-curves.csv")
     rounds = pd.read_csv(next((tmp_path / "study").glob("*margin-s1*")) / "rounds.csv")
     margin = drawn.loc[drawn["method"] == "margin"]

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ncfdtr
 from scipy.stats import t, ttest_rel
+from statsmodels.stats.multitest import multipletests
 
 from al_lightning.report.statistics import (
     area,
@@ -125,6 +126,12 @@ def test_holm_on_a_textbook_example() -> None:
     # sorted 0.005 0.01 0.03 0.04, times 4 3 2 1 = 0.02 0.03 0.06 0.04, never below the one before
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, math.nan, 0.9, 0.02]) == pytest.approx([1, math.nan, 1, 0.06], nan_ok=True)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+@settings(max_examples=30)
+def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-15)
     assert holm([]) == []
     assert holm([0.04]) == [0.04]
 

@@ -81,17 +81,32 @@ def test_a_finished_run_on_other_images_is_refused(change, place: Path, command:
     assert_refused(command(f"resume={only_run(place)}", cwd=place), said)
 
 
+@pytest.mark.parametrize("lost", ["", "summary.json"])
 def test_images_that_changed_before_the_first_round_was_committed_are_refused(
-    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    lost: str, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was asked for before it stands, and its indices are those of the images as they were."""
     with monkeypatch.context() as patched:
         patched.setattr(loop, "fit_choose_test", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
         assert command(*RUN, cwd=place).code == 143
+    if lost:
+        (only_run(place) / lost).unlink()
     said = add(place)
     assert_refused(command(*RUN, cwd=place), said)
     (place / "photos/train/cat/new.png").unlink()
     assert command(*RUN, cwd=place).code == 0
+
+
+def test_images_that_changed_under_a_run_that_is_damaged_are_refused(place: Path, command: Command) -> None:
+    assert command(*RUN, cwd=place).code == 0
+    for folder in (only_run(place) / "rounds").glob("0*"):
+        (folder / "environment.json").write_text("{")
+    (only_run(place) / "summary.json").unlink()
+    said = add(place)
+    assert_refused(command(*RUN, cwd=place), said)
+    (place / "photos/train/cat/new.png").unlink()
+    again = command(*RUN, cwd=place)
+    assert again.code == 0 and "set-aside" not in again.err and "begin" in again.err
 
 
 def test_a_finished_run_on_its_images_opens_none_of_them(

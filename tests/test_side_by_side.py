@@ -1,20 +1,23 @@
 """Runs of a sweep at the same time: each has its share of the cores, and where there are enough a GPU of its own."""
 
-import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from conftest import run_process
 from joblib import cpu_count
 from test_model import settings_of
+from test_sweep import assert_nothing_of_hydra, rows, runs, states
 
 from al_lightning import build
 from al_lightning.runs import environment
+from al_lightning.runs.rounds import read_json
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # A job that says its GPU and holds it until its input ends.
@@ -31,21 +34,26 @@ Start = Callable[[int], subprocess.Popen[str]]
 
 
 @pytest.mark.parametrize("users", [None, str(cpu_count())])
-def test_the_cores_are_divided_unless_the_user_has_said_how_many_threads(
+def test_jobs_that_come_to_one_run_execute_it_once_on_their_share_of_the_cores(
     users: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two of the four are the same job; one waits for the other, each shows the run at its own length."""
     for variable in THREADS:
         monkeypatch.delenv(variable, raising=False)
-    if users:
+    if users:  # who has said how many
         monkeypatch.setenv("OMP_NUM_THREADS", users)
-        alone = subprocess.check_output([sys.executable, "-c", "import torch; print(torch.get_num_threads())"])
-    else:
-        alone = max(1, cpu_count() // 2)
-    at_once = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "strategy=margin,random", "al.rounds=0")
-    done = run_process("--multirun", *at_once, cwd=tmp_path)
+    at_once = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "al.initial_size=20", "al.query_size=20")
+    done = run_process("--multirun", *at_once, "al.n_clusters=10,12", "al.rounds=1,3", cwd=tmp_path)
     assert done.code == 0, done.err
-    summaries = [json.loads(file.read_text()) for file in tmp_path.rglob("summary.json")]
-    assert [summary["threads"] for summary in summaries] == [int(alone)] * 2
+    (folder,) = runs(tmp_path)
+    accuracy = pd.read_csv(folder / "rounds.csv")["test/acc"]
+    assert len(accuracy) == 4
+    assert [row[3:5] for row in rows(done)] == [["40", f"{accuracy[1]:.4f}"], ["80", f"{accuracy[3]:.4f}"]] * 2
+    assert states(done).count("same") == 2
+    shown = [line for line in done.out.splitlines() if re.match(r"(job \d/4  )? +\d+ +\d+ +0\.\d{4}", line)]
+    assert len(shown) == 4 and all(line.startswith("job ") for line in shown)
+    assert_nothing_of_hydra(tmp_path)
+    assert read_json(folder / "summary.json")["threads"] == int(users or max(1, cpu_count() // 2))  # type: ignore[index]
 
 
 @pytest.fixture

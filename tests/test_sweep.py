@@ -112,22 +112,6 @@ def test_a_sweep_over_what_does_not_exist_is_refused_before_any_job(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_jobs_at_the_same_time_that_come_to_the_same_run_execute_it_once(tmp_path: Path) -> None:
-    done = run_process(
-        "--multirun",
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=2",
-        "al.n_clusters=10,12",
-        "al.rounds=2",
-        cwd=tmp_path,
-    )
-    assert done.code == 0, done.err
-    assert sorted(states(done)) == ["finished", "same"]
-    (folder,) = runs(tmp_path)
-    assert len((folder / "rounds.csv").read_text().splitlines()) == 1 + 3
-    assert_nothing_of_hydra(tmp_path)
-
-
 LENGTHS = [("al.rounds=1,3",), ("al.rounds=null", "al.budget=40,80")]
 
 
@@ -147,11 +131,6 @@ def test_jobs_of_one_folder_each_show_the_run_at_their_own_length(
         done = command("--multirun", *keys, "al.initial_size=20", "al.query_size=20", cwd=tmp_path)
         assert_each_shows_its_own_length(done, tmp_path)
         assert states(done) == expected
-
-
-def test_jobs_of_one_folder_wait_for_each_other(tmp_path: Path) -> None:
-    at_once = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "al.initial_size=20", "al.query_size=20")
-    assert_each_shows_its_own_length(run_process("--multirun", *at_once, *LENGTHS[0], cwd=tmp_path), tmp_path)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Command, run_process
+from conftest import Command
 from test_bad_input import assert_refused
 
 from al_lightning import __version__
@@ -156,10 +156,3 @@ def test_a_sweep_says_which_job_how_many_and_how_to_compare(command: Command) ->
         assert f"job {number}/3: seed={seed}" in done.out
     assert re.search(r"job 1/3 finished \(seed=0\); 2 to go, about \d", done.out)
     assert "to compare them: python -m al_lightning.report multirun_outputs/default" in done.out
-
-
-def test_jobs_side_by_side_say_whose_row_it_is(tmp_path: Path) -> None:
-    sweep = ("--multirun", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "al.rounds=1")
-    done = run_process(*sweep, cwd=tmp_path)
-    rows = [line for line in done.out.splitlines() if re.match(r"(job \d/2  )? +\d+ +\d+ +0\.\d{4}", line)]
-    assert len(rows) == 4 and all(line.startswith("job ") for line in rows)

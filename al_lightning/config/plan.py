@@ -1,6 +1,8 @@
 """How many labels every round has: the sizes of the configuration held against a pool."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from al_lightning.config.schema import ActiveLearning
 from al_lightning.errors import ConfigError
@@ -48,6 +50,18 @@ class Plan:
     pool_sample: int | None = None
     n_gone: int = 0
     begun: Begun | None = None
+
+    def is_last(self, before: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the round after these is the last one, which chooses nothing: a stopping rule belongs here.
+
+        Args:
+            before: rows of `rounds.csv`.
+        """
+        return len(before) == self.rounds
+
+    def is_over(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether these rounds are all, the last one included."""
+        return bool(rows) and self.is_last(rows[:-1])
 
     def n_labeled(self, round_: int) -> int:
         """Images that a round trains on."""

@@ -39,17 +39,20 @@ class Event:
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
-def read(data: bytes) -> list[Event]:
-    """The events of a ledger, up to the first line that is not whole: its process was killed while it wrote.
+def read(data: bytes) -> tuple[list[Event], str]:
+    """The events of a ledger, up to the first line that is none.
 
-    Raises:
-        ValueError: a whole line is no event.
+    Returns:
+        The events, and what is wrong with the line after them: nothing where there is none, or where it is the last one
+        and has no end, because its process was killed while it wrote.
     """
-    lines = data.split(b"\n")[:-1]
-    try:
-        return [Event(**json.loads(line)) for line in lines]
-    except TypeError as error:
-        raise ValueError(f"not an event: {error}") from error
+    events: list[Event] = []
+    for line in data.split(b"\n")[:-1]:
+        try:
+            events.append(Event(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            return events, f"line {len(events) + 1} is no answer: {error}"
+    return events, ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from al_lightning.runs.learning_curve import aubc
@@ -117,9 +116,9 @@ def holm(p: Sequence[float]) -> list[float]:
     (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".)
     """
     adjusted = np.asarray(p, dtype=float)
-    known = np.isfinite(adjusted)
-    if known.any():
-        adjusted[known] = multipletests(adjusted[known], ALPHA, method="holm")[1]
+    ascending = np.argsort(adjusted)[: np.isfinite(adjusted).sum()]  # nan comes last
+    left = np.arange(len(ascending), 0, -1)  # hypotheses that are tested at each step
+    adjusted[ascending] = np.maximum.accumulate(adjusted[ascending] * left).clip(max=1)
     return adjusted.tolist()
 
 

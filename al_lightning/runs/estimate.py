@@ -17,6 +17,7 @@ from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
 from al_lightning.models.inference import evaluating
+from al_lightning.runs import same_images
 from al_lightning.runs.folder_state import committed
 from al_lightning.words import duration
 
@@ -72,9 +73,11 @@ def forecast(cfg: DictConfig) -> Forecast:
         ConfigError, DataError: as a run.
     """
     typed, settings = schema.typed(cfg), schema.resolved(cfg)
-    data = build.load_data(settings)
-    plan, device = build.prepare(typed, settings, data)
     folder = schema.run_folder(cfg)
+    images = same_images.load(folder, settings)
+    data = images.data
+    plan = images.plan(typed.al)
+    device = build.check(settings, data, plan)
     start = 0 if typed.overwrite else min(len(committed(folder)[0]), plan.rounds + 1)
     state = "new" if not start else "goes on" if start <= plan.rounds else "done"
     seconds = trial(settings, plan, data, device, start) if start <= plan.rounds else 0.0
@@ -90,7 +93,7 @@ def dry_run(cfg: DictConfig) -> Forecast:
     found, settings = forecast(cfg), schema.resolved(cfg)
     print(OmegaConf.to_yaml(cfg, resolve=True))
     print(f"{' round':>6} {'labels':>8} {'paid':>8} {'epochs':>8} {'steps':>8}")
-    for number in range(found.plan.rounds + 1):
+    for number in range(found.start, found.plan.rounds + 1):
         n_labeled = found.plan.n_labeled(number)
         epochs, steps = build.fit_length(settings, n_labeled)
         print(f"{number:>6} {n_labeled:>8} {found.plan.n_paid(number):>8} {epochs:>8} {steps:>8}")

@@ -25,7 +25,7 @@ class Standing:
         initial: the rows of the query before round 0; None where it has not been committed.
         rounds: the committed rounds in order, up to the first that is missing or damaged, with their answers.
         ledger: all answers.
-        damage: what is wrong with the next round, or with all; empty where nothing is.
+        damage: what is wrong with the next round, with all, or with the ledger; empty where nothing is.
     """
 
     initial: list[dict[str, Any]] | None
@@ -42,13 +42,12 @@ def standing(path: Path) -> Standing:
     """
     found, damage = _rounds(path)
     classes: Sequence[str] = found[0].classes if found else ()
-    initial, folder = None, path / "rounds" / INITIAL
+    initial, folder, answers = None, path / "rounds" / INITIAL, LedgerFile(path / FILE)
     try:
-        answers = LedgerFile(path / FILE)
         if folder.exists():
             initial, classes = rounds.read_initial(folder)
     except DamagedError as error:
-        return Standing(None, [], LedgerFile(path / "not-there"), f"rounds/{INITIAL}: {error}")
+        return Standing(None, [], answers, f"rounds/{INITIAL}: {error}")
     if found and initial is None:
         if not (path / "rounds" / "000" / rounds.MASKS).exists():
             return Standing(None, [], answers, f"rounds/{INITIAL} is missing")
@@ -61,6 +60,8 @@ def standing(path: Path) -> Standing:
     if good < len(found):
         damage = f"rounds/{found[good].number:03d}: {FILE} is not what this round has seen"
         answers.keep(at["events"] if good and (at := seen[good - 1]) else 0)  # the rest is not to be trusted
+    elif answers.damage:
+        damage = f"{FILE}: {answers.damage}"
     last = {event.index: event for event in answers.events}
     for query in (initial or [], *(done.queries for done in found[:good])):
         query[:] = ledger.with_answers(query, last, classes)

@@ -8,7 +8,6 @@ from typing import Any
 
 from al_lightning.oracle import ledger
 from al_lightning.oracle.ledger import Event
-from al_lightning.runs.rounds import DamagedError
 
 FILE = "ledger.jsonl"
 
@@ -20,22 +19,17 @@ class LedgerFile:
         path: of the file, which need not be there.
 
     Attributes:
-        events: in order.
-
-    Raises:
-        DamagedError: a line is no event.
+        events: in order, up to the first line that is none.
+        damage: what is wrong with that line; empty where all are events.
+        data: the lines of the events that were there when it was opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         data = path.read_bytes() if path.exists() else b""
-        try:
-            self.events = ledger.read(data)
-        except ValueError as error:
-            raise DamagedError(f"{FILE} cannot be read: {error}") from error
-        self._whole = data.rfind(b"\n") + 1
-        self._data = data[: self._whole]
-        self._digest = sha256(self._data)
+        self.events, self.damage = ledger.read(data)
+        self.data = data
+        self.keep(len(self.events))
 
     def position(self) -> dict[str, Any]:
         """How far the ledger has come: the number of its events, and a digest over them."""
@@ -43,18 +37,19 @@ class LedgerFile:
 
     def has(self, position: dict[str, Any]) -> bool:
         """Whether the ledger, when it was opened, began with what it held at a position."""
-        lines = self._data.split(b"\n")[: position["events"]]
+        lines = self.data.split(b"\n")[: position["events"]]
         return sha256(b"".join(line + b"\n" for line in lines)).hexdigest() == position["sha256"]
 
-    def is_shorter(self, path: Path) -> bool:
-        """Whether a file holds more than this ledger does."""
-        return path.stat().st_size > self._whole
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file holds more than these events."""
+        return self._path.exists() and self._path.stat().st_size > self._whole
 
     def keep(self, n: int) -> None:
         """Forget all events but the first n; the next one that is appended takes the place of what comes after."""
         self.events = self.events[:n]
-        self._data = b"".join(line + b"\n" for line in self._data.split(b"\n")[:n])
-        self._whole, self._digest = len(self._data), sha256(self._data)
+        self.data = b"".join(line + b"\n" for line in self.data.split(b"\n")[:n])
+        self._whole, self._digest = len(self.data), sha256(self.data)
 
     def append(self, events: Sequence[Event]) -> None:
         """Append events: after this call they survive a crash. What a crash has left half written is cut off first."""

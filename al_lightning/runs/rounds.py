@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-ASKED = ("round", "rank", "index", "id", "score", "predicted", "predicted_name", "use")  # committed before the answers
+COMMITTED_COLUMNS = ("round", "rank", "index", "id", "score", "predicted", "predicted_name", "use")  # before answers
 QUERY_COLUMNS = ("round", "rank", "index", "id", "score", "label", "predicted", "label_name", "predicted_name", "use")
 INITIAL = "initial"  # the folder of what is asked before round 0
 CHECKSUMS = "SHA256SUMS"
@@ -90,15 +90,15 @@ def to_files(done: Round) -> dict[str, bytes]:
     files |= {
         "measures.json": json.dumps(done.row, indent=2).encode(),
         "environment.json": json.dumps(done.environment, indent=2).encode(),
-        "queries.csv": asked_file(done.queries),
+        "queries.csv": query_file(done.queries),
         "confusion.csv": _confusion_file(done),
     }
     return with_checksums(files)
 
 
-def asked_file(queries: Sequence[Mapping[str, Any]]) -> bytes:
+def query_file(queries: Sequence[Mapping[str, Any]]) -> bytes:
     """What is committed of a query: all but the answers."""
-    return to_csv(ASKED, [{name: row.get(name, "") for name in ASKED} for row in queries])
+    return to_csv(COMMITTED_COLUMNS, [{name: row.get(name, "") for name in COMMITTED_COLUMNS} for row in queries])
 
 
 def with_checksums(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -184,7 +184,7 @@ def columns(found: Sequence[Round]) -> list[str]:
 
 def initial_files(query: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, bytes]:
     """The files of what is asked before round 0, by name, their checksums last."""
-    return with_checksums({"queries.csv": asked_file(query), "classes.json": json.dumps(list(classes)).encode()})
+    return with_checksums({"queries.csv": query_file(query), "classes.json": json.dumps(list(classes)).encode()})
 
 
 def read_initial(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:

@@ -1,4 +1,4 @@
-"""What a run leaves on disk. This module alone writes there, and only while it holds the lock.
+"""What a run leaves on disk. Nothing else writes there, and this only while it holds the lock.
 
 A round is committed by one rename of `rounds/.007` to `rounds/007`, and so is the query before the first one, as
 `rounds/initial`. Answers are appended to `ledger.jsonl`. `rounds.csv` and `queries.csv` are views over both, which grow
@@ -8,10 +8,7 @@ by what is new, and are written anew whenever the folder is opened.
 import io
 import json
 import os
-import re
-import shutil
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -25,12 +22,11 @@ from al_lightning.errors import ConfigError, UserError
 from al_lightning.oracle import ledger
 from al_lightning.oracle.ledger import Event, Queried
 from al_lightning.runs import rounds
-from al_lightning.runs.folder_state import LISTING, SET_ASIDE, standing
-from al_lightning.runs.ledger_file import FILE, LedgerFile
+from al_lightning.runs.folder_state import LISTING, SET_ASIDE
+from al_lightning.runs.ledger_file import FILE
 from al_lightning.runs.lock import HOLDER, take
+from al_lightning.runs.mend import mend, set_aside
 from al_lightning.runs.rounds import INITIAL, Round, to_csv
-
-OWN = re.compile(r"\.(\d{3,}|initial)(\.old)?")  # in `rounds`: one that is being written, and the one it replaces
 
 
 class WriteError(UserError):
@@ -76,9 +72,9 @@ class RunFolder:
             if self.overwrite and is_new:
                 print(f"overwrite=true: {self.path} is new, there was nothing to move")
             elif self.overwrite:
-                old = _set_aside(self.path, self.path.parent / SET_ASIDE)
+                with self._file:
+                    old = set_aside(self.path, self.path.parent / SET_ASIDE)
                 print(f"{self.path}: what was there is now {old}")
-                self._file.close()
                 self._file = take(self.path)
         except OSError as error:
             raise ConfigError(f"paths.output_root: cannot write to {self.path}: {error.strerror}") from error
@@ -88,7 +84,11 @@ class RunFolder:
                 (self.path / "rounds").mkdir(exist_ok=True)
                 holder = {"pid": os.getpid(), "host": socket.gethostname()}
                 replace_file(self.path, HOLDER, json.dumps(holder).encode())
-                self._mend()
+                found = mend(self.path)
+                self.initial, self.rounds, self.ledger = found.initial, found.rounds, found.ledger
+                self.answered = {event.index for event in found.ledger.events}
+                for query in self._queries:
+                    self.queried |= ledger.queried(query)
                 self.write_views()  # the last process may have died between a commit and its views
         except BaseException:
             self._file.close()
@@ -247,38 +247,6 @@ class RunFolder:
                 if (Path(parent) / name).is_symlink():
                     raise UserError(f"{Path(parent) / name}: a link, which a run folder must not hold; remove it")
 
-    def _mend(self) -> None:
-        for left_over in (self.path / "rounds").glob(".*"):
-            if not OWN.fullmatch(left_over.name):
-                continue  # of a file manager or a file system: .DS_Store, ._001, .nfs...
-            whole = left_over.with_name(left_over.name.strip(".").removesuffix(".old"))
-            if left_over.suffix == ".old" and not whole.exists():  # killed between the two renames of a commit
-                left_over.rename(whole)
-            else:
-                shutil.rmtree(left_over)
-        found = standing(self.path)
-        self.initial, self.rounds, self.ledger = found.initial, found.rounds, found.ledger
-        self.answered = {event.index for event in found.ledger.events}
-        self.queried = {index: image for query in self._queries for index, image in ledger.queried(query).items()}
-        initial = self.path / "rounds" / INITIAL
-        if found.initial is not None and not initial.exists():  # of an earlier version
-            replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))
-            place(initial, rounds.initial_files(found.initial, found.rounds[0].classes))
-            self.ledger = LedgerFile(self.path / FILE)
-        if not found.damage:
-            return
-        stands = f"going on after round {len(self.rounds) - 1}" if self.rounds else "beginning anew"
-        print(f"warning: {self.path}/{found.damage}; {stands}", file=sys.stderr)
-        for folder in rounds.folders(self.path)[len(self.rounds) :]:
-            _set_aside(folder, self.path / SET_ASIDE)
-        if found.initial is None and initial.exists():
-            _set_aside(initial, self.path / SET_ASIDE)
-        if (self.path / FILE).exists() and found.ledger.is_shorter(self.path / FILE):
-            lost = _set_aside(self.path / FILE, self.path / SET_ASIDE)
-            print(f"warning: {lost}: answers that are asked for again", file=sys.stderr)
-            replace_file(self.path, FILE, b"".join(event.line() for event in found.ledger.events))
-            self.ledger = LedgerFile(self.path / FILE)
-
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
         try:
@@ -289,12 +257,3 @@ class RunFolder:
                 f"{self.path}: {what} could not be written: {error.strerror}; {stands}. "
                 "Mend that and give the same command again"
             ) from error
-
-
-def _set_aside(folder: Path, place: Path) -> Path:
-    """Move a folder into another, under a name that is free there; returns where it is now."""
-    place.mkdir(exist_ok=True)
-    number = 1
-    while (target := place / f"{folder.name}.{number}").exists():
-        number += 1
-    return folder.rename(target)

@@ -18,11 +18,11 @@ from al_lightning.errors import ConfigError, DataError
 from al_lightning.oracle.ledger import VALIDATION
 from al_lightning.runs import rounds
 from al_lightning.runs.folder_state import LISTING, Standing, standing
-from al_lightning.runs.rounds import INITIAL, read_json
+from al_lightning.runs.rounds import INITIAL, DamagedError, read_json
 
 
 @dataclass(frozen=True)
-class Pool:
+class GrowingPool:
     """A pool that may grow, of a run that has begun.
 
     Attributes:
@@ -50,7 +50,7 @@ class Images:
 
     data: ImageData
     fingerprint: str
-    pool: Pool | None = None
+    pool: GrowingPool | None = None
 
     def plan(self, al: ActiveLearning) -> Plan:
         """The rounds, with the sizes of the rounds to come as they follow from the pool as it is now.
@@ -109,20 +109,19 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
     try:
         data = build.masked(now, settings)
     except ConfigError as error:
-        if not began:
+        if began is None:
             raise
         data, refused = now, error  # there may have been more images when it began
     simulated = public(settings["oracle"]["_target_"]) == "al_lightning.oracle.Simulated"
     fingerprint = data.fingerprint(pool_labels=simulated)  # what people answer need not be what a file says
-    if not began:
+    if began is None:
         return Images(data, fingerprint)
     changed, left, why_not = "", None, ""
     try:
-        summary = read_json(path / "summary.json") or {}
-        before = listing.from_csv_gz((path / LISTING).read_bytes())
+        before, classes = listing.from_csv_gz((path / LISTING).read_bytes()), _classes(path)
         if not simulated and not masks.chosen(node):
             try:
-                return _with_new(path, data, before, summary)
+                return _with_new(path, data, before, classes)
             except DataError as error:
                 changed = str(error)
         elif began == fingerprint:
@@ -130,12 +129,14 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
         pool, test = ([each for each in before if each.part == part] for part in ("pool", "test"))
         before = [*masks.originals(pool, node), *test]
         changed = changed or listing.differences(before, listing.listing(now))
+        if not (changed or began):
+            return Images(data, fingerprint)
         needed = np.isin(np.arange(len(pool)), _queried(standing(path))).reshape(node.get("repeat", 1), -1).max(0)
-        left = masks.apply(listing.as_before(before, summary["classes"], now, needed), node)
+        left = masks.apply(listing.as_before(before, classes, now, needed), node)
     except DataError as error:
         why_not = str(error)
-    except (OSError, ValueError, KeyError, IndexError):  # damaged, or of a version that kept no list
-        if began == fingerprint:
+    except (OSError, ValueError, KeyError, IndexError, DamagedError):  # or of a version that kept no list
+        if began in ("", fingerprint):
             return Images(data, fingerprint)
     if refused and not changed:
         raise refused
@@ -151,28 +152,45 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
 
 
 def _began(path: Path) -> str | None:
-    """The fingerprint of the images of what was committed last; None where nothing is."""
+    """The fingerprint of the images of what was committed last; empty where it is lost, None where nothing is there."""
     committed = rounds.folders(path)
-    if committed:
-        kept = read_json(committed[-1] / "environment.json")
-    else:  # the query before round 0 has no environment of its own
-        kept = read_json(path / "summary.json") if (path / "rounds" / INITIAL).exists() else None
-    return (kept or {}).get("data_fingerprint")
+    if not committed and not (path / "rounds" / INITIAL).exists():
+        return None
+    # The query before round 0 has no environment of its own.
+    files = [*(folder / "environment.json" for folder in reversed(committed)), path / "summary.json"]
+    kept = ((read_json(file) or {}).get("data_fingerprint") for file in files)
+    return next(filter(None, kept), "")
 
 
-def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, Any]) -> Images:
+def _classes(path: Path) -> Sequence[str]:
+    """Names of the classes of a run that has begun; those of format 1 are in its summary only."""
+    initial = path / "rounds" / INITIAL
+    if initial.exists():
+        return rounds.read_initial(initial)[1]
+    summary = read_json(path / "summary.json") or {}
+    return summary["classes"]
+
+
+def _with_new(path: Path, data: ImageData, before: Listing, classes: Sequence[str]) -> Images:
     """The images of a run whose pool may have grown.
+
+    Args:
+        path: the run folder.
+        data: as it is now.
+        before: the run's list of images.
+        classes: names, of the run.
 
     Raises:
         DataError: something else has changed.
     """
-    if new := sorted({*data.classes} - {*summary["classes"]}):
+    summary = read_json(path / "summary.json") or {}
+    if new := sorted({*data.classes} - {*classes}):
         came = f"{len(new)} class{'es' if len(new) > 1 else ''} came ({', '.join(new)})"
         raise DataError(f"{came}, and those of a run stay the same")
     try:
         rows = growing.continued(before, listing.listing(data), drawn=data.drawn)
     except DataError as error:
-        was, now = summary["levels"], data.levels
+        was, now = summary.get("levels"), data.levels
         if was and now and tuple(was) != now:
             raise DataError(
                 f"{error}: what came moves the scale of all, which dataset.levels takes from the pool, "
@@ -180,9 +198,9 @@ def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, A
             ) from error
         raise
     n_pool = sum(each.part == "pool" for each in rows)
-    data = listing.as_before(rows, summary["classes"], data, np.zeros(n_pool, dtype=bool))
+    data = listing.as_before(rows, classes, data, np.zeros(n_pool, dtype=bool))
     fingerprint, came = data.fingerprint(pool_labels=False), len(rows) - len(before)
-    if came or fingerprint != summary["data_fingerprint"]:
+    if came or fingerprint != summary.get("data_fingerprint", fingerprint):
         print(f"{path}: the pool has {'grown' if came else 'changed'}: {came} new images, {len(data.gone)} gone")
     found = standing(path)
     queried, begun = set(_queried(found)), None
@@ -191,7 +209,7 @@ def _with_new(path: Path, data: ImageData, before: Listing, summary: dict[str, A
         n_queries = sum(bool(done.queries) for done in found.rounds)
         begun = Begun(n_queries, len(queried), len(found.initial) - n_val, n_val)
     size = n_pool - len({*data.gone} - queried)
-    return Images(data, fingerprint, Pool(rows, (path / LISTING).read_bytes(), size, begun))
+    return Images(data, fingerprint, GrowingPool(rows, (path / LISTING).read_bytes(), size, begun))
 
 
 def _queried(found: Standing) -> Sequence[int]:
