@@ -4,15 +4,18 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from joblib.externals.loky import reusable_executor
 
 from al_lightning.__main__ import main
 
 TIMEOUT = 300  # seconds
+ENVIRONMENT = dict(os.environ)
 # Once for all processes, as are the parts of W&B that a run imports when it starts.
 PRELOADED = ["al_lightning.loop", "kill_points", "sklearn.cluster", "sklearn.datasets"]
 PRELOADED += ["wandb.apis.public", "wandb.sdk.launch"]
@@ -30,6 +33,8 @@ def start(target: Callable[..., None], *given: Any) -> int | None:
     """Call a function in a process of its own; returns its exit code, None where it did not end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    with patch.dict(os.environ, ENVIRONMENT, clear=True):  # threads as everywhere, whatever this test has set
+        forkserver.ensure_running()
     process = context.Process(target=target, args=given)
     process.start()
     process.join(TIMEOUT)

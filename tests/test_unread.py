@@ -12,10 +12,12 @@ from typing import Any
 import kill_points
 import pytest
 from conftest import fast
+from joblib import cpu_count
 from processes import run_command
 from run_folders import differences, mirrored_rounds, only_run
 
 from al_lightning.command import output
+from al_lightning.runs.rounds import read_json
 from al_lightning.tracking import Observers
 
 COMMAND = (sys.executable, "-m", "al_lightning")
@@ -109,9 +111,14 @@ def test_a_terminal_that_lacks_characters(terminal: Callable[[], None], shown: s
 def test_a_sweep_that_nobody_reads_runs_all_jobs_and_says_in_its_exit_code_how_they_ended(
     launcher: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """Jobs side by side have the threads that the user has said, each of them; a forked process has its own."""
+    threads = cpu_count()
     line = fast(("--multirun", *launcher, "model.dropout=0.25,2,0", "al.rounds=1"))
-    assert run_command(line, tmp_path, environment(), nobody).code == 1
-    assert len(list(tmp_path.glob("multirun_outputs/default/*/rounds/001"))) == 2
+    assert run_command(line, tmp_path, environment(OMP_NUM_THREADS=str(threads)), nobody).code == 1
+    folders = [file.parents[1] for file in tmp_path.glob("multirun_outputs/default/*/rounds/001")]
+    assert len(folders) == 2
+    if launcher:
+        assert [(read_json(folder / "summary.json") or {})["threads"] for folder in folders] == [threads, threads]
 
 
 def test_a_refusal_keeps_its_exit_code(tmp_path: Path) -> None:
