@@ -121,6 +121,21 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     return run
 
 
+def own_oracle(place: Path, code: str, monkeypatch: pytest.MonkeyPatch, **arguments: object) -> None:
+    """Has `oracle=people` below `conf/` of a folder: the class People of this code, with these arguments."""
+    (place / "people_of_test.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.delitem(sys.modules, "people_of_test", raising=False)
+    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "people_of_test")
+    (place / "conf" / "oracle").mkdir(parents=True)
+    lines = [
+        "name: people",
+        "_target_: people_of_test.People",
+        *(f"{key}: {value}" for key, value in arguments.items()),
+    ]
+    (place / "conf" / "oracle" / "people.yaml").write_text("\n".join(f"{key}: {value}" for key, value in node.items()))
+
+
 def run_process(*arguments: str, cwd: Path) -> Ended:
     """Runs the command in a process of its own."""
     return run_command(fast(arguments), cwd)

@@ -11,7 +11,7 @@ import kill_points
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Command
+from conftest import Command, own_oracle
 from kill_points import FOLDER, Point
 from PIL import Image
 from processes import start
@@ -68,12 +68,7 @@ def photos(place: Path, parts: dict[str, int], seed: int = 0, prefix: str = "") 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Path:
     """A folder with photos, 12 to learn from and 3 to test on of each class; and `oracle=people`."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "growing_people")
-    (tmp_path / "growing_people.py").write_text(PEOPLE)
-    (tmp_path / "conf" / "oracle").mkdir(parents=True)
-    lines = ("name: people", "_target_: growing_people.People", f"notes: {tmp_path}/asked.jsonl", "patience: 99")
-    (tmp_path / "conf" / "oracle" / "people.yaml").write_text("\n".join(lines))
+    own_oracle(tmp_path, PEOPLE, monkeypatch, notes=tmp_path / "asked.jsonl", patience=99)
     photos(tmp_path, {"train/": 12, "test/": 3})
     return tmp_path
 
@@ -258,7 +253,7 @@ def test_fractions_are_of_the_pool_as_it_is(place: Path, command: Command, monke
 
 
 def _killed(point: Point | None, cwd: Path, arguments: tuple[str, ...]) -> None:
-    os.environ["AL_LIGHTNING_ALLOW"] = "growing_people"  # the server of forks is older than the test
+    os.environ["AL_LIGHTNING_ALLOW"] = "people_of_test"  # the server of forks is older than the test
     (kill_points.killed if point else kill_points.whole)(point, cwd, arguments)  # pyright: ignore[reportArgumentType]
 
 

@@ -47,14 +47,14 @@ def close(one: Tensor, other: Tensor) -> None:
     ],
     ids=["mnist", "oblong", "bottleneck"],
 )
-def test_twenty_steps_of_a_cut_network_are_those_of_the_whole_one(make, shape, optimizer, kept) -> None:
+def test_steps_of_a_cut_network_are_those_of_the_whole_one(make, shape, optimizer, kept) -> None:
     torch.manual_seed(0)
     whole, cut = pair(make(), shape)
     assert n_parameters(cut) < n_parameters(whole)
     assert kept is None or n_parameters(cut) == pytest.approx(kept, rel=0.01)
     n = 8
     ends = [OPTIMIZERS[optimizer](network.parameters()) for network in (whole, cut)]
-    for _ in range(20):
+    for _ in range(8):
         images, labels = torch.randn(n, *shape, dtype=torch.float64), torch.arange(n)
         losses = []
         for network, end in zip((whole, cut), ends, strict=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import kill_points
 import pytest
-from conftest import Command
+from conftest import Command, own_oracle
 from kill_points import Point
 from run_folders import differences, only_run
 
@@ -43,12 +43,7 @@ class People:
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Path:
     """The folder where they keep their answers; `oracle=people` asks them."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("AL_LIGHTNING_ALLOW", "people_of_test")
-    (tmp_path / "people_of_test.py").write_text(PEOPLE)
-    (tmp_path / "conf" / "oracle").mkdir(parents=True)
-    lines = ("name: people", "_target_: people_of_test.People", f"answers: {tmp_path}", "patience: 1000")
-    (tmp_path / "conf" / "oracle" / "people.yaml").write_text("\n".join(lines))
+    own_oracle(tmp_path, PEOPLE, monkeypatch, answers=tmp_path, patience=1000)
     return tmp_path
 
 

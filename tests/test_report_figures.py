@@ -200,10 +200,9 @@ def test_the_number_of_methods_does_not_multiply_canvases_and_numbers(
     assert (folder / "digits-overlap.csv").read_text(encoding="utf-8").count("\n") == len(names) + 1
 
 
-@pytest.mark.parametrize("backend", ["module://not_installed.backend_inline", "nonsense", "tkagg"])
-def test_figures_are_drawn_whatever_backend_the_environment_names(tmp_path: Path, backend: str) -> None:
+def test_figures_are_drawn_whatever_backend_the_environment_names(tmp_path: Path) -> None:
     study(tmp_path / "study", ("random",), range(1), Run(rounds=2))
-    environment = {**os.environ, "MPLBACKEND": backend}
+    environment = {**os.environ, "MPLBACKEND": "module://not_installed.backend_inline"}
     line = [sys.executable, "-m", "al_lightning.report", str(tmp_path / "study")]
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
