@@ -1,6 +1,7 @@
 """The command, run in the test's own process: importing PyTorch anew for each would take minutes."""
 
 import fcntl
+import gc
 import gzip
 import os
 import re
@@ -40,6 +41,7 @@ REAL = Path(os.environ.get("AL_LIGHTNING_DATA") or Path(__file__).parents[2] / "
 @pytest.fixture(scope="session", autouse=True)
 def hurried() -> Iterator[None]:
     """What takes its time and changes nothing here is left out; processes of their own do it all."""
+    gc.set_threshold(20_000, 10, 50)  # each of the old ones goes through all of PyTorch
     get_mode = Hydra.get_mode
 
     def mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
@@ -128,11 +130,7 @@ def own_oracle(place: Path, code: str, monkeypatch: pytest.MonkeyPatch, **argume
     monkeypatch.delitem(sys.modules, "people_of_test", raising=False)
     monkeypatch.setenv("AL_LIGHTNING_ALLOW", "people_of_test")
     (place / "conf" / "oracle").mkdir(parents=True)
-    lines = [
-        "name: people",
-        "_target_: people_of_test.People",
-        *(f"{key}: {value}" for key, value in arguments.items()),
-    ]
+    node = {"name": "people", "_target_": "people_of_test.People", **arguments}
     (place / "conf" / "oracle" / "people.yaml").write_text("\n".join(f"{key}: {value}" for key, value in node.items()))
 
 
