@@ -1,12 +1,14 @@
 """Active learning by margin in plain PyTorch: the arithmetic of a run of al_lightning and nothing besides.
 
-No Lightning, no configuration, no commits, no mirror, no measure but the accuracy. What the run computes with is used
+No Lightning, no configuration, no commits, no mirror, no measure but the accuracy, on the test part and on the labels
+trained on. What the run computes with is used
 here too: live taps, BatchNorm folded for scoring and test, channels last, the batch plan, the random streams.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -51,9 +53,26 @@ class Protocol:
     lr: float
 
 
+@dataclass(frozen=True)
+class Done:
+    """A round.
+
+    Attributes:
+        query: index and score of the images of its query, the most wanted first; none in the last.
+        accuracy: on the test part.
+        fitted: accuracy on the images trained on, without dropout: a fit that has failed shows there.
+        seconds_fitted: that it took to see that.
+    """
+
+    query: list[tuple[int, float]]
+    accuracy: float
+    fitted: float
+    seconds_fitted: float
+
+
 def rounds(
     data: ImageData, backbone: Callable[[int, tuple[int, int]], Backbone], protocol: Protocol, clock: Clock
-) -> Iterator[tuple[list[tuple[int, float]], float]]:
+) -> Iterator[Done]:
     """Fit, choose, test and label, round after round.
 
     Args:
@@ -63,8 +82,7 @@ def rounds(
         clock: counts `fit`, `score` (choosing included) and `test`.
 
     Yields:
-        After every round index and score of the images of its query, the most wanted first, none in the last; and the
-        accuracy on the test part.
+        Every round.
     """
     images, labels, test = data.pool.images, data.pool.labels, data.test
     mean, deviation = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in data.statistics)
@@ -80,14 +98,21 @@ def rounds(
             head = nn.Linear(made.n_features, len(data.classes))
             torch.manual_seed(torch_seed(protocol.seed, Stream.DROPOUT, number))
             model = nn.Sequential(network, nn.Dropout(protocol.dropout), head)
-            fit(model, images, labels, labeled.nonzero().squeeze(1), (mean, deviation), number, protocol)
+            trained_on = labeled.nonzero().squeeze(1)
+            fit(model, images, labels, trained_on, (mean, deviation), number, protocol)
+            start = perf_counter()
+            with torch.inference_mode():
+                folded = for_scoring(network.eval())
+                batches = trained_on.split(protocol.eval_batch)
+                predicted = torch.cat([head(folded((images[batch] - mean) / deviation)).argmax(1) for batch in batches])
+                fitted = (predicted == labels[trained_on]).float().mean().item()
+            looked = perf_counter() - start
         with clock.phase("test"), torch.inference_mode():
-            folded = for_scoring(network.eval())
             batches = test.images.split(protocol.eval_batch)
             predicted = torch.cat([head(folded((batch - mean) / deviation)).argmax(1) for batch in batches])
             accuracy = (predicted == test.labels).float().mean().item()
         if number == protocol.rounds:
-            yield [], accuracy
+            yield Done([], accuracy, fitted, looked)
             return
         with clock.phase("score"), torch.inference_mode():
             rng = generator(protocol.seed, Stream.CANDIDATES, number)
@@ -98,7 +123,7 @@ def rounds(
             best, scores = least_margin(head(features), number, protocol)
             query = candidates[best]
         labeled[query] = True
-        yield list(zip(query.tolist(), scores.tolist(), strict=True)), accuracy
+        yield Done(list(zip(query.tolist(), scores.tolist(), strict=True)), accuracy, fitted, looked)
 
 
 def fit(
