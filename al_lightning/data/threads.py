@@ -1,8 +1,9 @@
 """The same for many files, in threads, with a bar to watch."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Event
 from typing import TypeVar
 
@@ -25,20 +26,34 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], descriptio
     """
     stop = Event()
     executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="images")
-    console = Console(stderr=True)
-    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     results: list[Result] = []
     try:
-        with progress:
-            task = progress.add_task(description, total=len(items))
+        with watched(description, len(items)) as advance:
             for done in executor.map(lambda chunk: [work(item) for item in chunk if not stop.is_set()], chunks):
                 results += done
-                progress.update(task, completed=len(results))
+                advance(len(done))
     except BaseException:
         stop.set()
         executor.shutdown(wait=False, cancel_futures=True)
         raise
     executor.shutdown()
     return results
+
+
+@contextmanager
+def watched(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Around long work: on a terminal, a bar on standard error shows how far it is.
+
+    Args:
+        description: of the work.
+        total: steps.
+
+    Yields:
+        What is called with the number of steps that have just been done.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.advance(task, done)

@@ -1,0 +1,1 @@
+"""Features of every image by a frozen network, computed once and kept on disk."""

@@ -1,0 +1,85 @@
+"""Every image is embedded once: what the store lacks is computed, shard by shard, and then read from it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from al_lightning.data.embedding import Embedding
+from al_lightning.data.images import ImageData
+from al_lightning.data.threads import watched
+from al_lightning.embedding.embedder import Embedder
+from al_lightning.embedding.store import Store, as_tensor, digests, positions
+from al_lightning.errors import DataError
+
+SHARD = 1024  # images that are lost at most where the process is killed
+BATCH = {"cpu": 64, "cuda": 512}
+
+
+def embedded(embedder: Embedder, data: ImageData, root: Path, device: torch.device) -> Embedding:
+    """The features of a data set.
+
+    Args:
+        embedder: computes what the store lacks.
+        data: pool and test part.
+        root: folder of all stores.
+        device: that computes.
+
+    Raises:
+        DataError: a feature is not finite, all of them are the same for every image, or the store is damaged.
+    """
+    parts = [data.pool.images, data.test.images]
+    wanted = np.concatenate([digests(each) for each in parts])
+    store = Store(root / embedder.key, embedder.n_features, {"embedding": embedder.shown, "key": embedder.key})
+    if (positions(wanted, store.known()) < 0).any():
+        with store.writing():
+            _fill(store, embedder, wanted, data, device)
+    rows, at = store.rows(), positions(wanted, store.known())
+    n = len(data.pool)
+    found = Embedding(as_tensor(rows, at[:n]), as_tensor(rows, at[n:]), embedder.key, embedder.shown, data.there)
+    return checked(found)
+
+
+def checked(embedding: Embedding) -> Embedding:
+    """The embedding itself.
+
+    Raises:
+        DataError: all images have the same features.
+    """
+    if not (embedding.statistics[1] != 1.0).any():
+        raise DataError(f"embedding: {embedding.shown}: all images of the pool have the same features")
+    return embedding
+
+
+def _fill(store: Store, embedder: Embedder, wanted: np.ndarray, data: ImageData, device: torch.device) -> None:
+    missing = np.flatnonzero(positions(wanted, store.known()) < 0)
+    missing = np.sort(missing[np.unique(wanted[missing], return_index=True)[1]])  # of equal images the first
+    if embedder.module:
+        embedder.module.to(device)
+    n, batch = len(data.pool), BATCH.get(device.type, BATCH["cpu"])
+    with watched(f"embedding by {embedder.shown}", len(missing)) as advance:
+        for start in range(0, len(missing), SHARD):
+            shard = missing[start : start + SHARD]
+            rows = torch.empty(len(shard), embedder.n_features, dtype=torch.float16)
+            for first in range(0, len(shard), batch):
+                some = shard[first : first + batch]
+                images = torch.cat(
+                    [data.pool.images[some[some < n]], data.test.images[some[some >= n] - n]],
+                ).to(device)
+                with torch.inference_mode():
+                    rows[first : first + len(some)] = embedder.compute(images).half().cpu()
+                advance(len(some))
+            _check_finite(rows, shard, data)
+            store.append(wanted[shard], rows)
+
+
+def _check_finite(rows: Tensor, shard: np.ndarray, data: ImageData) -> None:
+    odd = ~rows.isfinite().all(1)
+    if odd.any():
+        at = int(shard[odd.nonzero()[0, 0]])
+        name = [*data.pool.ids, *data.test.ids][at]
+        raise DataError(
+            f"embedding: {int(odd.sum())} of {len(rows)} images have features that are no finite numbers in half "
+            f"precision, the first {name}; use other weights or another network"
+        )

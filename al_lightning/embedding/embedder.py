@@ -1,0 +1,41 @@
+"""What computes an embedding."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """From images to features. A new one is a function that returns it, and a file in conf/embedding.
+
+    Attributes:
+        compute: `uint8 [B, C, H, W] -> float [B, D]`, on the device of the images.
+        n_features: D.
+        key: hex digits of what the features depend on besides the images.
+        shown: the same in words.
+        module: what is moved to the device first; None: there is nothing.
+    """
+
+    compute: Callable[[Tensor], Tensor]
+    n_features: int
+    key: str
+    shown: str
+    module: nn.Module | None = None
+
+
+def key_of(about: Mapping[str, object], weights: Mapping[str, Tensor] | None = None) -> str:
+    """16 hex digits of settings and weights.
+
+    Args:
+        about: settings by name.
+        weights: a state dictionary.
+    """
+    digest = blake2b(repr(sorted(about.items())).encode(), digest_size=8)
+    for name, tensor in (weights or {}).items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

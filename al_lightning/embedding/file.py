@@ -1,0 +1,86 @@
+"""An embedding that the user has made: a row of numbers for every image."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from al_lightning.data.embedding import Embedding
+from al_lightning.data.images import ImageData
+from al_lightning.embedding.embed import checked
+from al_lightning.errors import ConfigError, DataError
+
+BLOCK = 8192  # rows looked at a time
+
+
+def file(data: ImageData, *, path: str) -> Embedding:
+    """Features from a file.
+
+    Args:
+        data: the images.
+        path: of `.npy` (a matrix), `.npz` (a matrix `embedding` and texts `ids`) or `.parquet` (a column `id`; the
+            others are features, or one of them has lists). With ids, rows may come in any order, and may be more than
+            the images are; without, they are those of the pool and then those of the test part, in order.
+
+    Raises:
+        ConfigError: it is no such file, or has not a row for every image.
+        DataError: it cannot be read, or has a value that is no finite number in half precision.
+    """
+    key = f"embedding.path={path}"
+    matrix, ids = _read(Path(path).expanduser(), key)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        raise ConfigError(f"{key}: has to be a matrix of numbers [images, features], not {matrix.dtype} {matrix.shape}")
+    n, wanted = len(data.pool), [*data.pool.ids, *data.test.ids]
+    if ids is not None:
+        place = {each: row for row, each in enumerate(ids)}
+        if missing := [each for each in wanted if each not in place]:
+            raise ConfigError(f"{key}: has no row for {len(missing)} of {len(wanted)} images, the first {missing[0]}")
+        matrix = matrix[[place[each] for each in wanted]]
+    elif len(matrix) != len(wanted):
+        raise ConfigError(
+            f"{key}: has {len(matrix)} rows for {len(wanted)} images ({n} of the pool, {len(wanted) - n} to test on); "
+            "name them by ids, in .npz or .parquet"
+        )
+    rows, digest = torch.empty(matrix.shape, dtype=torch.float16), blake2b(digest_size=8)
+    for start in range(0, len(matrix), BLOCK):
+        block = torch.from_numpy(np.array(matrix[start : start + BLOCK], np.float32)).half()
+        if not (good := block.isfinite().all(1)).all():
+            at = start + int((~good).nonzero()[0, 0])
+            raise DataError(f"{key}: the row of {wanted[at]} has a value that is no finite number in half precision")
+        rows[start : start + len(block)] = block
+        digest.update(block.numpy().data)
+    return checked(Embedding(rows[:n], rows[n:], digest.hexdigest(), f"{path}, {rows.shape[1]} features", data.there))
+
+
+def _read(file: Path, key: str) -> tuple[np.ndarray, Sequence[str] | None]:
+    try:
+        if file.suffix == ".npy":
+            return np.load(file, mmap_mode="r", allow_pickle=False), None
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                if not {"embedding", "ids"} <= {*arrays}:
+                    raise ConfigError(f"{key}: has {', '.join(arrays)}, and needs embedding and ids")
+                return arrays["embedding"], [str(each) for each in arrays["ids"]]
+        if file.suffix == ".parquet":
+            return _parquet(file, key)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{key}: cannot be read: {error}") from error
+    raise ConfigError(f"{key}: has to be a .npy, .npz or .parquet file")
+
+
+def _parquet(file: Path, key: str) -> tuple[np.ndarray, Sequence[str]]:
+    import pandas as pd
+
+    try:
+        table: Any = pd.read_parquet(file)
+    except ImportError as error:
+        raise ConfigError(f"{key}: .parquet needs pyarrow: pip install pyarrow") from error
+    if "id" not in table:
+        raise ConfigError(f"{key}: has {', '.join(map(str, table.columns))}, and needs a column id")
+    features = table.drop(columns="id")
+    if features.shape[1] == 1 and features.dtypes.iloc[0] == object:
+        return np.stack(features.iloc[:, 0].to_list()), [str(each) for each in table["id"]]
+    return features.to_numpy(), [str(each) for each in table["id"]]

@@ -1,0 +1,129 @@
+"""The rows of an embedding on disk, by the content of their images: computed once, whoever asks.
+
+`rows.f16` holds the rows one after the other and `digests.bin` 16 bytes for each, in the same order. A shard of rows is
+written to the first and, once it is on the disk, its digests to the second: what has no digest is not there. Both are
+only appended to, and the rows are read by mapping the file, which processes share.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from al_lightning.disk import replace_file
+from al_lightning.errors import DataError
+
+DIGEST = np.dtype("V16")
+ROWS, DIGESTS, MANIFEST, LOCK = "rows.f16", "digests.bin", "manifest.json", ".lock"
+
+
+def digests(images: Tensor) -> np.ndarray:
+    """A digest of every image, its shape included, `V16 [N]`.
+
+    Args:
+        images: `uint8 [N, C, H, W]`.
+    """
+    shape = repr(tuple(images.shape[1:])).encode()[:16]
+    rows = images.contiguous().numpy()
+    return np.array([blake2b(row.data, digest_size=16, person=shape).digest() for row in rows], DIGEST)
+
+
+class Store:
+    """The rows of one embedding.
+
+    Args:
+        folder: of this embedding; made where it is not there.
+        n_features: D.
+        about: what is said of it in its manifest.
+
+    Raises:
+        DataError: the folder holds another embedding, or is damaged.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, folder: Path, n_features: int, about: dict[str, str]) -> None:
+        self.folder, self.n_features = folder, n_features
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = {"format": 1, "n_features": n_features, "dtype": "float16", **about}
+        if not (folder / MANIFEST).exists():
+            replace_file(folder, MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
+        try:
+            found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if found != manifest:
+            raise DataError(f"{folder}/{MANIFEST}: is not of this embedding, {about}; remove the folder")
+
+    def known(self) -> np.ndarray:
+        """The digests of the rows that there are, `V16 [S]`, in their order."""
+        file = self.folder / DIGESTS
+        data = file.read_bytes() if file.exists() else b""
+        whole = np.frombuffer(data[: len(data) // DIGEST.itemsize * DIGEST.itemsize], DIGEST)
+        rows = self.folder / ROWS
+        n_rows = rows.stat().st_size // (2 * self.n_features) if rows.exists() else 0
+        if n_rows < len(whole):
+            raise DataError(f"{rows}: has {n_rows} rows, of {len(whole)} that it should have; remove {self.folder}")
+        return whole
+
+    def rows(self) -> np.ndarray:
+        """All rows, `float16 [S, D]`, mapped."""
+        n = len(self.known())
+        if not n:
+            return np.empty((0, self.n_features), np.float16)
+        return np.memmap(self.folder / ROWS, np.float16, "c", shape=(n, self.n_features))
+
+    def append(self, new: np.ndarray, rows: Tensor) -> None:
+        """Add a shard: after this call it survives a crash.
+
+        Args:
+            new: digests `V16 [m]`.
+            rows: `float16 [m, D]`.
+        """
+        n = len(self.known())
+        _write(self.folder / ROWS, 2 * self.n_features * n, rows.contiguous().numpy().tobytes())
+        _write(self.folder / DIGESTS, DIGEST.itemsize * n, new.tobytes())
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around what is appended: one process at a time; another one waits, and then finds it done."""
+        with (self.folder / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{self.folder}: another process embeds; waiting for it", file=sys.stderr)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def positions(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Where digests are among others, `int64 [N]`; -1 where they are not."""
+    if not len(known):
+        return np.full(len(wanted), -1)
+    order = np.argsort(known, kind="stable")
+    found = np.searchsorted(known[order], wanted).clip(max=len(known) - 1)
+    return np.where(known[order[found]] == wanted, order[found], -1)
+
+
+def _write(path: Path, start: int, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b") as file:
+        file.truncate(start)
+        file.seek(start)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def as_tensor(rows: np.ndarray, at: np.ndarray) -> Tensor:
+    """Some rows, `[n, D]`: without a copy where they lie one after the other."""
+    start = int(at[0]) if len(at) else 0
+    if (at == np.arange(start, start + len(at))).all():
+        return torch.from_numpy(rows[start : start + len(at)])
+    return torch.from_numpy(rows[at])
