@@ -166,15 +166,14 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
     dropout, live_taps = (settings["model"].get(key, usual) for key, usual in (("dropout", 0.0), ("live_taps", False)))
     check_type("model.dropout", dropout, Annotated[float, Field(ge=0, lt=1)])
     check_type("model.live_taps", live_taps, bool)
-    crop, flip = _augmentation(settings, min(data.image_size))
+    crop, flip = (0, False) if data.on_embedding else _augmentation(settings, min(data.image_size))
     engine: Callable[..., Classifier] = Classifier
     if settings["train"]["engine"] != "plain":
         value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
         engine = FastClassifier if settings["train"]["engine"] == "fast" else graph.GraphClassifier
         engine = partial(engine, clip=value, clip_algorithm=algorithm)
     with seeded(torch_seed(settings["seed"], Stream.WEIGHTS, round_)):
-        shape = {"channels": data.channels, "image_size": data.image_size}
-        backbone = instantiate("model", settings["model"], returns=Backbone, **shape)
+        backbone = instantiate("model", settings["model"], returns=Backbone, **data.input_shape)
         if live_taps:
             keep_live_taps(backbone.module, torch.zeros(1, data.channels, *data.image_size))
         backbone.module.to(memory_format=torch.channels_last)  # nowhere slower by much, 1.7 times faster with model=cnn
@@ -182,7 +181,7 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
             backbone,
             len(data.classes),
             dropout=dropout,
-            statistics=backbone.statistics or data.statistics,
+            scale=data.scale(backbone.statistics),
             optimizer=instantiate("optimizer", settings["optimizer"], partial=True),
             schedule=settings["train"]["schedule"],
             total_steps=fit_length(settings, n_labeled)[1],
@@ -224,7 +223,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         _check_optimizer(model.new_optimizer())
     try:
         with _within_memory("model", settings["model"]), torch.inference_mode():
-            model.eval()(data.pool.images[:1])
+            model.eval()(data.inputs[0][:1])
     except UserError:
         raise
     except Exception as error:  # a user's own network may raise anything

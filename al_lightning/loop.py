@@ -17,6 +17,7 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import to_csv_gz
 from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
+from al_lightning.embedding.make import expecting, make_embedder, with_embedding
 from al_lightning.one_round import Tools, fit_choose_test
 from al_lightning.runs import diagnostics, environment, same_images, stored
 from al_lightning.runs.folder_state import lacking
@@ -70,9 +71,9 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     if earlier and _is_finished(path, earlier, loaded, typed.al):
         return Outcome(path, "skipped", earlier)
     images = loaded or same_images.load(path, settings)
-    data = images.data
-    plan = images.plan(typed.al)
-    device = build.check(settings, data, plan)
+    plan, embedder = images.plan(typed.al), make_embedder(settings, images.data)
+    device = build.check(settings, expecting(images.data, embedder, settings), plan)
+    data = with_embedding(images.data, embedder, settings, device)
     pool = PoolDataModule(
         data,
         typed.batch_size,
@@ -86,7 +87,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
         kept = keep(path, folder.rounds, plan, typed.al)
-        here = environment.current(device, images.fingerprint, files, plan.n_gone)
+        here = environment.current(device, images.fingerprint, files, plan.n_gone, data.embedding)
         if kept:
             here = environment.going_on(path, kept[-1].environment, here, grows=images.pool is not None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))

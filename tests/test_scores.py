@@ -45,7 +45,7 @@ def make_model(backbone: Backbone, dropout: float) -> Classifier:
         backbone,
         K,
         dropout=dropout,
-        statistics=([0.5], [0.3]),
+        scale=(torch.tensor(127.5), torch.tensor(76.5)),
         optimizer=torch.optim.Adam,
         schedule="constant",
         total_steps=1,

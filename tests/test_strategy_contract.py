@@ -68,7 +68,7 @@ def make_model() -> Classifier:
             cnn(1, (8, 8), width=2),
             K,
             dropout=0.3,
-            statistics=([0.5], [0.3]),
+            scale=(torch.tensor(127.5), torch.tensor(76.5)),
             optimizer=torch.optim.Adam,
             schedule="constant",
             total_steps=6,

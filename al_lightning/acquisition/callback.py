@@ -49,7 +49,8 @@ class AcquisitionCallback(pl.Callback):
         pool, clock = self.pool, self.scoring.clock
         labeled = pool.trained_on
         rng = generator(pool.seed, Stream.ACQUISITION, pool.round)
-        candidates = Candidates(learner, pool.candidates(), rng, (labeled, pool.labels[labeled]))
+        embedding = pool.data.embedding.pool if pool.data.embedding else None
+        candidates = Candidates(learner, pool.candidates(), rng, (labeled, pool.labels[labeled]), embedding)
         with clock.phase("select") if clock else nullcontext():
             self.query = choose(self.strategy, candidates, self.n, torch_seed(pool.seed, Stream.GLOBAL, pool.round))
             if learner:

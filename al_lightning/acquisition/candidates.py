@@ -55,7 +55,7 @@ class Candidates:
         rng: everything random in choosing comes from it.
         labeled: data set indices `int64 [n]` and labels `int64 [n]` of the images that the model was fitted to; None:
             there are none.
-        embedding: `float32 [N, D]`, features of all images of the data set by a frozen network; None: there is none.
+        embedding: `float16 [N, D]`, features of all images of the data set by a frozen network; None: there is none.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Candidates:
         """The images that have labels; none in a round before there are any."""
         indices, labels = (each.to(self.indices.device) for each in self._labeled)
         made = self._learner.of(indices) if self._learner else None
-        embedding = None if self._embedding is None else self._embedding[indices.cpu()]
+        embedding = None if self._embedding is None else self._embedding[indices.cpu()].float().to(indices.device)
         return Labeled(indices, labels, made, embedding)
 
     @property
@@ -138,7 +138,7 @@ class Candidates:
         """
         if self._embedding is None:
             raise ConfigError("strategy: it needs an embedding of the images, and there is none; choose another one")
-        return self._embedding[self.indices.cpu()]
+        return self._embedding[self.indices.cpu()].float().to(self.indices.device)
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of some of them, `int64 [n]`, without a pass where there was none.

@@ -71,7 +71,7 @@ def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
     indices = data.there.nonzero().squeeze(1)[-size:]
     n_labeled = min(LABELED, len(data.pool) - size)
     labeled = torch.arange(n_labeled), torch.from_numpy(rng.integers(len(data.classes), size=n_labeled))
-    return Candidates(_Untrained(model, data.pool.images, Scoring(size)), indices, rng, labeled)
+    return Candidates(_Untrained(model, data.inputs[0], Scoring(size)), indices, rng, labeled)
 
 
 def _choose(strategy: Strategy, name: str, candidates: Candidates, n: int) -> list[int]:

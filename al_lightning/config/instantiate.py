@@ -26,7 +26,7 @@ EXACT = frozenset(
     }
 )
 # Rooms of this package: what their modules define, and does not start with an underscore, is meant to be a target.
-ROOMS = ("al_lightning.acquisition", "al_lightning.models.backbones", "al_lightning.data", "al_lightning.oracle")
+ROOMS = tuple(f"al_lightning.{room}" for room in ("acquisition", "models.backbones", "data", "embedding", "oracle"))
 # Modules of libraries, and the class that what is called of them has to be a subclass of.
 LIBRARIES = {
     "torch.optim": "Optimizer",

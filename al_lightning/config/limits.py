@@ -98,7 +98,7 @@ def check(config: "Config") -> None:
         if (value := config.dataset.get(key)) is not None:
             _folder(f"dataset.{key}", value, otherwise)
     _check_masks(config.dataset)
-    for group in ("dataset", "strategy", "model", "optimizer", "oracle", "trainer", "logger"):
+    for group in ("dataset", "embedding", "strategy", "model", "optimizer", "oracle", "trainer", "logger"):
         folder_name(f"{group}.name", getattr(config, group).get("name"))
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
     _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)

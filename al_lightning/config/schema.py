@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from al_lightning.config import identity, keys, limits
 from al_lightning.errors import ConfigError
 
-GROUPS = ("dataset", "strategy", "model", "optimizer", "oracle", "trainer", "logger")
+GROUPS = ("dataset", "embedding", "strategy", "model", "optimizer", "oracle", "trainer", "logger")
 
 
 @dataclass
@@ -75,6 +75,7 @@ class Config:
     train: Train = field(default_factory=Train)
     paths: Paths = field(default_factory=Paths)
     dataset: Any = MISSING
+    embedding: Any = MISSING
     strategy: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING

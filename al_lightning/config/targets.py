@@ -12,6 +12,7 @@ ROOMS = {
     "strategy": "al_lightning.acquisition",
     "model": "al_lightning.models.backbones",
     "dataset": "al_lightning.data",
+    "embedding": "al_lightning.embedding",
     "oracle": "al_lightning.oracle",
     "logger": "al_lightning.tracking",
 }

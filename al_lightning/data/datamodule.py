@@ -48,7 +48,7 @@ class PoolDataModule(LightningDataModule):
         self.data, self.whole_epochs = data, whole_epochs
         self.pool_sample = len(data.pool) if pool_sample is None else pool_sample
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
-        self.images, self.test_images = data.pool.images, data.test.images
+        self.images, self.test_images = data.inputs
         self.labeled_since = torch.full((len(data.pool),), UNLABELED)
         self.labels = torch.full((len(data.pool),), UNKNOWN)
         self.val_mask = torch.zeros(len(data.pool), dtype=torch.bool)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from al_lightning.contract import ContractError, described, expect
+from al_lightning.data.embedding import Embedding
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class ImageData:
         gone: positions in the pool of images that a run began with and that are no longer there; they are black.
         drawn: whether the test part was drawn from all images, so that one image more may change it.
         mask: `bool [N]`, images of the pool that take part, see :mod:`al_lightning.data.masks`; None: all of them.
+        embedding: features of all images by a frozen network; None: there are none.
+        on_embedding: whether a model sees the embedding in place of the images.
 
     Raises:
         ContractError: the pool is empty, the parts have images of different shapes, there are fewer than two classes,
@@ -90,6 +94,8 @@ class ImageData:
     gone: tuple[int, ...] = field(default=())
     drawn: bool = field(default=False)
     mask: Tensor | None = field(default=None)
+    embedding: Embedding | None = field(default=None)
+    on_embedding: bool = field(default=False)
 
     def __post_init__(self) -> None:
         names = list(self.classes)
@@ -139,6 +145,31 @@ class ImageData:
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pool.images.shape[2], self.pool.images.shape[3]
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What a model sees of pool and test part: `uint8 [N, C, H, W]`, or `float16 [N, D]` of the embedding."""
+        if self.on_embedding and self.embedding:
+            return self.embedding.pool, self.embedding.test
+        return self.pool.images, self.test.images
+
+    @property
+    def input_shape(self) -> dict[str, Any]:
+        """What a network is made for, as its arguments."""
+        if self.on_embedding and self.embedding:
+            return {"n_features": self.embedding.n_features}
+        return {"channels": self.channels, "image_size": self.image_size}
+
+    def scale(self, pixels: tuple[list[float], list[float]] | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of what a model sees, as its input has them.
+
+        Args:
+            pixels: of each channel, for pixels scaled to [0, 1]; None: those of the pool.
+        """
+        if self.on_embedding and self.embedding:
+            return self.embedding.statistics
+        mean, deviation = (255 * torch.tensor(each).view(1, -1, 1, 1) for each in pixels or self.statistics)
+        return mean, deviation
 
     @cached_property
     def statistics(self) -> tuple[list[float], list[float]]:

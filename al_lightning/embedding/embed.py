@@ -1,5 +1,6 @@
 """Every image is embedded once: what the store lacks is computed, shard by shard, and then read from it."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
 from al_lightning.data.threads import watched
-from al_lightning.embedding.embedder import Embedder
+from al_lightning.embedding.embedder import Embedder, Extractor
 from al_lightning.embedding.store import Store, as_tensor, digests, positions
 from al_lightning.errors import DataError
 
@@ -17,11 +18,16 @@ SHARD = 1024  # images that are lost at most where the process is killed
 BATCH = {"cpu": 64, "cuda": 512}
 
 
-def embedded(embedder: Embedder, data: ImageData, root: Path, device: torch.device) -> Embedding:
+def stored(extractor: Extractor) -> Embedder:
+    """Features that are computed once, and then read from a store."""
+    return Embedder(extractor.n_features, extractor.shown, partial(embedded, extractor), extractor)
+
+
+def embedded(extractor: Extractor, data: ImageData, root: Path, device: torch.device) -> Embedding:
     """The features of a data set.
 
     Args:
-        embedder: computes what the store lacks.
+        extractor: computes what the store lacks.
         data: pool and test part.
         root: folder of all stores.
         device: that computes.
@@ -31,13 +37,13 @@ def embedded(embedder: Embedder, data: ImageData, root: Path, device: torch.devi
     """
     parts = [data.pool.images, data.test.images]
     wanted = np.concatenate([digests(each) for each in parts])
-    store = Store(root / embedder.key, embedder.n_features, {"embedding": embedder.shown, "key": embedder.key})
+    store = Store(root / extractor.key, extractor.n_features, {"embedding": extractor.shown, "key": extractor.key})
     if (positions(wanted, store.known()) < 0).any():
         with store.writing():
-            _fill(store, embedder, wanted, data, device)
+            _fill(store, extractor, wanted, data, device)
     rows, at = store.rows(), positions(wanted, store.known())
     n = len(data.pool)
-    found = Embedding(as_tensor(rows, at[:n]), as_tensor(rows, at[n:]), embedder.key, embedder.shown, data.there)
+    found = Embedding(as_tensor(rows, at[:n]), as_tensor(rows, at[n:]), extractor.key, extractor.shown, data.there)
     return checked(found)
 
 
@@ -52,23 +58,23 @@ def checked(embedding: Embedding) -> Embedding:
     return embedding
 
 
-def _fill(store: Store, embedder: Embedder, wanted: np.ndarray, data: ImageData, device: torch.device) -> None:
+def _fill(store: Store, extractor: Extractor, wanted: np.ndarray, data: ImageData, device: torch.device) -> None:
     missing = np.flatnonzero(positions(wanted, store.known()) < 0)
     missing = np.sort(missing[np.unique(wanted[missing], return_index=True)[1]])  # of equal images the first
-    if embedder.module:
-        embedder.module.to(device)
+    if extractor.module:
+        extractor.module.to(device)
     n, batch = len(data.pool), BATCH.get(device.type, BATCH["cpu"])
-    with watched(f"embedding by {embedder.shown}", len(missing)) as advance:
+    with watched(f"embedding by {extractor.shown}", len(missing)) as advance:
         for start in range(0, len(missing), SHARD):
             shard = missing[start : start + SHARD]
-            rows = torch.empty(len(shard), embedder.n_features, dtype=torch.float16)
+            rows = torch.empty(len(shard), extractor.n_features, dtype=torch.float16)
             for first in range(0, len(shard), batch):
                 some = shard[first : first + batch]
                 images = torch.cat(
                     [data.pool.images[some[some < n]], data.test.images[some[some >= n] - n]],
                 ).to(device)
                 with torch.inference_mode():
-                    rows[first : first + len(some)] = embedder.compute(images).half().cpu()
+                    rows[first : first + len(some)] = extractor.compute(images).half().cpu()
                 advance(len(some))
             _check_finite(rows, shard, data)
             store.append(wanted[shard], rows)

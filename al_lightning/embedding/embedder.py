@@ -3,14 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from al_lightning.data.embedding import Embedding
+from al_lightning.data.images import ImageData
+
 
 @dataclass(frozen=True)
-class Embedder:
-    """From images to features. A new one is a function that returns it, and a file in conf/embedding.
+class Extractor:
+    """From images to features.
 
     Attributes:
         compute: `uint8 [B, C, H, W] -> float [B, D]`, on the device of the images.
@@ -25,6 +29,23 @@ class Embedder:
     key: str
     shown: str
     module: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Has the features of a data set. A new one is a function that returns it, and a file in conf/embedding.
+
+    Attributes:
+        n_features: D.
+        shown: what it is, in words.
+        embed: from a data set, a folder to keep features in, and a device, to the features.
+        extractor: computes those of other images; None: nothing does.
+    """
+
+    n_features: int
+    shown: str
+    embed: Callable[[ImageData, Path, torch.device], Embedding]
+    extractor: Extractor | None = None
 
 
 def key_of(about: Mapping[str, object], weights: Mapping[str, Tensor] | None = None) -> str:

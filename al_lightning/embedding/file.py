@@ -11,12 +11,13 @@ import torch
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
 from al_lightning.embedding.embed import checked
+from al_lightning.embedding.embedder import Embedder
 from al_lightning.errors import ConfigError, DataError
 
 BLOCK = 8192  # rows looked at a time
 
 
-def file(data: ImageData, *, path: str) -> Embedding:
+def file(data: ImageData, *, path: str) -> Embedder:
     """Features from a file.
 
     Args:
@@ -52,7 +53,9 @@ def file(data: ImageData, *, path: str) -> Embedding:
             raise DataError(f"{key}: the row of {wanted[at]} has a value that is no finite number in half precision")
         rows[start : start + len(block)] = block
         digest.update(block.numpy().data)
-    return checked(Embedding(rows[:n], rows[n:], digest.hexdigest(), f"{path}, {rows.shape[1]} features", data.there))
+    shown = f"{path}, {rows.shape[1]} features"
+    found = checked(Embedding(rows[:n], rows[n:], digest.hexdigest(), shown, data.there))
+    return Embedder(rows.shape[1], shown, lambda *_: found)
 
 
 def _read(file: Path, key: str) -> tuple[np.ndarray, Sequence[str] | None]:
@@ -81,6 +84,6 @@ def _parquet(file: Path, key: str) -> tuple[np.ndarray, Sequence[str]]:
     if "id" not in table:
         raise ConfigError(f"{key}: has {', '.join(map(str, table.columns))}, and needs a column id")
     features = table.drop(columns="id")
-    if features.shape[1] == 1 and features.dtypes.iloc[0] == object:
+    if features.shape[1] == 1 and pd.api.types.is_object_dtype(features.iloc[:, 0]):
         return np.stack(features.iloc[:, 0].to_list()), [str(each) for each in table["id"]]
     return features.to_numpy(), [str(each) for each in table["id"]]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data.images import ImageData
-from al_lightning.embedding.embedder import Embedder, key_of
+from al_lightning.embedding.embed import stored
+from al_lightning.embedding.embedder import Embedder, Extractor, key_of
 from al_lightning.embedding.preprocess import Preprocess
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.backbones.backbone import IMAGENET_STATISTICS
@@ -85,13 +86,10 @@ def _embedder(name: str, network: nn.Module, weights: str | None, preprocess: Pr
         height, width = preprocess.size
         raise ConfigError(f"embedding.image_size: {name} does not take {height} x {width}: {told(error)}") from error
     state = cast(Mapping[str, Tensor], network.state_dict())
+    key = key_of({"network": name, "preprocess": str(preprocess)}, state)
     module = for_scoring(network.to(memory_format=torch.channels_last))
-    return Embedder(
-        lambda images: module(preprocess(images)),
-        features.shape[1],
-        key_of({"network": name, "preprocess": str(preprocess)}, state),
-        f"{name}, {preprocess}",
-        network,
+    return stored(
+        Extractor(lambda images: module(preprocess(images)), features.shape[1], key, f"{name}, {preprocess}", network)
     )
 
 

@@ -1,7 +1,8 @@
 """The pixels themselves as features."""
 
 from al_lightning.data.images import ImageData
-from al_lightning.embedding.embedder import Embedder, key_of
+from al_lightning.embedding.embed import stored
+from al_lightning.embedding.embedder import Embedder, Extractor, key_of
 
 
 def pixels(data: ImageData) -> Embedder:
@@ -12,6 +13,5 @@ def pixels(data: ImageData) -> Embedder:
     """
     shape = (data.channels, *data.image_size)
     n_features = shape[0] * shape[1] * shape[2]
-    return Embedder(
-        lambda images: images.flatten(1).float() / 255, n_features, key_of({"pixels": shape}), f"pixels, {n_features}"
-    )
+    key = key_of({"pixels": shape})
+    return stored(Extractor(lambda images: images.flatten(1).float() / 255, n_features, key, f"pixels, {n_features}"))

@@ -25,11 +25,14 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 class Classifier(LightningModule):
     """`uint8 [B, C, H, W] -> logits [B, K]`: normalization, backbone, dropout, linear; one more such pair in some.
 
+    On an embedding its input is `float16 [B, D]`, and there is nothing before the first dropout.
+
     Args:
         backbone: from images to features.
         n_classes: K.
         dropout: probability of dropping a feature before the last layer.
-        statistics: mean and standard deviation of each channel, for pixels scaled to [0, 1].
+        scale: mean and standard deviation that its input is normalized with, see
+            :meth:`al_lightning.data.images.ImageData.scale`.
         optimizer: makes the optimizer from the parameters.
         schedule: a key of `SCHEDULES`; the learning rate is multiplied by it, from 0 (start) to 1 (end of a cycle).
         total_steps: optimizer steps of the fit, or of a cycle where it takes several.
@@ -48,7 +51,7 @@ class Classifier(LightningModule):
         n_classes: int,
         *,
         dropout: float,
-        statistics: tuple[list[float], list[float]],
+        scale: tuple[Tensor, Tensor],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: str,
         total_steps: int,
@@ -65,7 +68,7 @@ class Classifier(LightningModule):
             n_features = hidden.size
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(n_features, n_classes)
-        self.mean, self.deviation = (nn.Buffer(255 * torch.tensor(values).view(1, -1, 1, 1)) for values in statistics)
+        self.mean, self.deviation = map(nn.Buffer, scale)
         self._make_optimizer, self._schedule, self._total_steps = optimizer, SCHEDULES[schedule], total_steps
         self._crop, self._flip, self._augmentation_seed = crop, flip, augmentation_seed
         self._generator = torch.Generator()
@@ -82,7 +85,7 @@ class Classifier(LightningModule):
         return [*hidden, (self.dropout.p, self.head)]  # type: ignore[list-item]
 
     def normalized(self, images: Tensor) -> Tensor:
-        """What the backbone sees, `uint8 -> float [B, C, H, W]`."""
+        """What the backbone sees, `uint8 -> float [B, C, H, W]`, or `float16 -> float [B, D]`."""
         return (images - self.mean) / self.deviation
 
     def logits(self, features: Tensor) -> Tensor:
@@ -105,6 +108,8 @@ class Classifier(LightningModule):
         Args:
             dtype: to compute in, see :func:`al_lightning.models.inference.for_scoring`.
         """
+        if isinstance(self.backbone, nn.Identity):
+            return self.backbone
         if dtype not in self._frozen:
             self._frozen[dtype] = for_scoring(self.backbone, dtype)
         return self._frozen[dtype]

@@ -12,13 +12,20 @@ from typing import Any
 import torch
 
 from al_lightning import __version__
+from al_lightning.data.embedding import Embedding
 from al_lightning.errors import DataError
 from al_lightning.runs import provenance
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "scikit-learn", "numpy")
 
 
-def current(device: torch.device, data_fingerprint: str, data_state: str = "", n_gone: int = 0) -> dict[str, Any]:
+def current(
+    device: torch.device,
+    data_fingerprint: str,
+    data_state: str = "",
+    n_gone: int = 0,
+    embedding: Embedding | None = None,
+) -> dict[str, Any]:
     """The environment of this process, a dictionary for JSON.
 
     Args:
@@ -26,11 +33,13 @@ def current(device: torch.device, data_fingerprint: str, data_state: str = "", n
         data_fingerprint: hash of the images.
         data_state: of their files, see :func:`al_lightning.data.state.state`.
         n_gone: images of the pool that are no longer there.
+        embedding: that the run has.
     """
     return {
         "data_fingerprint": data_fingerprint,
         "data_state": data_state,
         "n_gone": n_gone,
+        "embedding": {"key": embedding.key, "shown": embedding.shown} if embedding else None,
         "threads": torch.get_num_threads(),
         "device": device.type,  # not which one of several: the next process may get another
         "hardware": {
@@ -62,6 +71,11 @@ def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], grow
     """
     if before["data_fingerprint"] != now["data_fingerprint"] and not grows:
         raise DataError(f"{path}: the images have changed since this run began; begin anew with overwrite=true")
+    if (was := before.get("embedding")) and was["key"] != now["embedding"]["key"]:
+        raise DataError(
+            f"{path}: its features were those of {was['shown']}, and are now those of {now['embedding']['shown']}, "
+            "with other weights or settings; put the weights back, or begin anew with overwrite=true"
+        )
     were = {**before["hardware"], **before["versions"], "device": before["device"]}
     for name, value in {**now["hardware"], **now["versions"], "device": now["device"]}.items():
         if were.get(name) != value:

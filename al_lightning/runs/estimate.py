@@ -16,6 +16,7 @@ from al_lightning.config import schema
 from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
+from al_lightning.embedding.make import expecting, make_embedder
 from al_lightning.models.inference import evaluating
 from al_lightning.runs import same_images
 from al_lightning.runs.folder_state import committed
@@ -76,8 +77,8 @@ def forecast(cfg: DictConfig) -> Forecast:
     typed, settings = schema.typed(cfg), schema.resolved(cfg)
     folder = schema.run_folder(cfg)
     images = same_images.load(folder, settings)
-    data = images.data
     plan = images.plan(typed.al)
+    data = expecting(images.data, make_embedder(settings, images.data), settings)
     device = build.check(settings, data, plan)
     start = 0 if typed.overwrite else len(keep(folder, committed(folder)[0], plan, typed.al))
     state = "new" if not start else "goes on" if start <= plan.rounds else "done"
@@ -131,7 +132,7 @@ def _rates(settings: build.Settings, plan: Plan, data: ImageData, device: torch.
 def _timed(settings: build.Settings, size: int, data: ImageData, device: torch.device) -> tuple[float, float]:
     model = build.make_classifier(settings, data, 0, size).to(device)
     optimizer = model.configure_optimizers()["optimizer"]
-    images, labels = data.pool.images[:size].to(device), data.pool.labels[:size].to(device)
+    images, labels = data.inputs[0][:size].to(device), data.pool.labels[:size].to(device)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -140,7 +141,7 @@ def _timed(settings: build.Settings, size: int, data: ImageData, device: torch.d
 
     per_step = _seconds(step, device)
     size = settings["al"]["pool_batch_size"] or largest_batch(data.image_size, device)
-    pool = data.pool.images[:size].to(device)
+    pool = data.inputs[0][:size].to(device)
     with evaluating(model):
         outputs = model.frozen_backbone(build.SCORING[settings["al"]["scoring_precision"]])
         return per_step, _seconds(lambda: outputs(model.normalized(pool)), device) / len(pool)

@@ -1,0 +1,62 @@
+"""From the settings of a run to its embedding."""
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from al_lightning.config.instantiate import instantiate, locate
+from al_lightning.data.embedding import Embedding
+from al_lightning.data.images import ImageData
+from al_lightning.embedding.embedder import Embedder
+from al_lightning.errors import ConfigError
+
+STORES = "embeddings"  # below paths.data
+
+
+def make_embedder(settings: dict[str, Any], data: ImageData) -> Embedder | None:
+    """What has the features; None where the run has no embedding.
+
+    Raises:
+        ConfigError: settings that cannot work, or a model that needs an embedding and has none.
+        DataError: weights or a file that cannot be had.
+    """
+    node = settings["embedding"]
+    if "_target_" not in node:
+        if takes_embedding(settings):
+            name = settings["model"]["name"]
+            raise ConfigError(f"model={name}: needs an embedding; add embedding=timm, torchvision, pixels or file")
+        return None
+    return instantiate("embedding", node, returns=Embedder, data=data)
+
+
+def takes_embedding(settings: dict[str, Any]) -> bool:
+    """Whether the model is a head on the embedding: it is made for a number of features, not for images."""
+    return "n_features" in inspect.signature(locate(settings["model"]["_target_"])).parameters
+
+
+def expecting(data: ImageData, embedder: Embedder | None, settings: dict[str, Any]) -> ImageData:
+    """The images with features that are all zero, to try with what takes them before they are computed."""
+    if embedder is None:
+        return data
+    pool, test = (torch.zeros(1, embedder.n_features).half().expand(len(part), -1) for part in (data.pool, data.test))
+    there = torch.zeros(len(data.pool), dtype=torch.bool)
+    there[0] = True
+    stand_in = Embedding(pool, test, "", embedder.shown, there)
+    return replace(data, embedding=stand_in, on_embedding=takes_embedding(settings))
+
+
+def with_embedding(
+    data: ImageData, embedder: Embedder | None, settings: dict[str, Any], device: torch.device
+) -> ImageData:
+    """The images with their features, which are computed where the store lacks them.
+
+    Raises:
+        DataError: see :func:`al_lightning.embedding.embed.embedded`.
+    """
+    if embedder is None:
+        return data
+    root = Path(settings["paths"]["data"]).expanduser() / STORES
+    return replace(data, embedding=embedder.embed(data, root, device), on_embedding=takes_embedding(settings))
