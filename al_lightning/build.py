@@ -1,17 +1,11 @@
 """From the resolved configuration to the objects of a run."""
 
-import logging
-import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_utilities.core.rank_zero import rank_zero_only
 from pydantic import Field
 
 from al_lightning.acquisition.choose import Strategy
@@ -27,21 +21,25 @@ from al_lightning.contract import out_of_memory, told
 from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
 from al_lightning.data.images import ImageData
+from al_lightning.data.memory import largest_batch
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.models import graph
 from al_lightning.models.backbones import Backbone
 from al_lightning.models.classifier import Classifier
+from al_lightning.models.convex import ConvexClassifier, KeptWeightDecay
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle
-from al_lightning.streams import Stream, seeded, torch_seed
+from al_lightning.streams import Stream, generator, seeded, torch_seed
+from al_lightning.trainer import make_trainer, quiet_lightning
 
 Settings = dict[str, Any]
 
+EMBEDDED = 4096  # rows of an embedding a step: more are no faster
 LEAST = 2  # images that a model can be fitted to: batch normalization needs two
-PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+LBFGS = "al_lightning.optimizer.Lbfgs"
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
@@ -95,10 +93,24 @@ def fit_length(settings: Settings, n_labeled: int) -> tuple[int, int]:
     """
     if n_labeled < LEAST:
         return 0, 0
+    if is_convex(settings):
+        return 1, 1
     steps = steps_per_epoch(n_labeled, settings["batch_size"])
     steps = -(-steps // settings["trainer"].get("accumulate_grad_batches", 1))
     epochs = max(settings["trainer"]["max_epochs"], -(-settings["train"]["min_steps"] // steps))
     return epochs, epochs * steps
+
+
+def batch_sizes(settings: Settings, data: ImageData, device: torch.device) -> tuple[int, int]:
+    """Images of a training step, and of a step without gradients."""
+    most = EMBEDDED if data.on_embedding else largest_batch(data.image_size, device)
+    train = len(data.pool) if is_convex(settings) else settings["batch_size"]
+    return train, settings["al"]["pool_batch_size"] or most
+
+
+def is_convex(settings: Settings) -> bool:
+    """Whether a fit is one step with all labeled images, to convergence."""
+    return public(settings["optimizer"]["_target_"]) == LBFGS
 
 
 def fit_rule(settings: Settings) -> Rule:
@@ -107,68 +119,27 @@ def fit_rule(settings: Settings) -> Rule:
     return Rule(train["max_cycles"], train["min_fit_acc"], train["max_fit_loss"], train["min_fit_recall"])
 
 
-def make_trainer(settings: Settings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A fresh Trainer, for PyTorch's current GPU: a used one would skip its second fit without a word.
+def make_classifier(
+    settings: Settings, data: ImageData, round_: int, n_labeled: int, weight_decay: float | None = None
+) -> Classifier:
+    """A classifier with fresh weights, the same ones for every strategy of a seed in a round.
 
-    Raises:
-        ConfigError: a GPU or a precision is asked for where there is none, or Lightning refuses the settings.
+    Args:
+        settings: of the run.
+        data: what it will see.
+        round_: number of the round.
+        n_labeled: images that it will be fitted to.
+        weight_decay: that was chosen in an earlier round; None: it has to be chosen, where it is to be.
     """
-    accelerator = settings["trainer"]["accelerator"]
-    if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
-        raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
-    node = {**settings["trainer"], "max_epochs": epochs}
-    if accelerator != "cpu" and torch.cuda.device_count() > 1:
-        node["devices"] = [torch.cuda.current_device()]  # by itself Lightning takes the first
-    # Named, so that Lightning looks for no other: SLURM's would want as many devices as the job has tasks.
-    given: dict[str, Any] = {"callbacks": callbacks, "plugins": [LightningEnvironment()]}
-    engine = settings["train"]["engine"]
-    if engine == "graph" and accelerator != "cpu" and torch.cuda.is_available():
-        given["strategy"] = graph.Resident(torch.device("cuda", torch.cuda.current_device()))
-    with _without_lightning_variables():
-        trainer = instantiate("trainer", node, returns=pl.Trainer, **given)
-    _check_precision(trainer, node["precision"])
-    if engine != "plain":
-        trainer.gradient_clip_val = None  # the model does it; the Trainer has checked the value, but refuses to clip
-    return trainer
-
-
-@contextmanager
-def _without_lightning_variables() -> Iterator[None]:
-    """Hide `PL_...` variables, from which Lightning takes what a Trainer is not given: they are in no fingerprint."""
-    hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PL_")}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-def _check_precision(trainer: pl.Trainer, asked: str) -> None:
-    """Refuse a precision that Lightning or PyTorch replaces by another one, with a warning at most.
-
-    Raises:
-        ConfigError: names both.
-    """
-    kind = trainer.strategy.root_device.type
-    with warnings.catch_warnings(), trainer.precision_plugin.forward_context():
-        warnings.simplefilter("ignore")
-        is_mixed = torch.is_autocast_enabled(kind)
-        computes_in = torch.get_autocast_dtype(kind) if is_mixed else torch.get_default_dtype()
-    if trainer.precision != asked or computes_in != PRECISIONS[asked]:
-        other = " or ".join(name for name in PRECISIONS if name != asked and (name != "16-mixed" or kind != "cpu"))
-        raise ConfigError(
-            f"trainer.precision={asked}: cannot be had on this {kind} device, where it would be "
-            f"{str(computes_in).removeprefix('torch.')}; use {other}"
-        )
-
-
-def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled: int) -> Classifier:
-    """A classifier with fresh weights, the same ones for every strategy of a seed in a round."""
     dropout, live_taps = (settings["model"].get(key, usual) for key, usual in (("dropout", 0.0), ("live_taps", False)))
     check_type("model.dropout", dropout, Annotated[float, Field(ge=0, lt=1)])
     check_type("model.live_taps", live_taps, bool)
     crop, flip = (0, False) if data.on_embedding else _augmentation(settings, min(data.image_size))
     engine: Callable[..., Classifier] = Classifier
-    if settings["train"]["engine"] != "plain":
+    if is_convex(settings):
+        rng, solver = generator(settings["seed"], Stream.FOLDS, round_), instantiate("optimizer", settings["optimizer"])
+        engine = partial(ConvexClassifier, rng=rng, solver=solver, weight_decay=weight_decay)
+    elif settings["train"]["engine"] != "plain":
         value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
         engine = FastClassifier if settings["train"]["engine"] == "fast" else graph.GraphClassifier
         engine = partial(engine, clip=value, clip_algorithm=algorithm)
@@ -182,7 +153,7 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
             len(data.classes),
             dropout=dropout,
             scale=data.scale(backbone.statistics),
-            optimizer=instantiate("optimizer", settings["optimizer"], partial=True),
+            optimizer=None if is_convex(settings) else instantiate("optimizer", settings["optimizer"], partial=True),
             schedule=settings["train"]["schedule"],
             total_steps=fit_length(settings, n_labeled)[1],
             crop=crop,
@@ -191,12 +162,22 @@ def make_classifier(settings: Settings, data: ImageData, round_: int, n_labeled:
         )
 
 
-def classifiers(settings: Settings, data: ImageData, device: torch.device) -> Callable[[int, int], Classifier]:
+def classifiers(
+    settings: Settings, data: ImageData, device: torch.device, rows: Sequence[Mapping[str, Any]] = ()
+) -> Callable[[int, int], Classifier]:
     """How every round comes by its classifier, from its number and that of its labels, see :func:`make_classifier`.
 
     With `train.engine=graph` it is one for all rounds, made over in place.
+
+    Args:
+        settings: of the run.
+        data: what it will see.
+        device: that trains.
+        rows: of the committed rounds.
     """
     make = partial(make_classifier, settings, data)
+    if is_convex(settings):
+        return KeptWeightDecay(make, rows)
     if settings["train"]["engine"] != "graph":
         return make
     if reason := graph.refusal(settings["trainer"], make(0, 2).new_optimizer(), device):
@@ -219,8 +200,13 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
     with _within_memory("model", settings["model"]):
         model = make_classifier(settings, data, 0, 2)
-    with refusals("optimizer", settings["optimizer"]):
-        _check_optimizer(model.new_optimizer())
+    if is_convex(settings):
+        if not (data.on_embedding and not len(model.hidden)):
+            name = settings["model"]["name"]
+            raise ConfigError(f"optimizer=lbfgs model={name}: it fits model=linear only; use another, optimizer=adam")
+    else:
+        with refusals("optimizer", settings["optimizer"]):
+            _check_optimizer(model.new_optimizer())
     try:
         with _within_memory("model", settings["model"]), torch.inference_mode():
             model.eval()(data.inputs[0][:1])
@@ -254,15 +240,6 @@ def _within_memory(key: str, node: Settings) -> Iterator[None]:
             raise
         reason = str(error).splitlines()[0] if str(error) else "MemoryError"
         raise ConfigError(f"{as_typed(key, node)}: needs more memory than there is: {reason}") from error
-
-
-def quiet_lightning() -> None:
-    """Keep Lightning's hints off the screen: they speak of what the loop does on purpose."""
-    # SLURM's number of a task is none of a process of this run, and loggers write at 0 only.
-    rank_zero_only.rank = 0  # pyright: ignore[reportFunctionMemberAccess]
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
 def _augmentation(settings: Settings, side: int) -> tuple[int, bool]:

@@ -15,7 +15,6 @@ from al_lightning.clock import Clock
 from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import to_csv_gz
-from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
 from al_lightning.embedding.make import expecting, make_embedder, with_embedding
 from al_lightning.one_round import Tools, fit_choose_test
@@ -76,13 +75,12 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     data = with_embedding(images.data, embedder, settings, device)
     pool = PoolDataModule(
         data,
-        typed.batch_size,
-        typed.al.pool_batch_size or largest_batch(data.image_size, device),
+        *build.batch_sizes(settings, data, device),
         typed.seed,
         pool_sample=plan.pool_sample,
-        whole_epochs=typed.train.engine != "plain",
+        whole_epochs=typed.train.engine != "plain" and not build.is_convex(settings),
     )
-    classifier, oracle = build.classifiers(settings, data, device), build.make_oracle(settings, data)
+    oracle = build.make_oracle(settings, data)
     console, mirrors = ConsoleReporter(prefix), loggers.mirrors(settings["logger"], path)
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
@@ -99,6 +97,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         ):
             observers.start(run_info)
             _begin(folder, run_info, cfg, images, pool)
+            classifier = build.classifiers(settings, data, device, [done.row for done in kept])
             tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors)
             rows = [done.row for done in kept]
             end.waiting = ask(kept[-1].queries if kept else folder.initial or [])

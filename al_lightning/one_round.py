@@ -95,7 +95,7 @@ def _round(number: int, tools: Tools, is_last: bool) -> Round:
     queries = [] if is_last else asking.query(number, pool, choosing)
     diagnosed = _diagnostics(measured, choosing.query, pool)
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
-    row |= check.row(steps) | measured.row(parts)
+    row |= check.row(steps) | (model.fit_columns() if model else {}) | measured.row(parts)
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last and model else None

@@ -22,6 +22,7 @@ class Stream(IntEnum):
     GLOBAL = 8
     DATA = 9
     NOISE = 10
+    FOLDS = 11
 
 
 def generator(seed: int, stream: Stream, round_: int = 0) -> np.random.Generator:

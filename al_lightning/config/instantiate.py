@@ -26,7 +26,10 @@ EXACT = frozenset(
     }
 )
 # Rooms of this package: what their modules define, and does not start with an underscore, is meant to be a target.
-ROOMS = tuple(f"al_lightning.{room}" for room in ("acquisition", "models.backbones", "data", "embedding", "oracle"))
+ROOMS = tuple(
+    f"al_lightning.{room}"
+    for room in ("acquisition", "models.backbones", "models.convex", "data", "embedding", "oracle")
+)
 # Modules of libraries, and the class that what is called of them has to be a subclass of.
 LIBRARIES = {
     "torch.optim": "Optimizer",

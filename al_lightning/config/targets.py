@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1]
 ROOMS = {
     "strategy": "al_lightning.acquisition",
     "model": "al_lightning.models.backbones",
+    "optimizer": "al_lightning.models.convex",
     "dataset": "al_lightning.data",
     "embedding": "al_lightning.embedding",
     "oracle": "al_lightning.oracle",

@@ -43,7 +43,10 @@ class Classifier(LightningModule):
     Attributes:
         confusion: `int64 [K, K]` of the last evaluation, rows are true classes.
         reliability: `float64 [15, 3]` of the last evaluation, see :func:`al_lightning.models.measures.measure`.
+        converged: whether a fit that ends by itself has done so; None of one that takes the steps that it is given.
     """
+
+    converged: bool | None = None
 
     def __init__(
         self,
@@ -143,6 +146,10 @@ class Classifier(LightningModule):
         # What is not finite leaves no finite sum, and a sum is taken sooner than all values are looked at.
         if epoch + 1 == epochs and not all(t.sum().isfinite() for t in (*self.parameters(), *self.buffers())):
             raise FloatingPointError("the weights are not finite after the last step")
+
+    def fit_columns(self) -> dict[str, Any]:
+        """Columns of `rounds.csv` that say more of the fit."""
+        return {}
 
     def new_optimizer(self) -> Optimizer:
         """An optimizer that has not taken a step."""

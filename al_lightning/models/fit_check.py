@@ -117,6 +117,9 @@ class FitCheck(pl.Callback):
         with evaluating(pl_module):
             labeled = Learner(pl_module, self.pool.images, Scoring(self.pool.eval_batch_size)).of(indices)
             self.cycles.append(fitted(labeled.log_probabilities, self.pool.labels[indices].to(pl_module.device)))
+        if pl_module.converged is not None:
+            self.reason = "" if pl_module.converged else "max_iterations"
+            return
         if self.rule.holds(self.cycles[-1]):
             return
         self.reason = self.rule.reason(self.cycles)

@@ -15,7 +15,6 @@ from al_lightning import build
 from al_lightning.config import schema
 from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
-from al_lightning.data.memory import largest_batch
 from al_lightning.embedding.make import expecting, make_embedder
 from al_lightning.models.inference import evaluating
 from al_lightning.runs import same_images
@@ -120,7 +119,8 @@ _TIMED: dict[str, tuple[float, float]] = {}  # the jobs of a sweep differ in the
 
 def _rates(settings: build.Settings, plan: Plan, data: ImageData, device: torch.device) -> tuple[float, float]:
     """Seconds of a step and of an image that is scored; those of equal settings are timed once in a process."""
-    size = min(settings["batch_size"], plan.n_labeled(0) or max(build.LEAST, plan.query_size))
+    first = plan.n_labeled(0) or max(build.LEAST, plan.query_size)
+    size = first if build.is_convex(settings) else min(settings["batch_size"], first)
     al = {key: settings["al"][key] for key in ("pool_batch_size", "scoring_precision")}
     relevant = [size, al, *(settings[key] for key in ("dataset", "model", "optimizer", "trainer"))]
     key = json.dumps(relevant, sort_keys=True)
@@ -130,17 +130,21 @@ def _rates(settings: build.Settings, plan: Plan, data: ImageData, device: torch.
 
 
 def _timed(settings: build.Settings, size: int, data: ImageData, device: torch.device) -> tuple[float, float]:
-    model = build.make_classifier(settings, data, 0, size).to(device)
-    optimizer = model.configure_optimizers()["optimizer"]
+    model = build.make_classifier(settings, data, 0, size, weight_decay=0.01).to(device)
     images, labels = data.inputs[0][:size].to(device), data.pool.labels[:size].to(device)
 
+    optimizer = None if build.is_convex(settings) else model.new_optimizer()
+
     def step() -> None:
+        if optimizer is None:
+            model.training_step((images, labels), 0)
+            return
         optimizer.zero_grad()
         cross_entropy(model(images), labels).backward()
         optimizer.step()
 
     per_step = _seconds(step, device)
-    size = settings["al"]["pool_batch_size"] or largest_batch(data.image_size, device)
+    size = build.batch_sizes(settings, data, device)[1]
     pool = data.inputs[0][:size].to(device)
     with evaluating(model):
         outputs = model.frozen_backbone(build.SCORING[settings["al"]["scoring_precision"]])

@@ -1,0 +1,210 @@
+"""Logistic regression on an embedding, fitted to convergence by L-BFGS."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from al_lightning.models.classifier import Classifier
+
+GRID = tuple(10 ** (exponent / 2) for exponent in range(2, -11, -1))  # weight decays, the strongest first: 10 to 1e-5
+FOLDS = 5
+ROUGH = 1e-3  # tolerance of the fits that only choose the weight decay
+
+
+@dataclass(frozen=True)
+class Lbfgs:
+    """How the head is fitted: `optimizer=lbfgs`.
+
+    Attributes:
+        weight_decay: l, where half of l times the squares of all weights is added to the mean cross entropy; the biases
+            are free. `auto`: the one of :data:`GRID` with the lowest cross entropy in cross-validation on the labeled
+            images, chosen anew when their number has doubled.
+        max_iterations: of L-BFGS at most.
+        tolerance: the fit has converged when no derivative is larger.
+    """
+
+    weight_decay: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    max_iterations: Annotated[int, Field(ge=1)] = 1000
+    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+
+
+class ConvexClassifier(Classifier):
+    """Fits its head, without dropout, in one step of Lightning's that has all labeled images.
+
+    The dropout before the head acts in samples only.
+
+    Args:
+        rng: draws the folds that choose the weight decay.
+        solver: how it is fitted.
+        weight_decay: that was chosen before; None: it is to be chosen.
+        others: as :class:`Classifier`.
+
+    Attributes:
+        weight_decay: that it was fitted with.
+        iterations: that it took.
+    """
+
+    def __init__(
+        self, *args: Any, rng: np.random.Generator, solver: Lbfgs, weight_decay: float | None = None, **others: Any
+    ) -> None:
+        super().__init__(*args, **others)
+        self.automatic_optimization = False
+        self.weight_decay, self.iterations = weight_decay, 0
+        self._rng, self._solver = rng, solver
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:  # type: ignore[override]
+        """The whole fit."""
+        images, labels = batch
+        features = self.backbone(self.normalized(images)).double()
+        n_classes = self.head.out_features
+        if self.weight_decay is None:
+            auto = self._solver.weight_decay == "auto"
+            self.weight_decay = (
+                choose_weight_decay(features, labels, n_classes, self._rng)
+                if auto
+                else float(self._solver.weight_decay)
+            )
+        fitted = fit(
+            features, labels, n_classes, self.weight_decay, self._solver.tolerance, self._solver.max_iterations
+        )
+        self.iterations, self.converged = fitted.iterations, fitted.converged
+        with torch.no_grad():
+            self.head.weight.copy_(fitted.weight)
+            self.head.bias.copy_(fitted.bias)
+            self._loss += cross_entropy(self.head(features.float()), labels)
+
+    def configure_optimizers(self) -> None:
+        """None: L-BFGS is no optimizer of single batches."""
+
+    def fit_columns(self) -> dict[str, Any]:
+        """Further columns of `rounds.csv`."""
+        return {"fit/weight_decay": self.weight_decay, "fit/steps": self.iterations}
+
+
+class KeptWeightDecay:
+    """Makes the classifier of every round; its weight decay is chosen anew when the labels have doubled since the last.
+
+    Args:
+        make: makes one from the number of the round, that of its labels, and the weight decay.
+        rows: of the rounds before this process.
+    """
+
+    def __init__(self, make: Callable[..., Classifier], rows: Sequence[Mapping[str, Any]]) -> None:
+        self._make, self._n, self._value = make, 0, None
+        self._last: Classifier | None = None
+        for row in rows:
+            if row.get("fit/weight_decay") is not None:
+                self._note(row["n_labeled"], row["fit/weight_decay"])
+
+    def _note(self, n_labeled: int, value: float | None) -> None:
+        self._n, self._value = (n_labeled if n_labeled >= 2 * self._n else self._n), value
+
+    def __call__(self, round_: int, n_labeled: int) -> Classifier:
+        """The classifier of a round."""
+        if isinstance(self._last, ConvexClassifier) and self._last.weight_decay is not None:
+            self._note(self._last_n, self._last.weight_decay)
+        is_due = n_labeled >= 2 * self._n
+        self._last, self._last_n = self._make(round_, n_labeled, None if is_due else self._value), n_labeled
+        return self._last
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A linear layer.
+
+    Attributes:
+        weight: `[K, D]`.
+        bias: `[K]`.
+        iterations: that it took.
+        converged: whether no derivative is larger than the tolerance.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    iterations: int
+    converged: bool
+
+
+def fit(
+    features: Tensor,
+    labels: Tensor,
+    n_classes: int,
+    weight_decay: float,
+    tolerance: float,
+    max_iterations: int,
+    start: Fitted | None = None,
+) -> Fitted:
+    """Minimize mean cross entropy + weight_decay / 2 x the sum of squared weights.
+
+    That is scikit-learn's `LogisticRegression(C=1 / (n * weight_decay))`.
+
+    Args:
+        features: `float [n, D]`.
+        labels: `int64 [n]`, in `range(K)`.
+        n_classes: K.
+        weight_decay: at least 0.
+        tolerance: on the largest derivative.
+        max_iterations: at most.
+        start: where to begin; None: at 0.
+    """
+    n, d = features.shape
+    # The weights are combinations of the rows: of fewer rows than features, coordinates in their span are enough.
+    basis = torch.linalg.qr(features.T).Q if n < d else None
+    rows = features if basis is None else features @ basis
+    shape = (n_classes, rows.shape[1])
+    weight, bias = rows.new_zeros(shape), rows.new_zeros(n_classes)
+    if start is not None:
+        weight, bias = start.weight.to(rows) if basis is None else start.weight.to(rows) @ basis, start.bias.to(rows)
+    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=max_iterations,
+        max_eval=2 * max_iterations,
+        tolerance_grad=tolerance,
+        tolerance_change=0,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = cross_entropy(rows @ weight.T + bias, labels) + weight_decay / 2 * weight.square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)
+        loss()
+    assert weight.grad is not None and bias.grad is not None
+    largest = max(float(weight.grad.abs().max()), float(bias.grad.abs().max()))
+    found = weight.detach() if basis is None else weight.detach() @ basis.T
+    return Fitted(found, bias.detach(), optimizer.state[weight]["n_iter"], largest <= tolerance)
+
+
+def choose_weight_decay(features: Tensor, labels: Tensor, n_classes: int, rng: np.random.Generator) -> float:
+    """The weight decay of :data:`GRID` with the lowest cross entropy on images that were held out.
+
+    Args:
+        features: `float [n, D]`.
+        labels: `int64 [n]`.
+        n_classes: K.
+        rng: draws the folds, in which the classes have their shares.
+    """
+    order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
+    order = order[labels[order].argsort(stable=True)]
+    fold = torch.empty_like(order)
+    fold[order] = torch.arange(len(order), device=order.device) % min(FOLDS, len(labels))
+    rows, losses = features.float(), np.zeros(len(GRID))
+    for number in range(int(fold.max()) + 1):
+        train, held_out, start = fold != number, fold == number, None
+        for position, weight_decay in enumerate(GRID):
+            start = fit(rows[train], labels[train], n_classes, weight_decay, ROUGH, 200, start)
+            logits = rows[held_out] @ start.weight.T + start.bias
+            losses[position] += float(cross_entropy(logits, labels[held_out], reduction="sum"))
+    return GRID[int(losses.argmin())]
