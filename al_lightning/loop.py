@@ -71,7 +71,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         return Outcome(path, "skipped", earlier)
     images = loaded or same_images.load(path, settings)
     plan, embedder = images.plan(typed.al), make_embedder(settings, images.data)
-    device = build.check(settings, expecting(images.data, embedder, settings), plan)
+    device = build.check(settings, expecting(images.data, embedder and embedder.n_features, settings), plan)
     data = with_embedding(images.data, embedder, settings, device)
     pool = PoolDataModule(
         data,

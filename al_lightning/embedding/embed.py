@@ -61,8 +61,7 @@ def checked(embedding: Embedding) -> Embedding:
 def _fill(store: Store, extractor: Extractor, wanted: np.ndarray, data: ImageData, device: torch.device) -> None:
     missing = np.flatnonzero(positions(wanted, store.known()) < 0)
     missing = np.sort(missing[np.unique(wanted[missing], return_index=True)[1]])  # of equal images the first
-    if extractor.module:
-        extractor.module.to(device)
+    module = extractor.module.to(device).eval()
     n, batch = len(data.pool), BATCH.get(device.type, BATCH["cpu"])
     with watched(f"embedding by {extractor.shown}", len(missing)) as advance:
         for start in range(0, len(missing), SHARD):
@@ -74,7 +73,7 @@ def _fill(store: Store, extractor: Extractor, wanted: np.ndarray, data: ImageDat
                     [data.pool.images[some[some < n]], data.test.images[some[some >= n] - n]],
                 ).to(device)
                 with torch.inference_mode():
-                    rows[first : first + len(some)] = extractor.compute(images).half().cpu()
+                    rows[first : first + len(some)] = module(images).half().cpu()
                 advance(len(some))
             _check_finite(rows, shard, data)
             store.append(wanted[shard], rows)

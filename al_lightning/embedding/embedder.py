@@ -17,18 +17,16 @@ class Extractor:
     """From images to features.
 
     Attributes:
-        compute: `uint8 [B, C, H, W] -> float [B, D]`, on the device of the images.
+        module: `uint8 [B, C, H, W] -> float [B, D]`, preprocessing included.
         n_features: D.
         key: hex digits of what the features depend on besides the images.
         shown: the same in words.
-        module: what is moved to the device first; None: there is nothing.
     """
 
-    compute: Callable[[Tensor], Tensor]
+    module: nn.Module
     n_features: int
     key: str
     shown: str
-    module: nn.Module | None = None
 
 
 @dataclass(frozen=True)

@@ -37,15 +37,20 @@ def takes_embedding(settings: dict[str, Any]) -> bool:
     return "n_features" in inspect.signature(locate(settings["model"]["_target_"])).parameters
 
 
-def expecting(data: ImageData, embedder: Embedder | None, settings: dict[str, Any]) -> ImageData:
-    """The images with features that are all zero, to try with what takes them before they are computed."""
-    if embedder is None:
+def expecting(data: ImageData, n_features: int | None, settings: dict[str, Any]) -> ImageData:
+    """The images with features that are all zero, to try with what takes them before they are computed.
+
+    Args:
+        data: the images.
+        n_features: of the embedding; None: there is none.
+        settings: of the run.
+    """
+    if n_features is None:
         return data
-    pool, test = (torch.zeros(1, embedder.n_features).half().expand(len(part), -1) for part in (data.pool, data.test))
+    pool, test = (torch.zeros(1, n_features).half().expand(len(part), -1) for part in (data.pool, data.test))
     there = torch.zeros(len(data.pool), dtype=torch.bool)
     there[0] = True
-    stand_in = Embedding(pool, test, "", embedder.shown, there)
-    return replace(data, embedding=stand_in, on_embedding=takes_embedding(settings))
+    return replace(data, embedding=Embedding(pool, test, "", "", there), on_embedding=takes_embedding(settings))
 
 
 def with_embedding(

@@ -17,7 +17,7 @@ from al_lightning.embedding.preprocess import Preprocess
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.backbones.backbone import IMAGENET_STATISTICS
 from al_lightning.models.backbones.libraries import timm_network, torchvision_network
-from al_lightning.models.inference import for_scoring
+from al_lightning.models.inference import folded
 
 Size = Annotated[int, Field(ge=8, le=4096)]
 
@@ -87,10 +87,8 @@ def _embedder(name: str, network: nn.Module, weights: str | None, preprocess: Pr
         raise ConfigError(f"embedding.image_size: {name} does not take {height} x {width}: {told(error)}") from error
     state = cast(Mapping[str, Tensor], network.state_dict())
     key = key_of({"network": name, "preprocess": str(preprocess)}, state)
-    module = for_scoring(network.to(memory_format=torch.channels_last))
-    return stored(
-        Extractor(lambda images: module(preprocess(images)), features.shape[1], key, f"{name}, {preprocess}", network)
-    )
+    module = nn.Sequential(preprocess, folded(network.to(memory_format=torch.channels_last)))
+    return stored(Extractor(module, features.shape[1], key, f"{name}, {preprocess}"))
 
 
 def _load(network: nn.Module, file: Path, name: str) -> None:

@@ -22,6 +22,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def folded(network: nn.Module) -> nn.Module:
+    """A network with BatchNorm folded into copies of the convolutions before it, for evaluation only."""
+    # A network that cannot be traced, whatever its forward raises when it is tried, stays as it is.
+    with suppress(Exception):
+        return fuse(network, inplace=True)  # that is a new one, but it shares what is not folded
+    return network
+
+
 def for_scoring(network: nn.Module, dtype: torch.dtype | None = None) -> Callable[[Tensor], Tensor]:
     """A network as a function that returns the same up to the last digits, but sooner; until the network is trained on.
 
@@ -34,9 +42,7 @@ def for_scoring(network: nn.Module, dtype: torch.dtype | None = None) -> Callabl
     Returns:
         From images to outputs, of the type of the images.
     """
-    # A network that cannot be traced, whatever its forward raises when it is tried, stays as it is.
-    with suppress(Exception):
-        network = fuse(network, inplace=True)  # that is a new one, but it shares what is not folded
+    network = folded(network)
     if dtype is not None:
         network = copy.deepcopy(network).to(dtype)
 

@@ -77,7 +77,8 @@ def forecast(cfg: DictConfig) -> Forecast:
     folder = schema.run_folder(cfg)
     images = same_images.load(folder, settings)
     plan = images.plan(typed.al)
-    data = expecting(images.data, make_embedder(settings, images.data), settings)
+    embedder = make_embedder(settings, images.data)
+    data = expecting(images.data, embedder and embedder.n_features, settings)
     device = build.check(settings, data, plan)
     start = 0 if typed.overwrite else len(keep(folder, committed(folder)[0], plan, typed.al))
     state = "new" if not start else "goes on" if start <= plan.rounds else "done"

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageFile
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 
 from al_lightning import build
 from al_lightning.config import schema
+from al_lightning.config.targets import public
 from al_lightning.data import levels
 from al_lightning.data.decode import MAX_PIXELS, Decoded, How, convert, decode, reason
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.levels import Scale
 from al_lightning.data.quiet import decoding
+from al_lightning.embedding.embedder import Extractor
+from al_lightning.embedding.make import expecting, make_embedder, takes_embedding
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.classifier import Classifier
 from al_lightning.runs import stored
@@ -30,7 +34,8 @@ class Trained:
 
     Attributes:
         model: `uint8 [B, C, H, W] -> logits [B, K]`, in evaluation mode; it normalizes the pixels itself. A plain
-            module, which `torch.export`, `torch.onnx` and `torch.jit.trace` take.
+            module, which `torch.export`, `torch.onnx` and `torch.jit.trace` take. Of a head on `embedding=file` it is
+            `float [B, D] -> logits [B, K]`: nobody else can compute those features.
         classes: names of the K classes.
         transform: turns an image into `uint8 [C, H, W]` for the model, as the run decodes its own files: a path, a
             file's content, or a PIL image. One that was just opened is decoded anew from its file; one that was loaded
@@ -90,10 +95,14 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     settings["model"]["live_taps"] = False  # the whole kernels, for images of any size that the network takes
     black = torch.zeros(1, channels, height, width, dtype=torch.uint8)
     stand_in = ImageSet(black, torch.zeros(1, dtype=torch.int64), ("",))  # only its shape counts
-    model = build.make_classifier(settings, ImageData(stand_in, stand_in, classes), round_=0, n_labeled=2)
+    data = ImageData(stand_in, stand_in, classes)
     try:
-        model.load_state_dict(load_file(last / WEIGHTS))
-    except (SafetensorError, RuntimeError) as error:
+        weights = load_file(last / WEIGHTS)
+        if takes_embedding(settings):
+            data = expecting(data, len(weights["mean"]), settings)
+        model = build.make_classifier(settings, data, round_=0, n_labeled=2)
+        model.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, KeyError) as error:
         raise DataError(f"{last / WEIGHTS}: not a model of this run: {str(error).partition(chr(10))[0]}") from error
     how = How(
         (channels, height, width),
@@ -101,7 +110,25 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         settings["dataset"].get("max_pixels", MAX_PIXELS),
     )
     scale = Scale(*summary["levels"]) if summary.get("levels") else levels.fixed(how.levels) or levels.FULL
-    return Trained(_plain(model).to(device).eval(), classes, lambda source: _pixels(source, how, scale))
+    plain = _plain(model)
+    if data.on_embedding and (extractor := _extractor(last, settings, data)):
+        plain = nn.Sequential(OrderedDict(embedding=extractor.module, **dict(plain.named_children())))
+    return Trained(plain.to(device).eval(), classes, lambda source: _pixels(source, how, scale))
+
+
+def _extractor(last: Path, settings: dict[str, Any], data: ImageData) -> Extractor | None:
+    """What computes the features that a head was trained on; None where they come from a file.
+
+    Raises:
+        DataError: its weights are not those of the run.
+    """
+    if public(settings["embedding"]["_target_"]) == "al_lightning.embedding.file":
+        return None
+    embedder, was = make_embedder(settings, data), (read_json(last / "environment.json") or {}).get("embedding") or {}
+    extractor = embedder.extractor if embedder else None
+    if extractor and extractor.key != was.get("key"):
+        raise DataError(f"{last}: its features were those of {was.get('shown')}; now they are of {extractor.shown}")
+    return extractor
 
 
 def _plain(model: Classifier) -> nn.Sequential:

@@ -1,0 +1,243 @@
+"""Features of a frozen network: computed once, the same as by hand, whatever happens on the way."""
+
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from conftest import Command
+from run_folders import differences, only_run
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import al_lightning
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.data.sources import digits
+from al_lightning.embedding import embed, networks
+from al_lightning.embedding.embed import stored
+from al_lightning.embedding.embedder import Embedder, Extractor
+from al_lightning.errors import ConfigError, DataError
+
+TINY = "test_efficientnet"  # of timm: 360,000 weights
+CPU = torch.device("cpu")
+
+
+def images(n: int, channels: int = 3, side: int = 12, seed: int = 0) -> Tensor:
+    return torch.randint(256, (n, channels, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def data_of(pool: Tensor, test: Tensor) -> ImageData:
+    parts = [ImageSet(part, torch.arange(len(part)) % 2, [str(i) for i in range(len(part))]) for part in (pool, test)]
+    return ImageData(*parts, ("cat", "dog"))
+
+
+class Counting(nn.Module):
+    """Sums of rows of pixels; remembers how many images it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def forward(self, batch: Tensor) -> Tensor:
+        self.asked += len(batch)
+        return batch.float().sum(3).flatten(1) / 255
+
+
+def counting() -> tuple[Counting, Embedder]:
+    module = Counting()
+    return module, stored(Extractor(module, 36, "0123456789abcdef", "sums"))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with those of a tiny network, as a classifier has them."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file({key: value.contiguous() for key, value in timm.create_model(TINY).state_dict().items()}, file)
+    return file
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+def test_each_image_is_computed_once_and_a_changed_one_alone_anew(tmp_path: Path) -> None:
+    data = data_of(images(50), images(9, seed=1))
+    module, embedder = counting()
+    found = embedder.embed(data, tmp_path, CPU)
+    assert module.asked == 59
+    for part, rows in ((data.pool, found.pool), (data.test, found.test)):
+        assert torch.equal(rows, (part.images.float().sum(3).flatten(1) / 255).half())
+    again, other = counting()
+    pool = data.pool.images.flip(0).clone()  # in another order, and one of them changed
+    pool[7] = 255 - pool[7]
+    changed = other.embed(data_of(pool, data.test.images), tmp_path, CPU)
+    assert again.asked == 1
+    assert torch.equal(changed.pool, (pool.float().sum(3).flatten(1) / 255).half())
+    copies, third = counting()
+    third.embed(data_of(torch.cat([pool, pool]), data.test.images), tmp_path / "new", CPU)
+    assert copies.asked == 59, "copies are one image"
+
+
+def _embed_and_die(place: Path, after: int) -> None:
+    module, embedder = counting()
+    forward = module.forward
+
+    def dying(batch: Tensor) -> Tensor:
+        if module.asked >= after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return forward(batch)
+
+    module.forward = dying  # type: ignore[method-assign]
+    embedder.embed(data_of(images(300), images(20, seed=1)), place, CPU)
+
+
+@pytest.mark.faults
+def test_killed_five_times_it_goes_on_at_the_next_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embed, "SHARD", 48)
+    monkeypatch.setattr(embed, "BATCH", {"cpu": 16})
+    context = multiprocessing.get_context("fork")
+    for kill in range(5):
+        process = context.Process(target=_embed_and_die, args=(tmp_path, 48 + 16))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert (tmp_path / "0123456789abcdef" / "digests.bin").stat().st_size == 16 * 48 * (kill + 1)
+    (tmp_path / "0123456789abcdef" / "rows.f16").open("ab").write(b"half a row")
+    module, embedder = counting()
+    data = data_of(images(300), images(20, seed=1))
+    found = embedder.embed(data, tmp_path, CPU)
+    assert module.asked == 320 - 5 * 48
+    assert torch.equal(found.pool, (data.pool.images.float().sum(3).flatten(1) / 255).half())
+
+
+def test_a_damaged_store_is_said(tmp_path: Path) -> None:
+    data, (_, embedder) = data_of(images(5), images(2, seed=1)), counting()
+    embedder.embed(data, tmp_path, CPU)
+    rows = tmp_path / "0123456789abcdef" / "rows.f16"
+    rows.write_bytes(rows.read_bytes()[:-100])
+    with pytest.raises(DataError, match="has 5 rows, of 7"):
+        embedder.embed(data, tmp_path, CPU)
+    (tmp_path / "0123456789abcdef" / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match="is not of this embedding"):
+        embedder.embed(data, tmp_path, CPU)
+
+
+@pytest.mark.parametrize(("value", "said"), [(float("nan"), "no finite numbers"), (1e6, "no finite numbers")])
+def test_features_that_are_no_numbers_are_refused(value: float, said: str, tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            return torch.full((len(batch), 3), value)
+
+    with pytest.raises(DataError, match=said):
+        stored(Extractor(Odd(), 3, "a" * 16, "odd")).embed(data_of(images(4), images(2)), tmp_path, CPU)
+
+
+def test_features_that_are_the_same_everywhere_are_refused(tmp_path: Path) -> None:
+    black = torch.zeros(6, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(DataError, match="the same features"):
+        stored(Extractor(nn.Sequential(nn.Flatten(), _Float()), 16, "b" * 16, "flat")).embed(
+            data_of(black, black), tmp_path, CPU
+        )
+
+
+class _Float(nn.Module):
+    def forward(self, batch: Tensor) -> Tensor:
+        return batch.float()
+
+
+def test_statistics_are_those_of_the_images_that_are_there(tmp_path: Path) -> None:
+    data = data_of(images(40), images(5))
+    found = replace(counting()[1].embed(data, tmp_path, CPU), there=torch.arange(40) % 3 > 0)
+    rows = found.pool[found.there].double()
+    torch.testing.assert_close(found.statistics[0].double(), rows.mean(0), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.statistics[1].double(), rows.std(0, correction=0), rtol=1e-5, atol=1e-6)
+
+
+# --- networks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_are_those_of_timms_own_loop(channels: int, weights: Path, tmp_path: Path) -> None:
+    """Resized by the same function; BatchNorm is folded here, and the store keeps half precision."""
+    data = data_of(images(20, channels), images(4, channels, seed=1))
+    found = networks.timm(data, model=TINY, weights=str(weights), image_size=32).embed(data, tmp_path, CPU)
+    network = timm.create_model(TINY, num_classes=0).eval()
+    network.load_state_dict(al_weights(weights), strict=False)
+    about = network.pretrained_cfg
+    mean, deviation = (torch.tensor(about[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    shown = data.pool.images.expand(-1, 3, -1, -1).float() / 255
+    shown = nn.functional.interpolate(shown, (32, 32), mode=about["interpolation"], antialias=True).clamp(0, 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(found.pool.float(), network((shown - mean) / deviation), rtol=2e-3, atol=2e-3)
+
+
+def al_weights(file: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(file)
+
+
+def test_what_is_asked_for_has_a_key_of_its_own(weights: Path, tmp_path: Path) -> None:
+    data = data_of(images(4), images(2))
+    other = tmp_path / "other.safetensors"
+    tensors = al_weights(weights)
+    tensors["conv_stem.weight"] = tensors["conv_stem.weight"] + 1e-3
+    save_file(tensors, other)
+    made = [
+        networks.timm(data, model=TINY, weights=str(file), image_size=size).extractor
+        for file, size in ((weights, 32), (weights, 40), (other, 32), (weights, 32))
+    ]
+    keys = [each.key for each in made if each]
+    assert len(set(keys)) == 3 and keys[0] == keys[3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"model": "test_eficientnet"}, ConfigError, "near it: .*test_efficientnet"),
+        ({"model": TINY, "weights": "/no/such.safetensors"}, DataError, "embedding.weights=.*cannot be read"),
+        ({"model": "test_vit", "weights": "{weights}"}, ConfigError, "is not of timm test_vit: it lacks"),
+        ({"model": TINY}, DataError, f"embedding.model={TINY}: no weights"),
+    ],
+)
+def test_a_network_that_cannot_be_had_is_told(
+    settings: dict[str, str], error: type[Exception], said: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    given = {key: value.format(weights=weights) for key, value in settings.items()}
+    with pytest.raises(error, match=said):
+        networks.timm(data_of(images(4), images(2)), **given)
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_head_on_features_learns_goes_on_and_is_loaded(tmp_path: Path, command: Command) -> None:
+    head = ("embedding=pixels", "model=linear", "strategy=bald", "al.mc_samples=5", "paths.data=.", "~model.width")
+    plain = tuple(each for each in head if not each.startswith("~"))
+    run = al_lightning_run(command, *plain, "al.rounds=4")
+    rows = pd.read_csv(run / "rounds.csv")
+    assert rows["fit/ok"].all() and rows["test/acc"].iloc[-1] > 0.6
+    assert rows["fit/weight_decay"].nunique() >= 1 and (rows["fit/acc"] > 0.9).all()
+    trained = al_lightning.load(run)
+    test = digits().test
+    accuracy = (trained.model(test.images).argmax(1) == test.labels).float().mean()
+    assert float(accuracy) == pytest.approx(rows["test/acc"].iloc[-1], abs=0.003)
+    part = al_lightning_run(command, *plain, "al.rounds=2", "study=part")
+    assert al_lightning_run(command, *plain, "al.rounds=4", "study=part") == part
+    assert differences(part, run) == []
+
+
+def al_lightning_run(command: Command, *arguments: str) -> Path:
+    typed = ("model.dropout=0.5", *arguments) if not any("model.dropout" in each for each in arguments) else arguments
+    ended = command(*typed, "al.initial_size=20", "al.query_size=10")
+    assert ended.code == 0, ended.err
+    study = next((each.partition("=")[2] for each in arguments if each.startswith("study=")), "default")
+    (folder,) = (Path.cwd() / "multirun_outputs" / study).glob("*-s*-*")
+    return folder
