@@ -13,16 +13,15 @@ from omegaconf import DictConfig
 from al_lightning import asking, build, signals
 from al_lightning.clock import Clock
 from al_lightning.config import schema
-from al_lightning.config.plan import Plan
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import to_csv_gz
 from al_lightning.data.memory import largest_batch
 from al_lightning.data.state import state as state_of
-from al_lightning.errors import ConfigError
 from al_lightning.one_round import Tools, fit_choose_test
 from al_lightning.runs import diagnostics, environment, same_images, stored
 from al_lightning.runs.folder_state import lacking
-from al_lightning.runs.rounds import Round, read_json
+from al_lightning.runs.keep import keep
+from al_lightning.runs.rounds import read_json
 from al_lightning.runs.run_folder import RunFolder, WriteError
 from al_lightning.runs.run_info import RunInfo
 from al_lightning.runs.same_images import Images
@@ -86,7 +85,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     console, mirrors = ConsoleReporter(prefix), loggers.mirrors(settings["logger"], path)
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
-        kept = _kept(folder, plan, typed.al)
+        kept = keep(path, folder.rounds, plan, typed.al)
         here = environment.current(device, images.fingerprint, files, plan.n_gone)
         if kept:
             here = environment.going_on(path, kept[-1].environment, here, grows=images.pool is not None)
@@ -133,25 +132,6 @@ def _is_finished(path: Path, earlier: dict[str, Any], images: Images | None, al:
         return False
     print(f"{path}: finished before, {describe(earlier)}{limit(al, now)}")
     return True
-
-
-def _kept(folder: RunFolder, plan: Plan, al: schema.ActiveLearning) -> list[Round]:
-    """The committed rounds that stand.
-
-    A last round has a model and no query, others have it the other way round. One that is to be what it was not,
-    because more rounds are wanted or fewer, is run again.
-
-    Raises:
-        ConfigError: there are more than are asked for.
-    """
-    rounds = folder.rounds
-    if (n_done := len(rounds)) > plan.rounds + 1:
-        raise ConfigError(
-            f"al.rounds={al.rounds} al.budget={al.budget}: {folder.path} has {n_done - 1} queries already; "
-            f"give it al.rounds={n_done - 1} or more, or begin anew with overwrite=true"
-        )
-    again = rounds and bool(rounds[-1].queries) is plan.is_over([done.row for done in rounds])
-    return list(rounds[:-1] if again else rounds)
 
 
 def _begin(folder: RunFolder, run: RunInfo, cfg: DictConfig, images: Images, pool: PoolDataModule) -> None:

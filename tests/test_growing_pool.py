@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -241,6 +242,9 @@ def test_fractions_are_of_the_pool_as_it_is(place: Path, command: Command, monke
         patched.setattr("al_lightning.build.load_whole", lambda settings: pytest.fail("the images were loaded"))
         assert "finished before" in command(*run(place, 99, *sizes), cwd=place).out
     photos(place, {"train/": 4}, seed=9, prefix="+")
+    shown = command(*run(place, 99, *sizes, "dry_run=true"), cwd=place)
+    rounds = [line.split()[:2] for line in shown.out.splitlines() if re.match(" +[0-9]", line)]
+    assert rounds == [["3", "24"], ["4", "32"]], "the last one is run again, to choose"
     ended = command(*run(place, 99, *sizes), cwd=place)
     assert ended.code == 0 and "the pool has grown: 8 new images, 0 gone" in ended.out
     assert "24 + 1 x 8 = 32" in ended.out

@@ -19,6 +19,7 @@ from al_lightning.data.memory import largest_batch
 from al_lightning.models.inference import evaluating
 from al_lightning.runs import same_images
 from al_lightning.runs.folder_state import committed
+from al_lightning.runs.keep import keep
 from al_lightning.words import duration
 
 TRIAL_STEPS = 3
@@ -78,7 +79,7 @@ def forecast(cfg: DictConfig) -> Forecast:
     data = images.data
     plan = images.plan(typed.al)
     device = build.check(settings, data, plan)
-    start = 0 if typed.overwrite else min(len(committed(folder)[0]), plan.rounds + 1)
+    start = 0 if typed.overwrite else len(keep(folder, committed(folder)[0], plan, typed.al))
     state = "new" if not start else "goes on" if start <= plan.rounds else "done"
     seconds = trial(settings, plan, data, device, start) if start <= plan.rounds else 0.0
     return Forecast(folder, state, start, plan, seconds, device)
