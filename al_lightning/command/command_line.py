@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from al_lightning.command import hydra_settings, manual, objective, overrides, sweep
 from al_lightning.command.sweep import Sweep
 from al_lightning.config import keys
+from al_lightning.config.limits import check_parts
 from al_lightning.config.schema import Config, conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.runs import resume
@@ -72,6 +73,8 @@ def read(arguments: Sequence[str]) -> Line:
         Path.cwd()
     except FileNotFoundError:
         raise ConfigError("the folder that this command is started in is gone; go to one that exists") from None
+    for typed in (*arguments, name(given)):  # an option's name becomes that of a file
+        check_parts(typed.partition("=")[0], typed.partition("=")[2] or typed)
     main = _main(given)
     for flag, folder in (("--config-dir", given.config_dir), ("--config-path", main)):
         if folder is not None and not folder.startswith("pkg://") and not Path(folder).is_dir():
