@@ -196,6 +196,7 @@ def _folder(key: str, value: object, otherwise: str = "") -> None:
     text(key, value)
     if not str(value).strip():  # to Python an empty path is the current folder
         raise ConfigError(f"{key}='{value}': must name a folder{otherwise}; . is where the command is started")
+    check_parts(key, str(value))
 
 
 def check_parts(key: str, path: str) -> None:
