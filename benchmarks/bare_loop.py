@@ -105,7 +105,7 @@ def rounds(
                 folded = for_scoring(network.eval())
                 batches = trained_on.split(protocol.eval_batch)
                 predicted = torch.cat([head(folded((images[batch] - mean) / deviation)).argmax(1) for batch in batches])
-                fitted = (predicted == labels[trained_on]).float().mean().item()
+                fitted = (predicted == labels[trained_on]).double().mean().item()
             looked = perf_counter() - start
         with clock.phase("test"), torch.inference_mode():
             batches = test.images.split(protocol.eval_batch)

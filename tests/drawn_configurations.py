@@ -236,7 +236,8 @@ def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path)
         return f"{len(lines)} lines"
     if state == "refused" and files:
         return f"refused, but there is {files[0]}"
-    if state == "refused" and not any(name in said for argument in arguments for name in _names(argument)):
+    shown = [argument.encode(errors="backslashreplace").decode() for argument in arguments]  # as a terminal has them
+    if state == "refused" and not any(name in said for argument in shown for name in _names(argument)):
         return "no key is named"
     if state == "failed" and "files are missing" not in said and " diverged: " not in said:
         return "exit code 1 without a reason"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Ended
+from conftest import Command, Ended
 from PIL import Image
 
 
@@ -248,3 +248,16 @@ def test_a_users_own_package_is_called_when_the_environment_names_it(
     assert command(*arguments).code == 0
     (folder,) = Path("multirun_outputs/default").glob("digits-cnn-brightness-s0-*")
     assert len((folder / "rounds.csv").read_text().splitlines()) == 1 + 2
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("optimizer={}", "dataset={}", "experiment={}", "study={}", "strategy._target_=al_lightning.strategy.{}"),
+        *("paths.data=a/{}", "paths.output_root=a/{}", "dataset=folder dataset.root={}", "resume=a/{}"),
+        *("--config-dir /{}", "--config-path /{}", "--config-name {}", "hydra.searchpath=[file:///{}]"),
+    ],
+)
+def test_a_name_that_no_file_system_takes_is_refused(argument: str, command: Command) -> None:
+    ended = command(*argument.format(300 * "x").split())
+    assert (ended.code, ended.err[:7]) == (2, "error: ") and "Traceback" not in ended.err

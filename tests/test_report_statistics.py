@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,7 +132,8 @@ def test_holm_on_a_textbook_example() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 @settings(max_examples=30)
 def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
-    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-15)
+    expected: Any = multipletests(p, method="holm")[1]
+    np.testing.assert_allclose(holm(p), expected, atol=1e-15)
     assert holm([]) == []
     assert holm([0.04]) == [0.04]
 

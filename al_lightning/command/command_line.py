@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from al_lightning.command import hydra_settings, manual, objective, overrides, sweep
 from al_lightning.command.sweep import Sweep
 from al_lightning.config import keys
+from al_lightning.config.limits import check_parts
 from al_lightning.config.schema import Config, conf_dir
 from al_lightning.errors import ConfigError
 from al_lightning.runs import resume
@@ -73,11 +74,16 @@ def read(arguments: Sequence[str]) -> Line:
     except FileNotFoundError:
         raise ConfigError("the folder that this command is started in is gone; go to one that exists") from None
     main = _main(given)
+    check_parts("--config-name", name(given))
     for flag, folder in (("--config-dir", given.config_dir), ("--config-path", main)):
+        check_parts(flag, folder or "")
         if folder is not None and not folder.startswith("pkg://") and not Path(folder).is_dir():
             raise ConfigError(f"{flag} {folder}: there is no such folder")
     places = folders(given)
     groups = [path.name for folder in places for path in folder.iterdir() if path.is_dir()]
+    for key, _, value in (each.partition("=") for each in given.overrides):
+        if key.lstrip("+~").partition("@")[0] in (*groups, "resume", "hydra.searchpath"):  # to be a file's name
+            check_parts(key, value)
     settings = resume.addable(overrides.read(given.overrides, groups))
     spelled = dict(zip(given.overrides, settings, strict=True))
     line = [spelled.get(argument, argument) for argument in arguments]

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from al_lightning.config import targets
+from al_lightning.config.limits import check_parts
 from al_lightning.contract import ALLOW_VARIABLE, out_of_memory, own_packages, told
 from al_lightning.errors import ConfigError, UserError
 
@@ -120,6 +121,7 @@ def check_targets(key: str, node: Any) -> None:
     if isinstance(node, Mapping):
         if "." not in key and "_target_" not in node:
             raise ConfigError(f"{key}._target_: missing; it names what the settings of {key} are for")
+        check_parts(f"{key}._target_", str(node.get("_target_")))  # a module's name becomes a file's
         if "_target_" in node and (why := _refused(targets.located(str(node["_target_"])))):
             raise ConfigError(f"{key}._target_={node['_target_']}: {why}")
         for name, value in node.items():

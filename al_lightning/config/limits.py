@@ -196,6 +196,13 @@ def _folder(key: str, value: object, otherwise: str = "") -> None:
     text(key, value)
     if not str(value).strip():  # to Python an empty path is the current folder
         raise ConfigError(f"{key}='{value}': must name a folder{otherwise}; . is where the command is started")
+    check_parts(key, str(value))
+
+
+def check_parts(key: str, path: str) -> None:
+    """Refuse what no file system takes as a path, where `pathlib` would raise whatever is asked about it."""
+    if (most := max(len(part.encode(errors="replace")) for part in re.split(r"[/,\s\[\]{}]", path))) > 255:
+        raise ConfigError(f"{key}={path[:40]}...: a name of {most} bytes; no file, folder or option has more than 255")
 
 
 def folder_name(key: str, value: object) -> None:
