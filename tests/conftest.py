@@ -92,6 +92,8 @@ def fast(arguments: tuple[str, ...]) -> list[str]:
     typed = {argument.lstrip("+~").split("=")[0] for argument in arguments}
     if "resume" in typed:  # the run has its settings
         return list(arguments)
+    if "model=linear" in arguments:  # it has no width
+        typed.add("model.width")
     return [*arguments, *(f"{key}={value}" for key, value in FAST.items() if key not in typed)]
 
 
@@ -209,6 +211,24 @@ def no_network(monkeypatch: pytest.MonkeyPatch, no_account: None) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+TINY = "test_efficientnet"  # a network of timm with 360,000 weights
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with weights of that network, as a classifier has them."""
+    timm = pytest.importorskip("timm", reason="the extra `timm` is not installed")
+    import torch
+    from safetensors.torch import save_file
+
+    def make(place: Path) -> None:
+        torch.manual_seed(0)
+        state = timm.create_model(TINY).state_dict()
+        save_file({key: value.contiguous() for key, value in state.items()}, place / "tiny.safetensors")
+
+    return made_once(tmp_path_factory, "weights", make) / "tiny.safetensors"
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,13 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import timm
 import torch
-from conftest import Command
-from run_folders import differences, only_run
-from safetensors.torch import save_file
+from conftest import TINY
+from run_folders import differences
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import al_lightning
@@ -24,12 +23,13 @@ from al_lightning.embedding.embed import stored
 from al_lightning.embedding.embedder import Embedder, Extractor
 from al_lightning.errors import ConfigError, DataError
 
-TINY = "test_efficientnet"  # of timm: 360,000 weights
 CPU = torch.device("cpu")
 
 
 def images(n: int, channels: int = 3, side: int = 12, seed: int = 0) -> Tensor:
-    return torch.randint(256, (n, channels, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        256, (n, channels, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def data_of(pool: Tensor, test: Tensor) -> ImageData:
@@ -52,15 +52,6 @@ class Counting(nn.Module):
 def counting() -> tuple[Counting, Embedder]:
     module = Counting()
     return module, stored(Extractor(module, 36, "0123456789abcdef", "sums"))
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with those of a tiny network, as a classifier has them."""
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file({key: value.contiguous() for key, value in timm.create_model(TINY).state_dict().items()}, file)
-    return file
 
 
 # --- the store -------------------------------------------------------------------------------------------------------
@@ -168,7 +159,7 @@ def test_features_are_those_of_timms_own_loop(channels: int, weights: Path, tmp_
     data = data_of(images(20, channels), images(4, channels, seed=1))
     found = networks.timm(data, model=TINY, weights=str(weights), image_size=32).embed(data, tmp_path, CPU)
     network = timm.create_model(TINY, num_classes=0).eval()
-    network.load_state_dict(al_weights(weights), strict=False)
+    network.load_state_dict(load_file(weights), strict=False)
     about = network.pretrained_cfg
     mean, deviation = (torch.tensor(about[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
     shown = data.pool.images.expand(-1, 3, -1, -1).float() / 255
@@ -177,16 +168,10 @@ def test_features_are_those_of_timms_own_loop(channels: int, weights: Path, tmp_
         torch.testing.assert_close(found.pool.float(), network((shown - mean) / deviation), rtol=2e-3, atol=2e-3)
 
 
-def al_weights(file: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(file)
-
-
 def test_what_is_asked_for_has_a_key_of_its_own(weights: Path, tmp_path: Path) -> None:
     data = data_of(images(4), images(2))
     other = tmp_path / "other.safetensors"
-    tensors = al_weights(weights)
+    tensors = load_file(weights)
     tensors["conv_stem.weight"] = tensors["conv_stem.weight"] + 1e-3
     save_file(tensors, other)
     made = [
@@ -209,7 +194,7 @@ def test_what_is_asked_for_has_a_key_of_its_own(weights: Path, tmp_path: Path) -
 def test_a_network_that_cannot_be_had_is_told(
     settings: dict[str, str], error: type[Exception], said: str, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     given = {key: value.format(weights=weights) for key, value in settings.items()}
     with pytest.raises(error, match=said):
         networks.timm(data_of(images(4), images(2)), **given)
@@ -217,27 +202,27 @@ def test_a_network_that_cannot_be_had_is_told(
 
 # --- runs ------------------------------------------------------------------------------------------------------------
 
+HEAD = ("dataset=digits", "embedding=pixels", "model=linear", "strategy=bald", "al.mc_samples=5", "paths.data=.")
+SIZES = ("al.initial_size=20", "al.query_size=10", "logger=none")
 
-def test_a_head_on_features_learns_goes_on_and_is_loaded(tmp_path: Path, command: Command) -> None:
-    head = ("embedding=pixels", "model=linear", "strategy=bald", "al.mc_samples=5", "paths.data=.", "~model.width")
-    plain = tuple(each for each in head if not each.startswith("~"))
-    run = al_lightning_run(command, *plain, "al.rounds=4")
-    rows = pd.read_csv(run / "rounds.csv")
-    assert rows["fit/ok"].all() and rows["test/acc"].iloc[-1] > 0.6
-    assert rows["fit/weight_decay"].nunique() >= 1 and (rows["fit/acc"] > 0.9).all()
-    trained = al_lightning.load(run)
-    test = digits().test
+
+def run(*settings: str) -> Path:
+    outcome = al_lightning.run([*HEAD, *SIZES, *settings])
+    assert outcome.state in ("finished", "resumed")
+    return outcome.folder
+
+
+def test_a_head_on_features_learns_goes_on_and_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weight decay is chosen anew when the labels have doubled, in one process or in two."""
+    monkeypatch.chdir(tmp_path)
+    whole = run("al.rounds=4")
+    rows = pd.read_csv(whole / "rounds.csv")
+    assert rows["fit/ok"].all() and (rows["fit/acc"] > 0.9).all() and rows["test/acc"].iloc[-1] > 0.7
+    decays = rows["fit/weight_decay"].tolist()
+    assert decays[0] == decays[1] and decays[2:] == [decays[2]] * 3, "chosen with 20 and with 40 labels"
+    trained, test = al_lightning.load(whole), digits().test
     accuracy = (trained.model(test.images).argmax(1) == test.labels).float().mean()
     assert float(accuracy) == pytest.approx(rows["test/acc"].iloc[-1], abs=0.003)
-    part = al_lightning_run(command, *plain, "al.rounds=2", "study=part")
-    assert al_lightning_run(command, *plain, "al.rounds=4", "study=part") == part
-    assert differences(part, run) == []
-
-
-def al_lightning_run(command: Command, *arguments: str) -> Path:
-    typed = ("model.dropout=0.5", *arguments) if not any("model.dropout" in each for each in arguments) else arguments
-    ended = command(*typed, "al.initial_size=20", "al.query_size=10")
-    assert ended.code == 0, ended.err
-    study = next((each.partition("=")[2] for each in arguments if each.startswith("study=")), "default")
-    (folder,) = (Path.cwd() / "multirun_outputs" / study).glob("*-s*-*")
-    return folder
+    part = run("al.rounds=1", "study=part")
+    assert run("al.rounds=4", "study=part") == part
+    assert differences(part, whole) == []

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import Command, fast
+from conftest import TINY, Command, fast
 from PIL import Image
 from processes import run_command
 from run_folders import only_run
@@ -42,6 +42,8 @@ def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path:
     arguments = [each for each in shlex.split(line)[3:] if not each.startswith("seed=0,1")]
     if "dataset=mnist" in line:
         arguments.append("dataset.subset=2000")  # of the 60,000, which take their time to score
+    if "embedding=timm" in line:
+        arguments += [f"embedding.model={TINY}", f"embedding.weights={request.getfixturevalue('weights')}"]
     ended = command(*arguments, "al.rounds=1", "logger=wandb", "logger.mode=offline", cwd=cwd)
     assert ended.code == 0, ended.err
     study = re.search(r"study=(\w+)", line)

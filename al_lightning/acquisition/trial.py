@@ -1,6 +1,7 @@
 """A strategy tried before anything trains: it may be the user's own, and a mistake would show after the first fit."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,10 @@ def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, da
 class _Untrained(Learner):
     """Answers with random features, the same ones for the same images, without looking at any."""
 
-    def _pass(self, indices: Tensor) -> Tensor:
+    def _pass(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Tensor:
         rng = np.random.default_rng(int(indices[0]))
         size = len(indices), self.model.dropped[0][1].in_features
-        return torch.from_numpy(rng.random(size, dtype=np.float32))
+        return then(torch.from_numpy(rng.random(size, dtype=np.float32)))
 
 
 def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
@@ -71,7 +72,8 @@ def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
     indices = data.there.nonzero().squeeze(1)[-size:]
     n_labeled = min(LABELED, len(data.pool) - size)
     labeled = torch.arange(n_labeled), torch.from_numpy(rng.integers(len(data.classes), size=n_labeled))
-    return Candidates(_Untrained(model, data.inputs[0], Scoring(size)), indices, rng, labeled)
+    embedding = data.embedding.pool if data.embedding else None
+    return Candidates(_Untrained(model, data.inputs[0], Scoring(size)), indices, rng, labeled, embedding)
 
 
 def _choose(strategy: Strategy, name: str, candidates: Candidates, n: int) -> list[int]:

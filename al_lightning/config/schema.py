@@ -75,7 +75,7 @@ class Config:
     train: Train = field(default_factory=Train)
     paths: Paths = field(default_factory=Paths)
     dataset: Any = MISSING
-    embedding: Any = MISSING
+    embedding: Any = field(default_factory=lambda: {"name": "none"})  # a primary configuration of before has none
     strategy: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING

@@ -82,6 +82,11 @@ class Classifier(LightningModule):
         self.reliability = torch.zeros(N_BINS, 3, dtype=torch.float64)
 
     @property
+    def is_head(self) -> bool:
+        """Whether there is nothing before the first dropout: its input is an embedding."""
+        return isinstance(self.backbone, nn.Identity)
+
+    @property
     def dropped(self) -> list[tuple[float, nn.Linear]]:
         """Every dropout with the linear layer that it comes before, first to last; a ReLU is between two of them."""
         hidden = [(self.hidden[0].p, self.hidden[1])] if len(self.hidden) else []
@@ -111,7 +116,7 @@ class Classifier(LightningModule):
         Args:
             dtype: to compute in, see :func:`al_lightning.models.inference.for_scoring`.
         """
-        if isinstance(self.backbone, nn.Identity):
+        if self.is_head:
             return self.backbone
         if dtype not in self._frozen:
             self._frozen[dtype] = for_scoring(self.backbone, dtype)

@@ -58,26 +58,30 @@ class Learner:
 
     def of(self, indices: Tensor) -> "Predictions":
         """What it makes of some images, by their data set indices `int64 [M]`; nothing is computed yet."""
-        return Predictions(self.model, lambda: self._pass(indices.to(self.device)))
+        return Predictions(self.model, lambda then: self._pass(indices.to(self.device), then))
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of a few images, `int64 [n]`, in batches of the model as it is."""
         batches = indices.to(self.device).split(self._scoring.batch_size)
         return torch.cat([self.model(take(self._images, batch)).argmax(1) for batch in batches])
 
-    def _pass(self, indices: Tensor) -> Tensor:
-        """What the first dropout of the model sees, `float32 [M, D]`."""
+    def _pass(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Tensor:
+        """What becomes of what the first dropout of the model sees, batch by batch: `float32 [m, D] -> float32 [m, E]`.
+
+        Returns:
+            `float32 [M, E]`.
+        """
         scoring = self._scoring
         with scoring.clock.phase("score") if scoring.clock else nullcontext():
             backbone = self.model.frozen_backbone(scoring.dtype)
-            out = torch.empty(len(indices), self.model.dropped[0][1].in_features, device=self.device)
-            done = 0
+            n_columns = then(torch.empty(0, self.model.dropped[0][1].in_features, device=self.device)).shape[1]
+            out, done = torch.empty(len(indices), n_columns, device=self.device), 0
             while done < len(indices):
                 stop = min(done + scoring.batch_size, len(indices))
                 size = min(scoring.batch_size, -(-(stop - done) // STEP) * STEP)
                 start = max(0, stop - size)  # a short last batch is filled up with images that are done
                 try:
-                    out[start:stop] = backbone(self.model.normalized(take(self._images, indices[start:stop])))
+                    out[start:stop] = then(backbone(self.model.normalized(take(self._images, indices[start:stop]))))
                 except torch.OutOfMemoryError:
                     if scoring.batch_size == 1:
                         raise
@@ -93,10 +97,10 @@ class Predictions:
 
     Args:
         model: of the learner.
-        look: makes the pass, see :attr:`inputs`.
+        look: makes the pass, and calls a function on each batch of :attr:`inputs`.
     """
 
-    def __init__(self, model: Classifier, look: Callable[[], Tensor]) -> None:
+    def __init__(self, model: Classifier, look: Callable[[Callable[[Tensor], Tensor]], Tensor]) -> None:
         self._model, self._look = model, look
 
     @property
@@ -107,12 +111,12 @@ class Predictions:
     @property
     def has_looked(self) -> bool:
         """Whether there has been a pass."""
-        return "inputs" in self.__dict__
+        return "inputs" in self.__dict__ or "log_probabilities" in self.__dict__
 
     @cached_property
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
-        return self._look()
+        return self._look(lambda inputs: inputs)
 
     @cached_property
     def features(self) -> Tensor:
@@ -122,6 +126,8 @@ class Predictions:
     @cached_property
     def log_probabilities(self) -> Tensor:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`."""
+        if self._model.is_head and "inputs" not in self.__dict__:  # which is there already, and need not be copied
+            return self._look(lambda inputs: self._model.head(self._model.hidden(inputs)).log_softmax(1))
         return self._model.head(self.features).log_softmax(1)
 
     def samples(self, n: int, rng: np.random.Generator) -> Iterator[Tensor]:

@@ -102,7 +102,7 @@ def _of_today(found: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(
                 f"of an earlier version, with {key}={value}, which is no more; begin anew with the whole command"
             )
-    found = NOT_KEPT | {"embedding": {"name": "none"}} | found  # one of before there was a switch of these
+    found = NOT_KEPT | found  # one of before there was a switch of these
     if found.get("al", {}).pop("initial_balanced", False):
         found["al"]["initial"] = "balanced"
     for key, row in effects.TABLE.items():  # one of before there were others

@@ -44,6 +44,7 @@ class ConsoleReporter:
             f"  labels    {plan.n_labeled(done)} + {plan.rounds - done} x {plan.query_size} = "
             f"{plan.n_labeled(plan.rounds)}"
             + (f", {plan.val_size} for validation" if plan.val_size else "")
+            + (f"\n  features  {run.data.embedding.shown}" if run.data.embedding else "")
             + f"\n  model     {settings['model']['name']} on {run.environment['device']}\n  folder    {run.folder}"
         )
         for note in run.data.notes:
