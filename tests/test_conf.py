@@ -17,6 +17,7 @@ from al_lightning import build
 from al_lightning.config import schema
 from al_lightning.config.plan import make_plan, to_images
 from al_lightning.data.sources import digits
+from al_lightning.embedding.make import expecting
 from al_lightning.errors import ConfigError, DataError
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -146,7 +147,8 @@ def option_files(*groups: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("group", "option"), option_files(*OPTIONS))
 def test_every_option_composes_into_a_valid_configuration(group: str, option: str, tmp_path: Path) -> None:
-    cfg = composed(f"{group}={option}", *([f"dataset.root={tmp_path}"] if option == "folder" else []))
+    needed = {"folder": "dataset.root", "file": "embedding.path"}
+    cfg = composed(f"{group}={option}", *([f"{needed[option]}={tmp_path}"] if option in needed else []))
     typed = schema.typed(cfg)
     assert (typed.experiment if group == "experiment" else getattr(typed, group)["name"]) == option
     assert re.fullmatch(r"[\w-]+-s0-[0-9a-f]{8}", schema.run_folder(cfg).name)
@@ -155,9 +157,11 @@ def test_every_option_composes_into_a_valid_configuration(group: str, option: st
 @pytest.mark.parametrize(("group", "option"), option_files("strategy", "model", "optimizer", "trainer", "logger"))
 def test_every_option_makes_its_objects(group: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    chosen = {"model": "cnn", "logger": "none", group: option}
+    chosen = {"model": "linear" if option == "lbfgs" else "cnn", "logger": "none", group: option}
     cfg = composed(*(f"{key}={value}" for key, value in chosen.items()))
     settings, data = schema.resolved(cfg), digits()
+    if option in ("linear", "mlp", "lbfgs"):
+        data = expecting(data, 64, settings)
     plan = make_plan(schema.typed(cfg).al, len(data.pool))
     if (group, option) == ("model", "timm") and not find_spec("timm"):
         with pytest.raises(ConfigError, match="the extra timm"):

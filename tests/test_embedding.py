@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -34,7 +35,7 @@ def images(n: int, channels: int = 3, side: int = 12, seed: int = 0) -> Tensor:
 
 def data_of(pool: Tensor, test: Tensor) -> ImageData:
     parts = [ImageSet(part, torch.arange(len(part)) % 2, [str(i) for i in range(len(part))]) for part in (pool, test)]
-    return ImageData(*parts, ("cat", "dog"))
+    return ImageData(parts[0], parts[1], ("cat", "dog"))
 
 
 class Counting(nn.Module):
@@ -158,7 +159,7 @@ def test_features_are_those_of_timms_own_loop(channels: int, weights: Path, tmp_
     """Resized by the same function; BatchNorm is folded here, and the store keeps half precision."""
     data = data_of(images(20, channels), images(4, channels, seed=1))
     found = networks.timm(data, model=TINY, weights=str(weights), image_size=32).embed(data, tmp_path, CPU)
-    network = timm.create_model(TINY, num_classes=0).eval()
+    network: Any = timm.create_model(TINY, num_classes=0).eval()
     network.load_state_dict(load_file(weights), strict=False)
     about = network.pretrained_cfg
     mean, deviation = (torch.tensor(about[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
@@ -195,7 +196,7 @@ def test_a_network_that_cannot_be_had_is_told(
     settings: dict[str, str], error: type[Exception], said: str, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    given = {key: value.format(weights=weights) for key, value in settings.items()}
+    given: Any = {key: value.format(weights=weights) for key, value in settings.items()}
     with pytest.raises(error, match=said):
         networks.timm(data_of(images(4), images(2)), **given)
 
@@ -216,8 +217,9 @@ def test_a_head_on_features_learns_goes_on_and_is_loaded(tmp_path: Path, monkeyp
     """Its weight decay is chosen anew when the labels have doubled, in one process or in two."""
     monkeypatch.chdir(tmp_path)
     whole = run("al.rounds=4")
-    rows = pd.read_csv(whole / "rounds.csv")
-    assert rows["fit/ok"].all() and (rows["fit/acc"] > 0.9).all() and rows["test/acc"].iloc[-1] > 0.7
+    rows: Any = pd.read_csv(whole / "rounds.csv")
+    assert rows["fit/ok"].tolist() == [True] * 5
+    assert rows["fit/acc"].min() > 0.9 and rows["test/acc"].tolist()[-1] > 0.7
     decays = rows["fit/weight_decay"].tolist()
     assert decays[0] == decays[1] and decays[2:] == [decays[2]] * 3, "chosen with 20 and with 40 labels"
     trained, test = al_lightning.load(whole), digits().test

@@ -42,6 +42,7 @@ PINNED = {
     "al.initial=balanced al.pool_sample=500 model.pretrained=true model.dropout=0.1 optimizer=adamw "
     "batch_size=32": "7611c62c",
     "train.engine=plain +trainer.accumulate_grad_batches=2": "dde03e52",
+    "embedding=timm embedding.weights=w.safetensors embedding.image_size=96 model=linear": "9fd6a19c",
     "oracle.noise=0.1 oracle.name=people oracle._target_=package.People": "1f8bb1cd",
 }
 

@@ -56,4 +56,4 @@ def watched(description: str, total: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda done: progress.advance(task, done)
+        yield lambda done: progress.update(task, advance=done)

@@ -15,7 +15,7 @@ from al_lightning.embedding.store import Store, as_tensor, digests, positions
 from al_lightning.errors import DataError
 
 SHARD = 1024  # images that are lost at most where the process is killed
-BATCH = {"cpu": 64, "cuda": 512}
+BATCH = {"cpu": 32, "cuda": 512}  # on a CPU larger ones have their memory mapped anew for every layer
 
 
 def stored(extractor: Extractor) -> Embedder:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from al_lightning.config.instantiate import instantiate, locate
+from al_lightning.config.instantiate import check_targets, instantiate, locate
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
 from al_lightning.embedding.embedder import Embedder
@@ -33,7 +33,12 @@ def make_embedder(settings: dict[str, Any], data: ImageData) -> Embedder | None:
 
 
 def takes_embedding(settings: dict[str, Any]) -> bool:
-    """Whether the model is a head on the embedding: it is made for a number of features, not for images."""
+    """Whether the model is a head on the embedding: it is made for a number of features, not for images.
+
+    Raises:
+        ConfigError: its target is not allowed.
+    """
+    check_targets("model", settings["model"])
     return "n_features" in inspect.signature(locate(settings["model"]["_target_"])).parameters
 
 

@@ -115,4 +115,5 @@ def _load(network: nn.Module, file: Path, name: str) -> None:
         if each in given and given[each].shape != tensor.shape:
             wanted, found = (list(shape) for shape in (tensor.shape, given[each].shape))
             raise ConfigError(f"{key}: is not of {name}: its {each} is {found} and has to be {wanted}")
-    network.load_state_dict({each: given.get(each, tensor).to(tensor.dtype) for each, tensor in state.items()})
+    filled = {each: given.get(each, tensor).to(tensor.dtype) for each, tensor in cast(dict[str, Tensor], state).items()}
+    network.load_state_dict(filled)

@@ -33,7 +33,7 @@ class Classifier(LightningModule):
         dropout: probability of dropping a feature before the last layer.
         scale: mean and standard deviation that its input is normalized with, see
             :meth:`al_lightning.data.images.ImageData.scale`.
-        optimizer: makes the optimizer from the parameters.
+        optimizer: makes the optimizer from the parameters; None for a fit that needs none.
         schedule: a key of `SCHEDULES`; the learning rate is multiplied by it, from 0 (start) to 1 (end of a cycle).
         total_steps: optimizer steps of the fit, or of a cycle where it takes several.
         crop: see :func:`al_lightning.data.augment.augment`.
@@ -55,7 +55,7 @@ class Classifier(LightningModule):
         *,
         dropout: float,
         scale: tuple[Tensor, Tensor],
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None,
         schedule: str,
         total_steps: int,
         crop: int,
@@ -158,6 +158,7 @@ class Classifier(LightningModule):
 
     def new_optimizer(self) -> Optimizer:
         """An optimizer that has not taken a step."""
+        assert self._make_optimizer is not None
         return self._make_optimizer(self.parameters())
 
     def _rate(self, step: int) -> float:

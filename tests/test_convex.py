@@ -1,0 +1,93 @@
+"""The head fitted by L-BFGS against scikit-learn's logistic regression, and the choice of its weight decay by hand."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from conftest import Command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from al_lightning.models.convex import FOLDS, GRID, choose_weight_decay, fit
+
+
+def problem(n: int, d: int, n_classes: int, seed: int) -> tuple[Tensor, Tensor]:
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(n_classes), rng.integers(n_classes, size=n - n_classes)])
+    features = rng.standard_normal((n, d)) + 2 * np.eye(n_classes, d)[labels]
+    return torch.from_numpy(features), torch.from_numpy(labels)
+
+
+@given(
+    n=st.integers(6, 60),
+    d=st.integers(1, 80),
+    n_classes=st.integers(2, 5),
+    decay=st.sampled_from([1e-3, 0.1, 3.0]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_it_is_logistic_regression(n: int, d: int, n_classes: int, decay: float, seed: int) -> None:
+    """More features than images, and fewer: the same weights, from 0 or from elsewhere."""
+    features, labels = problem(n, d, n_classes, seed)
+    found = fit(features, labels, n_classes, decay, 1e-8, 5000)
+    assert found.converged
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = LogisticRegression(C=1 / (n * decay), tol=1e-10, max_iter=20_000).fit(features, labels)
+    logits = (features @ found.weight.T + found.bias).log_softmax(1)
+    expected = torch.from_numpy(other.predict_log_proba(features.numpy()))
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+    again = fit(features, labels, n_classes, decay, 1e-8, 5000, start=fit(features, labels, n_classes, 10.0, 1e-2, 50))
+    torch.testing.assert_close(again.weight, found.weight, rtol=1e-4, atol=1e-5)
+
+
+def test_a_class_without_labels_is_never_predicted() -> None:
+    features, labels = problem(30, 4, 3, seed=0)
+    found = fit(features, labels, 5, 0.01, 1e-6, 2000)
+    assert found.converged and int((features @ found.weight.T + found.bias).argmax(1).max()) <= 2
+
+
+def test_one_that_is_cut_short_has_not_converged() -> None:
+    features, labels = problem(50, 20, 3, seed=0)
+    found = fit(features, labels, 3, 1e-4, 1e-8, 3)
+    assert not found.converged and found.iterations == 3
+
+
+@pytest.mark.parametrize("noise", [0.5, 6.0])
+def test_the_weight_decay_is_the_best_on_what_was_held_out(noise: float) -> None:
+    """By hand: the same folds, every fit from 0 and to the end."""
+    features, labels = problem(60, 12, 3, seed=1)
+    features = features + noise * torch.randn(60, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    order = np.random.default_rng(5).permutation(60)
+    order = order[np.argsort(labels.numpy()[order], kind="stable")]
+    fold = torch.empty(60, dtype=torch.int64)
+    fold[torch.from_numpy(order)] = torch.arange(60) % FOLDS
+    losses = []
+    for decay in GRID:
+        loss = 0.0
+        for number in range(FOLDS):
+            train, held_out = fold != number, fold == number
+            head = fit(features[train], labels[train], 3, decay, 1e-8, 5000)
+            logits = features[held_out] @ head.weight.T + head.bias
+            loss += float(cross_entropy(logits, labels[held_out], reduction="sum"))
+        losses.append(loss)
+    found = choose_weight_decay(features, labels, 3, np.random.default_rng(5))
+    assert losses[GRID.index(found)] <= min(losses) * 1.01
+    assert abs(GRID.index(found) - int(np.argmin(losses))) <= 1
+
+
+def test_it_is_refused_for_networks(command: Command) -> None:
+    ended = command("optimizer=lbfgs")
+    assert ended.code == 2 and "optimizer=lbfgs model=cnn: it fits model=linear only" in ended.err
+    ended = command("model=linear")
+    assert ended.code == 2 and "model=linear: needs an embedding; add embedding=timm" in ended.err
+
+
+def test_a_fit_that_has_not_converged_is_said(command: Command) -> None:
+    ended = command("embedding=pixels", "model=linear", "optimizer.max_iterations=2", "al.rounds=0", "paths.data=.")
+    assert ended.code == 0, ended.err
+    assert "fit failed (max_iterations)" in ended.out
