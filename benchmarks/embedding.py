@@ -166,8 +166,8 @@ def main() -> None:
         f"CIFAR-10 (JPEG), {len(data.pool)} + {len(data.test)} images; {MODEL} at {arguments.side} x {arguments.side}: "
         f"{embedding.n_features} features.",
         "",
-        f"Head fitted by L-BFGS to random labels, weight decay by cross-validation on them, {len(SEEDS)} seeds, accuracy "
-        "on all test images; scikit-learn's `LogisticRegression` on the same features and labels at the same "
+        f"Head fitted by L-BFGS to random labels, weight decay by cross-validation on them, {len(SEEDS)} seeds, "
+        "accuracy on all test images; scikit-learn's `LogisticRegression` on the same features and labels at the same "
         "regularization.",
         "",
         "| labels | accuracy (each) | scikit-learn | largest difference |",

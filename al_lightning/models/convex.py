@@ -142,7 +142,7 @@ def fit(
 ) -> Fitted:
     """Minimize mean cross entropy + weight_decay / 2 x the sum of squared weights.
 
-    That is scikit-learn's `LogisticRegression(C=1 / (n * weight_decay))`.
+    That is scikit-learn's `LogisticRegression(C=1 / (n * weight_decay))`, and with twice that C for two classes.
 
     Args:
         features: `float [n, D]`.
