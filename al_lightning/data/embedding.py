@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-BLOCK = 8192  # rows in float64 at a time
+BLOCK = 1024  # rows in float64 at a time
 
 
 @dataclass(frozen=True)
