@@ -1,0 +1,98 @@
+"""Features of the user's own, from a file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+import al_lightning
+from al_lightning.data.images import ImageData
+from al_lightning.data.sources import digits
+from al_lightning.embedding.file import file
+from al_lightning.errors import ConfigError, DataError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return digits()
+
+
+@pytest.fixture(scope="module")
+def matrix(data: ImageData) -> np.ndarray:
+    """Pool, then test part."""
+    pixels = np.concatenate([part.images.flatten(1).numpy() for part in (data.pool, data.test)])
+    return PCA(20, random_state=0).fit_transform(pixels).astype(np.float32) / 255
+
+
+def test_with_ids_rows_come_in_any_order(data: ImageData, matrix: np.ndarray, tmp_path: Path) -> None:
+    ids = np.array([*data.pool.ids, *data.test.ids])
+    order = np.random.default_rng(0).permutation(len(ids))
+    extra = np.zeros((1, 20), np.float32)  # of an image that is not there
+    rows, names = np.concatenate([matrix[order], extra]), np.append(ids[order], "another")
+    np.savez(tmp_path / "own.npz", embedding=rows, ids=names)
+    np.save(tmp_path / "own.npy", matrix)
+    found, plain = (file(data, path=str(tmp_path / name)).embed(data, tmp_path, CPU) for name in ("own.npz", "own.npy"))
+    for part in ("pool", "test"):
+        assert torch.equal(getattr(found, part), getattr(plain, part))
+    expected = torch.from_numpy(matrix).half()
+    assert torch.equal(torch.cat([plain.pool, plain.test]), expected) and found.key == plain.key
+
+
+def test_a_run_on_them(matrix: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("own.npy", matrix)
+    head = ("embedding=file", "embedding.path=own.npy", "model=linear", "al.rounds=2", "logger=none")
+    outcome = al_lightning.run(["dataset=digits", *head])
+    assert outcome.summary["final"]["acc"] > 0.8
+    trained = al_lightning.load(outcome.folder)
+    accuracy = (trained.model(torch.from_numpy(matrix[-360:])).argmax(1) == digits().test.labels).float().mean()
+    assert float(accuracy) == pytest.approx(outcome.summary["final"]["acc"], abs=0.006)
+    np.save("own.npy", matrix * 2)
+    with pytest.raises(DataError, match=r"its features were those of own\.npy"):
+        al_lightning.run(["dataset=digits", *head, "al.rounds=3"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (lambda rows: rows[:-1], ConfigError, "has 1796 rows for 1797 images"),
+        (lambda rows: rows[:, 0], ConfigError, "has to be a matrix of numbers"),
+        (lambda rows: rows.astype(str), ConfigError, "has to be a matrix of numbers"),
+        (lambda rows: np.where(np.arange(20) == 3, np.nan, rows), DataError, "no finite number in half precision"),
+        (lambda rows: rows * 1e6, DataError, "no finite number in half precision"),
+        (lambda rows: np.ones_like(rows), DataError, "all images of the pool have the same features"),
+    ],
+)
+def test_what_cannot_be_features_is_refused(
+    change: Any, error: type[Exception], said: str, data: ImageData, matrix: np.ndarray, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "own.npy", change(matrix))
+    with pytest.raises(error, match=said):
+        file(data, path=str(tmp_path / "own.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "said"),
+    [
+        ({"x": np.zeros(3)}, ConfigError, "has x, and needs embedding and ids"),
+        ({"embedding": np.zeros((2, 3)), "ids": np.array(["0", "1"])}, ConfigError, "has no row for 1795 of 1797"),
+    ],
+)
+def test_a_file_without_ids_for_all_is_refused(
+    arrays: dict[str, np.ndarray], error: type[Exception], said: str, data: ImageData, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "own.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(error, match=said):
+        file(data, path=str(tmp_path / "own.npz"))
+
+
+@pytest.mark.parametrize(("name", "error"), [("none.npy", DataError), ("text.npy", DataError), ("a.txt", ConfigError)])
+def test_no_such_file(name: str, error: type[Exception], data: ImageData, tmp_path: Path) -> None:
+    (tmp_path / "text.npy").write_text("no numbers")
+    with pytest.raises(error, match=f"embedding.path=.*{name}"):
+        file(data, path=str(tmp_path / name))
