@@ -1,8 +1,11 @@
 """What makes a write last."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -48,3 +51,19 @@ def place(target: Path, files: Mapping[str, bytes]) -> None:
     part.rename(target)
     sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def alone(file: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock, on a file that stays; where another process has it, say so and wait."""
+    # Opened for reading: what is complete can be used where nothing can be written.
+    handle = os.open(file, os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(waiting, file=sys.stderr)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

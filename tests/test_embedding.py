@@ -120,6 +120,12 @@ def test_a_damaged_store_is_said(tmp_path: Path) -> None:
         embedder.embed(data, tmp_path, CPU)
 
 
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "blocked").touch()
+    with pytest.raises(DataError, match=r"paths\.data: the features cannot be kept in .*blocked: Not a directory"):
+        counting()[1].embed(data_of(images(5), images(2, seed=1)), tmp_path / "blocked", CPU)
+
+
 @pytest.mark.parametrize(("value", "said"), [(float("nan"), "no finite numbers"), (1e6, "no finite numbers")])
 def test_features_that_are_no_numbers_are_refused(value: float, said: str, tmp_path: Path) -> None:
     class Odd(nn.Module):

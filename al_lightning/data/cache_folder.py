@@ -5,10 +5,8 @@ rows change and comes last, so that a process may die at any point.
 """
 
 import errno
-import fcntl
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from al_lightning.data.levels import Scale, Span
-from al_lightning.disk import sync
+from al_lightning.disk import alone, sync
 
 IMAGES, MANIFEST = "images.npy", "manifest.json"
 
@@ -82,17 +80,8 @@ def hashed(data: Any) -> str:
 def locked(folder: Path, root: Path) -> Iterator[None]:
     """Make the folder, and hold it alone: a second process waits."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Opened for reading: a cache that is complete can be used where nothing can be written.
-    handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that decodes {root}", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone(folder / ".lock", f"waiting for another process that decodes {root}"):
         yield
-    finally:
-        os.close(handle)
 
 
 def read_manifest(folder: Path, decoder: str) -> Manifest:

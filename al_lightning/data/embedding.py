@@ -32,9 +32,15 @@ class Embedding:
         """D."""
         return self.pool.shape[1]
 
-    @cached_property
+    @property
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each feature over the pool, `float32 [D]`; 1 for one that is constant."""
+        """Mean of each feature over the pool, and what it is divided by, `float32 [D]`: 1 for one that is constant."""
+        mean, deviation = self.moments
+        return mean, deviation.where(deviation > 0, 1.0)
+
+    @cached_property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each feature over the pool, `float32 [D]`; 0 for one that is constant."""
         first = self.pool[self.there.nonzero()[0, 0]].double()  # a shift: squares of large means cancel
         total, squares, n = torch.zeros_like(first), torch.zeros_like(first), 0
         for start in range(0, len(self.pool), BLOCK):
@@ -42,5 +48,5 @@ class Embedding:
             total, squares, n = total + block.sum(0), squares + block.square().sum(0), n + len(block)
         mean = total / n
         deviation = (squares / n - mean**2).clamp(min=0).sqrt()
-        deviation[deviation <= 1e-6 * (mean + first).abs().clamp(min=1e-6)] = 1.0
+        deviation[deviation <= 1e-6 * (mean + first).abs().clamp(min=1e-6)] = 0.0
         return (mean + first).float(), deviation.float()

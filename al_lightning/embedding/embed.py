@@ -33,8 +33,19 @@ def embedded(extractor: Extractor, data: ImageData, root: Path, device: torch.de
         device: that computes.
 
     Raises:
-        DataError: a feature is not finite, all of them are the same for every image, or the store is damaged.
+        DataError: a feature is not finite, all of them are the same for every image, or the store is damaged or cannot
+            be written.
     """
+    try:
+        return _through_the_store(extractor, data, root, device)
+    except OSError as error:
+        raise DataError(
+            f"paths.data: the features cannot be kept in {root}: {error.strerror}. Mend that, or choose another "
+            "folder, and give the same command again: what is there stays"
+        ) from error
+
+
+def _through_the_store(extractor: Extractor, data: ImageData, root: Path, device: torch.device) -> Embedding:
     parts = [data.pool.images, data.test.images]
     wanted = np.concatenate([digests(each) for each in parts])
     store = Store(root / extractor.key, extractor.n_features, {"embedding": extractor.shown, "key": extractor.key})
@@ -53,7 +64,7 @@ def checked(embedding: Embedding) -> Embedding:
     Raises:
         DataError: all images have the same features.
     """
-    if not (embedding.statistics[1] != 1.0).any():
+    if not embedding.moments[1].any():
         raise DataError(f"embedding: {embedding.shown}: all images of the pool have the same features")
     return embedding
 

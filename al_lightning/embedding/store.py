@@ -5,10 +5,8 @@ written to the first and, once it is on the disk, its digests to the second: wha
 only appended to, and the rows are read by mapping the file, which processes share.
 """
 
-import fcntl
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from al_lightning.disk import replace_file
+from al_lightning.disk import alone, replace_file
 from al_lightning.errors import DataError
 
 DIGEST = np.dtype("V16")
@@ -94,12 +92,7 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Around what is appended: one process at a time; another one waits, and then finds it done."""
-        with (self.folder / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{self.folder}: another process embeds; waiting for it", file=sys.stderr)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.folder / LOCK, f"{self.folder}: another process embeds; waiting for it"):
             yield
 
 
