@@ -3,11 +3,13 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
 import torch
-from conftest import Command, run_here
+from conftest import TINY, Command, run_here
+from safetensors.torch import load_file
 from test_bad_input import assert_refused
 from torch import nn
 
@@ -104,6 +106,64 @@ def test_a_network_of_timm_gives_its_features(architecture: str, channels: int) 
     assert made.module(torch.randn(2, channels, 32, 32)).shape == (2, made.n_features)
     with pytest.raises(ConfigError, match="near it: resnet"):
         backbones.timm(channels, (32, 32), architecture="resnet1888")
+
+
+def test_weights_of_a_file_are_fine_tuned_and_the_first_stages_stay(weights: Path) -> None:
+    def made(channels: int, **others: Any) -> nn.Module:
+        return backbones.timm(channels, (32, 32), architecture=TINY, weights=str(weights), **others).module
+
+    trained, image = load_file(weights), torch.rand(4, 1, 32, 32)
+    with torch.no_grad():  # gray is color with three equal channels
+        torch.testing.assert_close(made(1).eval()(image), made(3).eval()(image.expand(-1, 3, -1, -1)))
+    network = made(3, freeze=3)
+    moved = [name for name, weight in network.named_parameters() if weight.requires_grad]
+    assert {name.split(".")[1] for name in moved if name.startswith("blocks")} == {"2", "3", "4"}
+    assert not [name for name in moved if name.startswith(("conv_stem", "bn1"))] and "conv_head.weight" in moved
+    optimizer = torch.optim.SGD([each for each in network.parameters() if each.requires_grad], lr=0.1)
+    network.train()(image.expand(-1, 3, -1, -1)).square().sum().backward()
+    optimizer.step()
+    after = network.state_dict()
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, trained[name])}
+    stays = ("conv_stem", "bn1", "blocks.0", "blocks.1")
+    assert not [name for name in changed if name.startswith(stays)]
+    assert [name for name in changed if name.endswith("running_mean")] and "conv_head.weight" in changed
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"freeze": 3}, "model.freeze=3: keeps weights that nobody has trained; give some: model.pretrained=true"),
+        ({"freeze": 9, "weights": ""}, "model.freeze=9: the network has 6 stages"),
+        (
+            {"weights": "", "architecture": "resnet18"},
+            "is not of timm resnet18: it lacks 96 tensors, the first conv1.weight",
+        ),
+        ({"weights": "nowhere.safetensors"}, "model.weights=nowhere.safetensors: cannot be read: No such file"),
+    ],
+)
+def test_weights_that_cannot_be_fine_tuned_are_refused(others: dict[str, Any], said: str, weights: Path) -> None:
+    if "weights" in others:
+        others = {**others, "weights": others["weights"] or str(weights)}
+    with pytest.raises((ConfigError, DataError), match=re.escape(said)):
+        backbones.timm(3, (32, 32), **{"architecture": TINY, **others})
+
+
+def test_a_run_fine_tunes_and_its_model_needs_no_weights(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
+    given = Path("given.safetensors")
+    given.write_bytes(weights.read_bytes())
+    network = ("model=timm", f"model.architecture={TINY}", f"model.weights={given}", "model.freeze=6")
+    short = ("train.min_steps=2", "train.max_cycles=1", "trainer.max_epochs=1", "al.rounds=1", "logger=none")
+    assert run_here(*network, *short) == 0
+    given.unlink()
+    (folder,) = tmp_path.glob("multirun_outputs/default/digits-timm-margin-s0-*")
+    assert load(folder).model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 10)
+    trained, kept = load_file(weights), load_file(folder / "rounds" / "001" / "model.safetensors")
+    for name in ("conv_head.weight", "bn2.running_mean"):
+        assert torch.equal(kept[f"backbone.{name}"], trained[name])
 
 
 @pytest.mark.parametrize("name", ["Adagrad", "NAdam", "RMSprop"])

@@ -95,6 +95,8 @@ TABLE: dict[str, Key] = {
     "model.live_taps": _result(False),
     "model.stem": _result("auto"),
     "model.pretrained": _result(False),
+    "model.weights": _result(None),
+    "model.freeze": _result(0),
     "optimizer.fused": _result(None),
     "oracle.name": _result("simulated"),
     "oracle._target_": _result("al_lightning.oracle.Simulated"),

@@ -159,7 +159,7 @@ class Classifier(LightningModule):
     def new_optimizer(self) -> Optimizer:
         """An optimizer that has not taken a step."""
         assert self._make_optimizer is not None
-        return self._make_optimizer(self.parameters())
+        return self._make_optimizer(each for each in self.parameters() if each.requires_grad)
 
     def _rate(self, step: int) -> float:
         """What the learning rate is multiplied by; a fit that goes on begins the schedule anew."""

@@ -25,6 +25,8 @@ from al_lightning.models.classifier import Classifier
 from al_lightning.runs import stored
 from al_lightning.runs.rounds import WEIGHTS, DamagedError, folders, read_json, verify
 
+TIMM = "al_lightning.model.timm"
+
 Source = str | Path | bytes | Image.Image
 
 
@@ -92,6 +94,8 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     classes = tuple(summary["classes"])
     if settings["model"].pop("pretrained", False) and "stem" in settings["model"]:
         settings["model"]["stem"] = "imagenet"  # that of the pretrained weights, which the trained ones replace
+    if public(settings["model"]["_target_"]) == TIMM:
+        settings["model"] |= {"weights": None, "freeze": 0}  # likewise
     settings["model"]["live_taps"] = False  # the whole kernels, for images of any size that the network takes
     black = torch.zeros(1, channels, height, width, dtype=torch.uint8)
     stand_in = ImageSet(black, torch.zeros(1, dtype=torch.int64), ("",))  # only its shape counts

@@ -1,15 +1,17 @@
 """Any network of torchvision and of timm."""
 
 from difflib import get_close_matches
-from typing import Any, cast
+from itertools import chain
+from typing import Annotated, Any, cast
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from al_lightning.contract import out_of_memory, told
 from al_lightning.errors import ConfigError
 from al_lightning.models.backbones.backbone import IMAGENET_STATISTICS, Backbone
-from al_lightning.models.backbones.weights import weights_for
+from al_lightning.models.backbones.weights import fill, weights_for
 
 
 def torchvision(channels: int, image_size: tuple[int, int], *, architecture: str, pretrained: bool = False) -> Backbone:
@@ -35,7 +37,15 @@ def torchvision(channels: int, image_size: tuple[int, int], *, architecture: str
     return _measured(key, network, channels, image_size, _for_channels(*IMAGENET_STATISTICS, channels, pretrained))
 
 
-def timm(channels: int, image_size: tuple[int, int], *, architecture: str, pretrained: bool = False) -> Backbone:
+def timm(
+    channels: int,
+    image_size: tuple[int, int],
+    *,
+    architecture: str,
+    pretrained: bool = False,
+    weights: str | None = None,
+    freeze: Annotated[int, Field(ge=0)] = 0,
+) -> Backbone:
     """Any network of timm (PyTorch Image Models), without its last layer.
 
     Args:
@@ -43,16 +53,46 @@ def timm(channels: int, image_size: tuple[int, int], *, architecture: str, pretr
         image_size: height and width.
         architecture: a name of `timm.list_models`: `convnext_tiny`, `vit_small_patch16_224`, ...
         pretrained: start from the weights that timm has for it, which are downloaded from the Hugging Face Hub.
+        weights: a file in safetensors to start from instead.
+        freeze: of its stages, as timm cuts them, the first ones keep their weights and their BatchNorm's statistics;
+            with all of them only the head is trained.
 
     Raises:
-        ConfigError: timm is not installed or has no such network, or that does not take images of this size.
+        ConfigError: timm is not installed or has no such network, that does not take images of this size, the weights
+            do not fit, it has fewer stages, or there are no weights to freeze.
         DataError: the weights are neither on disk nor downloadable.
     """
     key = f"model.architecture={architecture}"
-    network = timm_network("model=timm", key, architecture, pretrained, in_chans=channels)
+    if freeze and not (pretrained or weights):
+        raise ConfigError(
+            f"model.freeze={freeze}: keeps weights that nobody has trained; give some: model.pretrained=true, or "
+            "model.weights=FILE"
+        )
+    network = timm_network("model=timm", key, architecture, pretrained and not weights, in_chans=channels)
     trained_with = cast(dict[str, Any], network.pretrained_cfg)
-    statistics = _for_channels(list(trained_with["mean"]), list(trained_with["std"]), channels, pretrained)
+    if weights:
+        from timm.models import adapt_input_conv
+
+        first = trained_with["first_conv"]
+        firsts = {f"{each}.weight" for each in ([first] if isinstance(first, str) else first)}
+        fill(
+            network,
+            weights,
+            "model.weights",
+            f"timm {architecture}",
+            # As timm does to what it downloads: files are of networks for color.
+            lambda each, tensor: adapt_input_conv(channels, tensor) if each in firsts else tensor,
+        )
+    _freeze(network, freeze)
+    trained = pretrained or weights is not None
+    statistics = _for_channels(list(trained_with["mean"]), list(trained_with["std"]), channels, trained)
     return _measured(key, network, channels, image_size, statistics)
+
+
+def at_size(network: nn.Module, size: tuple[int, int]) -> None:
+    """Bring the positions of a transformer of timm to another size of images; other networks stay as they are."""
+    if hasattr(network, "set_input_size"):
+        network.set_input_size(img_size=size)
 
 
 def torchvision_network(key: str, architecture: str, pretrained: bool) -> nn.Module:
@@ -111,6 +151,27 @@ def timm_network(option: str, key: str, architecture: str, pretrained: bool, **a
         return timm.create_model(architecture, pretrained=pretrained, num_classes=0, **arguments)
 
 
+def _freeze(network: nn.Module, n_stages: int) -> None:
+    """Keep the weights of the first stages of a network of timm, and the statistics of their BatchNorm.
+
+    Raises:
+        ConfigError: it has fewer.
+    """
+    if not n_stages:
+        return
+    from timm.layers import freeze_batch_norm_2d
+    from timm.models import group_parameters
+
+    stages = [*group_parameters(network, cast(Any, network).group_matcher(coarse=True)).values()]
+    if n_stages > len(stages):
+        raise ConfigError(f"model.freeze={n_stages}: the network has {len(stages)} stages")
+    for name in chain(*stages[:n_stages]):
+        network.get_parameter(name).requires_grad_(False)
+    for name, layer in [*network.named_modules()]:
+        if isinstance(layer, nn.BatchNorm2d) and not layer.weight.requires_grad:
+            network.set_submodule(name, freeze_batch_norm_2d(layer))
+
+
 def _with_channels(layer: nn.Module, channels: int, pretrained: bool) -> nn.Conv2d:
     """A convolution of color images as one of other images."""
     assert isinstance(layer, nn.Conv2d)
@@ -156,6 +217,7 @@ def _measured(
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
     try:
+        at_size(network, image_size)
         with torch.inference_mode():
             features = network.eval()(torch.zeros(1, channels, *image_size))
     except Exception as error:  # whatever a network raises that runs out of pixels

@@ -1,12 +1,17 @@
 """Weights that somebody else has trained."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
 from pickle import UnpicklingError
+from typing import cast
 from urllib.error import URLError
 
+from torch import Tensor, nn
+
 from al_lightning.contract import out_of_memory
-from al_lightning.errors import DataError
+from al_lightning.errors import ConfigError, DataError
 
 
 @contextmanager
@@ -18,3 +23,44 @@ def weights_for(key: str) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise DataError(f"{key}: no weights: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+
+
+def fill(
+    network: nn.Module,
+    file: str,
+    key: str,
+    name: str,
+    convert: Callable[[str, Tensor], Tensor] = lambda each, tensor: tensor,
+) -> None:
+    """Fill a network from a file in safetensors; what it has for layers that are not there, its last ones, is left.
+
+    Args:
+        network: without its last layer.
+        file: its path.
+        key: of the configuration that names the file, for messages.
+        name: of the network, likewise.
+        convert: what the network takes of a tensor of the file, from its name and itself.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: it lacks what the network has, or has it in another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(file).expanduser()
+    key = f"{key}={path}"
+    try:
+        given = {each: convert(each, tensor) for each, tensor in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{key}: cannot be read: {error}") from error
+    state = cast(Mapping[str, Tensor], network.state_dict())
+    if missing := [each for each in state if each not in given and not each.endswith("num_batches_tracked")]:
+        near = get_close_matches(missing[0], given, n=1)
+        hint = f"; it has {near[0]}" if near else ""
+        raise ConfigError(f"{key}: is not of {name}: it lacks {len(missing)} tensors, the first {missing[0]}{hint}")
+    for each, tensor in state.items():
+        if each in given and given[each].shape != tensor.shape:
+            wanted, found = (list(shape) for shape in (tensor.shape, given[each].shape))
+            raise ConfigError(f"{key}: is not of {name}: its {each} is {found} and has to be {wanted}")
+    network.load_state_dict({each: given.get(each, tensor).to(tensor.dtype) for each, tensor in state.items()})
