@@ -159,7 +159,7 @@ def _freeze(network: nn.Module, n_stages: int) -> None:
     """
     if not n_stages:
         return
-    from timm.layers import freeze_batch_norm_2d
+    from timm.layers.norm_act import freeze_batch_norm_2d
     from timm.models import group_parameters
 
     stages = [*group_parameters(network, cast(Any, network).group_matcher(coarse=True)).values()]
