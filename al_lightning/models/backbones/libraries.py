@@ -92,7 +92,7 @@ def timm(
 def at_size(network: nn.Module, size: tuple[int, int]) -> None:
     """Bring the positions of a transformer of timm to another size of images; other networks stay as they are."""
     if hasattr(network, "set_input_size"):
-        network.set_input_size(img_size=size)
+        cast(Any, network).set_input_size(img_size=size)
 
 
 def torchvision_network(key: str, architecture: str, pretrained: bool) -> nn.Module:
