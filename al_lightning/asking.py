@@ -73,6 +73,8 @@ def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, po
     classes = pool.data.classes
     if gone := ledger.gone(rows, folder.answered, {*pool.data.gone}):
         folder.append(gone, classes)  # nobody can look at them: a query does not wait for them
+    if given := ledger.given(rows, folder.answered, pool.data.given, pool.data.pool.labels):
+        folder.append(given, classes)
     if known := folder.events_of(rows):  # by an earlier process, which had come further
         labels.apply(pool, known, folder.queried)
     question = ledger.unanswered(rows, folder.answered, classes)

@@ -20,7 +20,7 @@ from al_lightning.config.targets import public
 from al_lightning.contract import out_of_memory, told
 from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
-from al_lightning.data.images import ImageData
+from al_lightning.data.images import UNKNOWN, ImageData
 from al_lightning.data.memory import largest_batch
 from al_lightning.errors import ConfigError, UserError
 from al_lightning.models import graph
@@ -39,6 +39,7 @@ Settings = dict[str, Any]
 EMBEDDED = 4096  # rows of an embedding a step: more are no faster
 LEAST = 2  # images that a model can be fitted to: batch normalization needs two
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+SIMULATED = "al_lightning.oracle.Simulated"
 LBFGS = "al_lightning.optimizer.Lbfgs"
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
@@ -67,7 +68,12 @@ def masked(data: ImageData, settings: Settings) -> ImageData:
     """
     node = settings["dataset"]
     with _within_memory("dataset", {"name": node["name"], **masks.chosen(node)}):
-        return masks.apply(data, node)
+        return masks.apply(data, node, known_only=is_simulated(settings))
+
+
+def is_simulated(settings: Settings) -> bool:
+    """Whether the labels of the data set are the answers."""
+    return public(settings["oracle"]["_target_"]) == SIMULATED
 
 
 def make_strategy(settings: Settings) -> Strategy:
@@ -195,6 +201,10 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     Raises:
         ConfigError: naming what cannot work.
     """
+    if settings["al"]["initial"] == "balanced" and (data.pool.labels[data.there] == UNKNOWN).any():
+        raise ConfigError(
+            "al.initial=balanced: takes the labels of all images, and nobody knows them; al.initial=random"
+        )
     quiet_lightning()
     has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device

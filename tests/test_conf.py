@@ -179,16 +179,15 @@ def test_every_data_set_loads_or_says_which_files_it_needs(option: str, tmp_path
         (tmp_path / name).mkdir()
         for shade in range(5):
             Image.new("RGB", (9, 9), (shade, int(name), 0)).save(tmp_path / name / f"{shade}.png")
-    node = schema.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}", f"paths.data={tmp_path}"))[
-        "dataset"
-    ]
+    settings = schema.resolved(composed(f"dataset={option}", f"++dataset.root={tmp_path}", f"paths.data={tmp_path}"))
+    node = settings["dataset"]
     if option == "digits":
         del node["root"]
     if "download" in node:
         with pytest.raises(DataError, match=f"{option}: files are missing in {tmp_path}"):
-            build.load_data({"dataset": {**node, "download": False}})
+            build.load_data({**settings, "dataset": {**node, "download": False}})
     else:
-        assert len(build.load_data({"dataset": node}).pool) in (1_437, 8)
+        assert len(build.load_data(settings).pool) in (1_437, 8)
 
 
 @pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))

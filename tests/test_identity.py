@@ -34,6 +34,8 @@ PINNED = {
     "experiment=paper_small strategy=uncertainty seed=4": "5fc7fcb7",
     "dataset=folder dataset.root=/photos dataset.duplicates=drop dataset.levels=auto dataset.exclude=[masks] "
     "dataset.follow_links=true dataset.parts=null dataset.max_pixels=1000": "cd027f51",
+    "dataset=folder dataset.root=/photos dataset.labels=l.csv dataset.classes=[cat,dog] "
+    "dataset.ids=content": "ababb638",
     "dataset.imbalance=10 dataset.subset=500 dataset.repeat=2": "de1fd4ce",
     "optimizer=sgd trainer.gradient_clip_val=1 +trainer.gradient_clip_algorithm=value "
     "trainer.precision=bf16-mixed": "8276126c",

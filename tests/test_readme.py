@@ -24,10 +24,13 @@ RUNS = [command for command in COMMANDS if command.startswith("python -m al_ligh
 
 
 def photos(cwd: Path) -> None:
+    """One folder a class, and a file that names the classes, too."""
     for name, level in (("cat", 0), ("dog", 255)):
         (cwd / "photos" / name).mkdir(parents=True)
         for i in range(60):
             Image.new("RGB", (20 + i, 30), (level, i, i)).save(cwd / "photos" / name / f"{i}.jpg")
+    rows = "".join(f"{name}/{i}.jpg,{name if i < 50 else ''}\n" for name in ("cat", "dog") for i in range(60))
+    (cwd / "photos" / "metadata.csv").write_text(f"file_name,label\n{rows}")
 
 
 @pytest.mark.usefixtures("one_figure")

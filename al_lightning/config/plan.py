@@ -83,7 +83,9 @@ def to_images(size: int | float, pool_size: int) -> int:
     return max(1, round(size * pool_size)) if 0 < size < 1 else int(size)
 
 
-def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0, begun: Begun | None = None) -> Plan:
+def make_plan(
+    al: ActiveLearning, pool_size: int, n_gone: int = 0, begun: Begun | None = None, n_given: int = 0
+) -> Plan:
     """Work out the rounds.
 
     Args:
@@ -91,15 +93,16 @@ def make_plan(al: ActiveLearning, pool_size: int, n_gone: int = 0, begun: Begun 
         pool_size: images that can be labeled; fractions are of them.
         n_gone: those of them that are no longer there.
         begun: what was asked for already, where these sizes count for the rounds to come only.
+        n_given: images whose labels are known before anything is asked: they belong to the initial set.
 
     Raises:
         ConfigError: the sizes do not fit into the pool or the budget.
     """
-    initial, val = to_images(al.initial_size, pool_size), to_images(al.val_size, pool_size)
+    initial, val = max(n_given, to_images(al.initial_size, pool_size)), to_images(al.val_size, pool_size)
     query = to_images(al.query_size, pool_size)
     if begun:
         initial, val = begun.initial, begun.val
-    elif initial == 1:
+    elif initial == 1 and not n_given:
         raise ConfigError(
             f"al.initial_size={al.initial_size}: 1 image to train on; at least 2 are needed, or 0: none before round 1"
         )

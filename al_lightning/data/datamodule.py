@@ -7,13 +7,12 @@ from torch import Tensor
 
 from al_lightning.config.plan import Plan
 from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
-from al_lightning.data.images import ImageData
+from al_lightning.data.images import UNKNOWN, ImageData
 from al_lightning.data.memory import fits
 from al_lightning.data.split import in_turn
 from al_lightning.streams import Stream, generator
 
 UNLABELED = -1
-UNKNOWN = -1
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8)  # a mask of bools would be taken for positions 0 and 1
 
 
@@ -72,17 +71,20 @@ class PoolDataModule(LightningDataModule):
     def draw(self, plan: Plan) -> tuple[Tensor, Tensor]:
         """Draw the validation and the initial set: the same for every strategy of a seed.
 
+        Images whose labels are given are in the initial set, all of them; it is filled up with others.
+
         Returns:
             Data set indices of the validation set and of the initial set, sorted.
         """
-        pool = np.flatnonzero(self._there.numpy())
+        given = self.data.given.numpy()
+        pool = np.flatnonzero(self._there.numpy() & ~given)
         val = generator(self.seed, Stream.VALIDATION).choice(pool, plan.val_size, replace=False)
         rest, rng = np.setdiff1d(pool, val), generator(self.seed, Stream.INITIAL)
         if plan.initial == "balanced":
-            initial = in_turn(rng.permutation(rest), self.data.pool.labels.numpy(), plan.initial_size)
+            drawn = in_turn(rng.permutation(rest), self.data.pool.labels.numpy(), plan.initial_size)
         else:
-            initial = rng.choice(rest, plan.initial_size, replace=False)
-        return torch.from_numpy(np.sort(val)), torch.from_numpy(np.sort(initial))
+            drawn = rng.choice(rest, plan.initial_size - int(given.sum()), replace=False)
+        return torch.from_numpy(np.sort(val)), torch.from_numpy(np.union1d(np.flatnonzero(given), drawn))
 
     @property
     def n_skipped(self) -> int:

@@ -1,24 +1,24 @@
-"""The user's own images: one folder a class."""
+"""The user's own images: one folder a class, or any layout and a file that names the classes."""
 
-import os
-import sys
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 import torch
 
 from al_lightning.data.cache import Request, load_images
 from al_lightning.data.decode import MAX_PIXELS, How
-from al_lightning.data.images import ImageData, ImageSet
-from al_lightning.data.layout import LAYOUT, Files, Found, Looking, find_images
+from al_lightning.data.folder_checks import check_classes, check_left, check_memory
+from al_lightning.data.images import UNKNOWN, ImageData, ImageSet
+from al_lightning.data.label_file import NO_CLASS
+from al_lightning.data.layout import find_images
 from al_lightning.data.levels import check as check_levels
-from al_lightning.data.names import alike
+from al_lightning.data.names import normal
 from al_lightning.data.remarks import remarks
+from al_lightning.data.search import FOLDERS, Files, Looking
 from al_lightning.data.split import split_off
 from al_lightning.data.twins import DROPPED, Image, to_drop, twins
-from al_lightning.errors import ConfigError, DataError
+from al_lightning.errors import ConfigError
 
 BLOCK = 1024  # rows moved at a time
 
@@ -37,12 +37,15 @@ def folder(
     own_folders: Sequence[str] = (),
     levels: str | int = "auto",
     max_pixels: int = MAX_PIXELS,
+    labels: str = FOLDERS,
+    classes: Sequence[str | int] | None = None,
+    ids: str = "path",
 ) -> ImageData:
-    """Images in one folder a class, in any depth: the class is the first folder.
+    """Images in one folder a class, in any depth: the class is the first folder. Or in any layout, with `labels`.
 
     With a training and a test part in `root`, known by their names (:func:`al_lightning.data.parts.find_parts`), these
-    are the two parts; otherwise a test part is split off every class. Files are known by their suffix
-    (`al_lightning.data.decode.SUFFIXES`), those without one by their content. What is skipped:
+    are the two parts; otherwise a test part is split off the labeled images of every class. Files are known by their
+    suffix (`al_lightning.data.decode.SUFFIXES`), those without one by their content. What is skipped:
     :func:`al_lightning.data.layout.find_images`. Images are turned as their EXIF says, alpha is put on white, 16 bits
     become 8, of a TIFF with several pages the largest that is no preview counts, and of an animation the first frame. A
     class without an image to learn from is left out, with a warning on standard error.
@@ -65,17 +68,23 @@ def folder(
             12, 14 or 16) as the largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the
             darkest to the brightest values of the pool, and takes negative ones, too.
         max_pixels: images that have more are left out unread.
+        labels: what names the classes: `folders`; a file of :mod:`al_lightning.data.label_file`, where images that it
+            has no class for, or does not name, are in the pool without a label; or `none`: nobody has labeled any.
+        classes: names in the order of the class indices, those too that no image has yet; None: those that there are,
+            sorted by name, in NFC.
+        ids: `path`: relative to `root`, with /; or `content`: the BLAKE2b sum of a file's bytes (128 bits, in hex), so
+            that files may move. Of files with the same bytes one is kept then: the first that has a label, and none
+            where they have several.
 
     Returns:
-        Images as `uint8 [N, channels, height, width]` in the order of their ids: paths relative to `root`, with /.
-        Classes are sorted by name, in NFC. What is left out is in `rejected`, with the reason; groups of images that
-        look alike are in `duplicates`, the dropped ones too.
+        Images as `uint8 [N, channels, height, width]` in the order of their ids. What is left out is in `rejected`,
+        with the reason; groups of images that look alike are in `duplicates`, the dropped ones too.
 
     Raises:
-        ConfigError: an argument is out of range, `root` does not hold at least 2 classes, or the images do not fit
-            into memory.
-        DataError: with what is left out, fewer than 2 classes or no test part remain; or the machine fails to read a
-            folder or a file.
+        ConfigError: an argument is out of range, there are not at least 2 classes, or the images do not fit into
+            memory.
+        DataError: with what is left out, fewer than 2 classes or no test part remain; the machine fails to read a
+            folder or a file; or the file of labels is not one.
     """
     size = _height_and_width(image_size)
     if channels not in (1, 3):
@@ -84,42 +93,52 @@ def folder(
         raise ConfigError(f"dataset.test_fraction={test_fraction}: must be a fraction from 0 (none) to below 1.")
     if duplicates not in ("keep", "drop"):
         raise ConfigError(f"dataset.duplicates={duplicates}: must be keep or drop.")
+    if ids not in ("path", "content"):
+        raise ConfigError(f"dataset.ids={ids}: must be path or content.")
     check_levels(levels)
     if max_pixels < 1:
         raise ConfigError(f"dataset.max_pixels={max_pixels}: must be a number of pixels from 1.")
     own = [*own_folders, *([cache] if cache else [])]
-    found = find_images(Looking(root, parts, exclude, follow_links, own))
-    _check_classes(root, found)
+    found = find_images(Looking(root, parts, exclude, follow_links, own, labels))
+    given = None if classes is None else tuple(normal(str(each)) for each in classes)
+    check_classes(root, found, labels, given)
     files = _in_order("train", found.pool) + _in_order("test", found.test or {})
-    _check_memory(len(files), channels, size)
+    check_memory(len(files), channels, size)
     # What a test part is split off counts for the scale as a whole: the split is of what can be decoded.
     paths, n_pool = [each.path for each in files], sum(each.part == "train" for each in files)
     images = load_images(Request(found.base, paths, How((channels, *size), levels, max_pixels), n_pool), cache)
     reasons = dict(zip(files, images.reasons, strict=True))
     good = [each for each in files if not reasons[each]]
 
+    contents = dict(zip(good, images.contents, strict=True))
     groups = twins(dict(zip(good, images.digests, strict=True)))
     dropped = to_drop(groups) if duplicates == "drop" else set[Image]()
+    if ids == "content":
+        dropped |= to_drop(twins(contents), everywhere=True)
     used = {each: row for row, each in enumerate(good) if each not in dropped}
     if found.test is None:
-        contents = {each: images.contents[row] for each, row in used.items()}
-        tested = _split(contents, test_fraction, seed) if test_fraction else set[Image]()
+        labeled = {each: contents[each] for each in used if each.name != NO_CLASS}
+        tested = _split(labeled, test_fraction, seed) if test_fraction else set[Image]()
     else:
         tested = {each for each in used if each.part == "test"}
-    learned = {each.name for each in used if each not in tested}
-    reasons |= {each: f"its class {each.name} has no image to learn from" for each in used if each.name not in learned}
-    _check_left(root, found, reasons, tested, dropped, has_test=found.test is not None or test_fraction > 0)
+    learned = {each.name for each in used if each not in tested} - {NO_CLASS}
+    if given is None:
+        unlearned = (each for each in used if each.name not in {*learned, NO_CLASS})
+        reasons |= {each: f"its class {each.name} has no image to learn from" for each in unlearned}
+    names = tuple(sorted(learned)) if given is None else given
+    has_test = found.test is not None or (test_fraction > 0 and labels == FOLDERS)
+    check_left(root, found, reasons, names, tested, dropped, has_test=has_test)
 
     kept = {each: row for each, row in used.items() if not reasons[each]}
     notes = remarks(root, paths[:n_pool], images, levels)
-    classes = tuple(sorted(learned))
-    pool, test = _image_sets(images.pixels, kept, tested, classes)
+    name_of = {each: contents[each] if ids == "content" else each.path for each in kept}
+    pool, test = _image_sets(images.pixels, kept, tested, names, name_of)
     rejected = tuple(
         sorted([*found.left_out, *found.loose, *((each.path, why) for each, why in reasons.items() if why)])
     )
     part_of = {each: "test" if each in tested else "train" for each in kept} | dict.fromkeys(dropped, DROPPED)
     rows, drawn = _rows(groups, part_of), found.test is None
-    return ImageData(pool, test, classes, rejected, rows, notes=notes, levels=images.scale, drawn=drawn)
+    return ImageData(pool, test, names, rejected, rows, notes=notes, levels=images.scale, drawn=drawn)
 
 
 def _height_and_width(image_size: int | Sequence[int]) -> tuple[int, int]:
@@ -150,19 +169,28 @@ def _split(contents: Mapping[Image, str], test_fraction: float, seed: int) -> se
 
 
 def _image_sets(
-    pixels: np.ndarray, rows: Mapping[Image, int], tested: Collection[Image], classes: tuple[str, ...]
+    pixels: np.ndarray,
+    rows: Mapping[Image, int],
+    tested: Collection[Image],
+    classes: Sequence[str],
+    ids: Mapping[Image, str],
 ) -> tuple[ImageSet, ImageSet]:
     """Pool and test part out of `pixels [M, C, H, W]`, which they take over: memory is not needed twice.
 
     Args:
         pixels: of all images; overwritten.
-        rows: where in it the images are that are kept, ascending.
+        rows: where in it the images are that are kept.
         tested: the images of the test part.
         classes: names, in the order of the labels.
+        ids: of the images, which are in their order afterwards.
     """
-    label_of = {name: label for label, name in enumerate(classes)}
-    pool, test = ([each for each in rows if (each in tested) is is_test] for is_test in (False, True))
+    label_of = {name: label for label, name in enumerate(classes)} | {NO_CLASS: UNKNOWN}
+    order = sorted(rows, key=ids.__getitem__)
+    pool, test = ([each for each in order if (each in tested) is is_test] for is_test in (False, True))
     pool_rows, test_rows = ([rows[each] for each in part] for part in (pool, test))
+    if pool_rows != sorted(pool_rows):  # the ids are in another order than the paths
+        pixels = pixels[[*pool_rows, *test_rows]]
+        pool_rows, test_rows = list(range(len(pool))), list(range(len(pool), len(order)))
     first = test_rows[0] if test_rows else 0
     if [*pool_rows, *test_rows] == list(range(len(rows))):
         test_pixels = pixels[first : first + len(test)]
@@ -175,94 +203,11 @@ def _image_sets(
         ImageSet(
             torch.from_numpy(images),
             torch.tensor([label_of[each.name] for each in part], dtype=torch.int64),
-            tuple(each.path for each in part),
+            tuple(ids[each] for each in part),
         )
         for images, part in ((pixels[: len(pool)], pool), (test_pixels, test))
     )
     return pool_set, test_set
-
-
-def _check_classes(root: str, found: Found) -> None:
-    """What the names of the files already show."""
-    with_images = [name for name, paths in found.pool.items() if paths]
-    if len(with_images) < 2:
-        classes = ", ".join(f"{name} ({len(paths)} images)" for name, paths in sorted(found.pool.items()))
-        raise (DataError if found.left_out else ConfigError)(
-            f"dataset.root={root}: must hold images of at least 2 classes in the layout {LAYOUT}; "
-            f"class folders found: {classes or 'none'}.{_inside(root, found)}{_first(found)}"
-        )
-    looks = defaultdict(list)
-    for name in with_images:
-        looks[alike(name)].append(name)
-    for names in looks.values():
-        if len(names) > 1:
-            listed = ", ".join(map(repr, sorted(names)))
-            print(f"warning: {root}: classes that look alike, and count as different: {listed}", file=sys.stderr)
-    if unknown := sorted(name for name, paths in (found.test or {}).items() if paths and name not in found.pool):
-        close = sorted({other for name in unknown for other in looks[alike(name)]})
-        raise ConfigError(
-            f"dataset.root={root}: class {', '.join(unknown)} is in test, but not in train"
-            f"{', which has ' + ', '.join(close) if close else ''}."
-        )
-
-
-def _inside(root: str, found: Found) -> str:
-    """What may have been meant where a single folder holds all images, in folders."""
-    paths = [path for paths in found.pool.values() for path in paths]
-    outer = len(PurePosixPath(found.parts.pool).parts) + 1
-    inner = {PurePosixPath(path).parts[outer] for path in paths if len(PurePosixPath(path).parts) > outer + 1}
-    if len(inner) < 2:
-        return ""
-    top = "/".join(PurePosixPath(paths[0]).parts[:outer])
-    some = ", ".join(sorted(inner)[:5])
-    return f" If the folders in {top} are the classes ({some}): dataset.root={PurePosixPath(root, top)}."
-
-
-def _check_memory(n_images: int, channels: int, size: tuple[int, int]) -> None:
-    needed = n_images * channels * size[0] * size[1]
-    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > present:
-        raise ConfigError(
-            f"dataset.image_size={list(size)}: {n_images} images of this size need {needed / 2**30:.1f} GiB of memory, "
-            f"and there are {present / 2**30:.1f}: make them smaller."
-        )
-
-
-def _check_left(
-    root: str,
-    found: Found,
-    reasons: Mapping[Image, str],
-    tested: Collection[Image],
-    dropped: Collection[Image],
-    *,
-    has_test: bool,
-) -> None:
-    """What is left when the files have been read; on standard error, what goes on without."""
-    kept = [each for each, why in reasons.items() if not why and each not in dropped]
-    learned, measured = ({each.name for each in kept if (each in tested) is is_test} for is_test in (False, True))
-    missing = ", ".join(sorted(name for name in found.pool if name not in learned))
-    as_copies = f" {len(dropped)} images are dropped as duplicates." if dropped else ""
-    if len(learned) < 2:
-        causes = [(each.path, why) for each, why in reasons.items() if why and each.name not in learned]
-        raise DataError(
-            f"{root}: images to learn from are needed in at least 2 classes, and none can be read in class "
-            f"{missing}.{as_copies}{_first(found, causes)}"
-        )
-    if not measured and has_test:
-        causes = [(each.path, why) for each, why in reasons.items() if why and each.part == "test"]
-        raise DataError(
-            f"{root}: the test part has no image: add images to test or at least 2 to a class."
-            f"{as_copies}{_first(found, causes)}"
-        )
-    if missing:
-        print(f"warning: {root}: class {missing} has no image to learn from: it is left out", file=sys.stderr)
-    if has_test and (untested := ", ".join(sorted(learned - measured))):
-        print(f"warning: {root}: class {untested} has no test image: the test measures are without it", file=sys.stderr)
-
-
-def _first(found: Found, causes: Sequence[tuple[str, str]] = ()) -> str:
-    rejected = [*causes, *found.left_out, *found.loose]
-    return f" Files rejected: {len(rejected)}, the first of them {': '.join(rejected[0])}." if rejected else ""
 
 
 def _rows(groups: Sequence[Sequence[Image]], part_of: Mapping[Image, str]) -> tuple[tuple[int, str, str, str], ...]:

@@ -13,6 +13,8 @@ from torch import Tensor
 from al_lightning.contract import ContractError, described, expect
 from al_lightning.data.embedding import Embedding
 
+UNKNOWN = -1  # the label of an image of a pool that nobody knows
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -20,12 +22,12 @@ class ImageSet:
 
     Attributes:
         images: `uint8 [N, C, H, W]`, C is 1 or 3, in the memory of the host.
-        labels: `int64 [N]`, class indices from 0.
+        labels: `int64 [N]`, class indices from 0; in a pool `UNKNOWN` (-1) where nobody knows.
         ids: N different names that outlive a reordering: a path relative to the root, or the index in the original
             file.
 
     Raises:
-        ContractError: an attribute is not of that kind, their numbers differ, a label is negative, an id comes twice.
+        ContractError: an attribute is not of that kind, their numbers differ, a label is below -1, an id comes twice.
     """
 
     images: Tensor
@@ -48,8 +50,8 @@ class ImageSet:
                 f"an ImageSet has {len(self.images)} images, {len(self.labels)} labels and {len(self.ids)} ids; "
                 "every image has one of each"
             )
-        if len(self.labels) and (least := int(self.labels.min())) < 0:
-            raise ContractError(f"ImageSet.labels has {least}; class indices begin at 0")
+        if len(self.labels) and (least := int(self.labels.min())) < UNKNOWN:
+            raise ContractError(f"ImageSet.labels has {least}; class indices begin at 0, and -1 is for an unknown one")
         if odd := next((each for each in self.ids if not isinstance(each, str)), None):
             raise ContractError(f"ImageSet.ids has {odd!r}, which is not text")
         if len(set(self.ids)) < len(self.ids):
@@ -81,7 +83,7 @@ class ImageData:
 
     Raises:
         ContractError: the pool is empty, the parts have images of different shapes, there are fewer than two classes,
-            a label is none of them, or the mask is not one of the pool.
+            a label is none of them, one of the test part is unknown, or the mask is not one of the pool.
     """
 
     pool: ImageSet
@@ -115,6 +117,8 @@ class ImageData:
                 raise ContractError(
                     f"ImageData.{part} has the label {most}; {len(names)} classes have 0 to {len(names) - 1}"
                 )
+        if (self.test.labels == UNKNOWN).any():
+            raise ContractError("ImageData.test has images whose label nobody knows; only those of the pool may")
         pool, test = (list(part.images.shape[1:]) for part in (self.pool, self.test))
         if pool != test:
             raise ContractError(f"ImageData.pool has images of {pool} (C, H, W), but ImageData.test of {test}")
@@ -135,6 +139,15 @@ class ImageData:
         there = torch.ones(len(self.pool), dtype=torch.bool) if self.mask is None else self.mask.clone()
         there[list(self.gone)] = False
         return there
+
+    @cached_property
+    def given(self) -> Tensor:
+        """`bool [N]`, images that can be labeled whose labels are known, where those of others are not.
+
+        None where all are known: then they are not given but the answers, which whoever is asked has to find.
+        """
+        known = self.pool.labels != UNKNOWN
+        return known & self.there & ~known[self.there].all()
 
     @property
     def channels(self) -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.data.images import UNKNOWN, ImageData, ImageSet
 from al_lightning.data.threads import in_threads
 from al_lightning.errors import DataError
 
@@ -20,7 +20,7 @@ SHOWN = 3  # images that a message names
 
 
 class Listed(NamedTuple):
-    """An image: `pool` or `test`, its class, its id, and 16 hex digits over its pixels."""
+    """An image: `pool` or `test`, its class (empty: unknown), its id, and 16 hex digits over its pixels."""
 
     part: str
     name: str
@@ -36,7 +36,7 @@ def listing(data: ImageData) -> Listing:
     rows = []
     for part, images in {"pool": data.pool, "test": data.test}.items():
         digests = in_threads(_digest, list(images.images.contiguous().numpy()), "list images")
-        names = [data.classes[label] for label in images.labels.tolist()]
+        names = ["" if label == UNKNOWN else data.classes[label] for label in images.labels.tolist()]
         rows += [Listed(part, *row) for row in zip(names, images.ids, digests, strict=True)]
     return rows
 
@@ -120,7 +120,7 @@ def as_before(rows: Listing, classes: Sequence[str], data: ImageData, needed: np
             raise DataError(f"{len(missed)} of the {'test' if part == 'test' else 'labeled'} images ({_first(missed)})")
         images = pixels[at]
         images[lost] = 0
-        labels = torch.tensor([classes.index(each.name) for each in own])
+        labels = torch.tensor([classes.index(each.name) if each.name else UNKNOWN for each in own], dtype=torch.int64)
         parts[part] = ImageSet(images, labels, tuple(each.id for each in own))
         gone += lost
     return replace(data, pool=parts["pool"], test=parts["test"], classes=tuple(classes), gone=tuple(gone))

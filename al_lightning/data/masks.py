@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from al_lightning.config.plan import to_images
-from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.data.images import UNKNOWN, ImageData, ImageSet
 from al_lightning.errors import ConfigError
 from al_lightning.streams import Stream, generator
 
@@ -24,7 +24,7 @@ def chosen(node: Mapping[str, Any]) -> dict[str, Any]:
     return {key: node[key] for key, off in OFF.items() if node.get(key, off) != off}
 
 
-def apply(data: ImageData, node: Mapping[str, Any]) -> ImageData:
+def apply(data: ImageData, node: Mapping[str, Any], *, known_only: bool = False) -> ImageData:
     """Let a part of a pool take part, and append copies of the pool to it. The test part stays as it is.
 
     `imbalance` leaves a long tail of classes, see :func:`long_tail`; `subset` leaves so many images of that, or such a
@@ -35,14 +35,21 @@ def apply(data: ImageData, node: Mapping[str, Any]) -> ImageData:
     Args:
         data: as loaded; images of it may be gone.
         node: settings of the data set. Their types and ranges have been checked.
+        known_only: images whose label nobody knows take no part.
 
     Raises:
-        ConfigError: more images are wanted than there are, a class would have none, or an id is that of a copy.
+        ConfigError: more images are wanted than there are, a class would have none, an id is that of a copy, or nobody
+            knows the labels that are needed.
     """
+    data = _with_labels(data, known_only=known_only)
     if not (on := chosen(node)):
         return data
     labels, n = data.pool.labels.numpy(), len(data.pool)
-    has = counts = np.bincount(labels, minlength=len(data.classes))
+    taking = np.ones(n, dtype=bool) if data.mask is None else data.mask.numpy()
+    if not {*on} <= {"repeat"} and (n_unknown := int((labels[taking] == UNKNOWN).sum())):
+        said = " ".join(f"dataset.{key}={on[key]}" for key in on if key != "repeat")
+        raise ConfigError(f"{said}: takes the labels of all images, and nobody knows those of {n_unknown:,}")
+    has = counts = np.bincount(labels[taking & (labels != UNKNOWN)], minlength=len(data.classes))
     if (factor := on.get("imbalance")) is not None:
         said = f"dataset.imbalance={factor}"
         _none_empty(has, said, data.classes, "it has none to begin with")
@@ -56,7 +63,7 @@ def apply(data: ImageData, node: Mapping[str, Any]) -> ImageData:
         parts = np.where(counts > 0, stratified(counts, wanted), -1)
         counts = _none_empty(parts, f"dataset.subset={size}", data.classes, f"{enough} images have some of every class")
         counts = np.maximum(counts, 0)
-    mask = None if (counts == has).all() else torch.from_numpy(_drawn(labels, counts))
+    mask = data.mask if (counts == has).all() else torch.from_numpy(_drawn(labels, counts))
     said = " ".join(f"dataset.{key}={value}" for key, value in on.items())
     times = on.get("repeat", 1)
     each_class = f"{counts.max():,} to {counts.min():,} of a class"
@@ -71,6 +78,22 @@ def apply(data: ImageData, node: Mapping[str, Any]) -> ImageData:
         gone=tuple(copy * n + each for copy in range(times) for each in gone),
         notes=(*data.notes, note),
     )
+
+
+def _with_labels(data: ImageData, *, known_only: bool) -> ImageData:
+    """Say how many images of a pool have a label, where not all have; and leave out the others."""
+    known, n = data.pool.labels != UNKNOWN, len(data.pool)
+    if known.all():
+        return data
+    n_known = int(known.sum())
+    if known_only and not n_known:
+        raise ConfigError(
+            "oracle=simulated: answers with labels that are known, and nobody knows any: name them in a file, "
+            "dataset.labels=FILE, or give an oracle of your own"
+        )
+    so = "only these are candidates" if known_only else "they are the initial set"
+    note = f"{n_known:,} of {n:,} images of the pool have a label{': ' + so if n_known else ''}"
+    return replace(data, mask=known if known_only else None, notes=(*data.notes, note))
 
 
 def long_tail(has: np.ndarray, factor: float) -> np.ndarray:

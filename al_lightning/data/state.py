@@ -11,6 +11,7 @@ from typing import Any
 
 from al_lightning.config import targets
 from al_lightning.data.look import RACY_NS
+from al_lightning.data.search import FOLDERS
 
 
 def state(node: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:
@@ -33,6 +34,9 @@ def state(node: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:
             root = Path(os.path.realpath(Path(node["root"]).expanduser()))
             own = {os.path.realpath(Path(each).expanduser()) for each in (*but, node.get("cache")) if each}
             found = sorted(_walk(str(root), own))
+            labels = Path(str(node.get("labels", FOLDERS))).expanduser()
+            if labels.is_file():  # which may lie elsewhere
+                found.append((str(labels), *_stats(labels.stat())))
         elif target == "al_lightning.dataset.torchvision_set":
             from al_lightning.data.originals import SETS, files  # torchvision takes its time
 

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from al_lightning.data.label_file import NO_CLASS
+
 DROPPED = "dropped"  # where a list of duplicates names the part
 
 
 class Image(NamedTuple):
-    """An image file: the part (`train` or `test`) and the class that it is in, and its path relative to the root."""
+    """An image file: its part (`train` or `test`), its class (or `NO_CLASS`), and its path relative to the root."""
 
     part: str
     name: str
@@ -23,15 +25,22 @@ def twins(pixels: Mapping[Image, str]) -> list[list[Image]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def to_drop(groups: Sequence[Sequence[Image]]) -> set[Image]:
+def to_drop(groups: Sequence[Sequence[Image]], *, everywhere: bool = False) -> set[Image]:
     """What to leave out so that the pool holds an image once.
 
-    Of equal images the pool keeps the first; none where one of them is in the test part too, and none where they are
-    in several classes, because nobody knows which is right. The test part stays as it is.
+    Of equal images the pool keeps the first that has a label; none where one of them is in the test part too, and none
+    where they are in several classes, because nobody knows which is right. The test part stays as it is.
+
+    Args:
+        groups: of equal images.
+        everywhere: the test part, too, holds an image once: the first, and none where they are in several classes.
     """
     dropped: set[Image] = set()
     for group in groups:
-        pool = [each for each in group if each.part == "train"]
-        keeps_one = len(pool) == len(group) and len({each.name for each in group}) == 1
-        dropped.update(pool[1:] if keeps_one else pool)
+        pool, test = ([each for each in group if each.part == part] for part in ("train", "test"))
+        is_clear = len({each.name for each in group} - {NO_CLASS}) < 2
+        kept = next((each for each in pool if each.name != NO_CLASS), group[0])
+        dropped.update(each for each in pool if each != kept or test or not is_clear)
+        if everywhere:
+            dropped.update(test[1:] if is_clear else test)
     return dropped

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from torch import Tensor
+
 from al_lightning.contract import ContractError, described
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
 
@@ -136,6 +138,20 @@ def gone(query: Iterable[Mapping[str, Any]], answered: Set[int], lost: Set[int])
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     rows = [row for row in query if row["index"] in lost and row["index"] not in answered]
     return [Event(row["index"], row["id"], SKIP, row["round"], "gone", now) for row in rows]
+
+
+def given(query: Iterable[Mapping[str, Any]], answered: Set[int], known: Tensor, labels: Tensor) -> list[Event]:
+    """Events that answer for the images of a query whose labels are given.
+
+    Args:
+        query: its rows.
+        answered: images that have an answer.
+        known: `bool [N]`, images whose labels are given.
+        labels: `int64 [N]`.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    rows = [row for row in query if known[row["index"]] and row["index"] not in answered]
+    return [Event(row["index"], row["id"], int(labels[row["index"]]), row["round"], "given", now) for row in rows]
 
 
 def with_answers(

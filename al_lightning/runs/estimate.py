@@ -132,7 +132,7 @@ def _rates(settings: build.Settings, plan: Plan, data: ImageData, device: torch.
 
 def _timed(settings: build.Settings, size: int, data: ImageData, device: torch.device) -> tuple[float, float]:
     model = build.make_classifier(settings, data, 0, size, weight_decay=0.01).to(device)
-    images, labels = data.inputs[0][:size].to(device), data.pool.labels[:size].to(device)
+    images, labels = data.inputs[0][:size].to(device), data.pool.labels[:size].clamp(min=0).to(device)
 
     optimizer = None if build.is_convex(settings) else model.new_optimizer()
 

@@ -10,7 +10,6 @@ import numpy as np
 from al_lightning import build
 from al_lightning.config.plan import Begun, Plan, make_plan
 from al_lightning.config.schema import ActiveLearning
-from al_lightning.config.targets import public
 from al_lightning.data import growing, listing, masks
 from al_lightning.data.images import ImageData
 from al_lightning.data.listing import Listing
@@ -59,8 +58,13 @@ class Images:
             ConfigError: the sizes do not fit into the pool or the budget.
         """
         if self.pool:
-            return make_plan(al, self.pool.size, 0, self.pool.begun)
-        return make_plan(al, self.data.pool_size, len(self.data.gone))
+            return make_plan(al, self.pool.size, 0, self.pool.begun, self.n_given)
+        return make_plan(al, self.data.pool_size, len(self.data.gone), n_given=self.n_given)
+
+    @property
+    def n_given(self) -> int:
+        """Images whose labels are known where those of others are not."""
+        return int(self.data.given.sum())
 
     def as_now(self, summary: dict[str, Any]) -> dict[str, Any]:
         """A summary with the size that the pool has now."""
@@ -112,7 +116,7 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
         if began is None:
             raise
         data, refused = now, error  # there may have been more images when it began
-    simulated = public(settings["oracle"]["_target_"]) == "al_lightning.oracle.Simulated"
+    simulated = build.is_simulated(settings)
     fingerprint = data.fingerprint(pool_labels=simulated)  # what people answer need not be what a file says
     if began is None:
         return Images(data, fingerprint)
@@ -132,7 +136,7 @@ def load(path: Path, settings: dict[str, Any]) -> Images:
         if not (changed or began):
             return Images(data, fingerprint)
         needed = np.isin(np.arange(len(pool)), _queried(standing(path))).reshape(node.get("repeat", 1), -1).max(0)
-        left = masks.apply(listing.as_before(before, classes, now, needed), node)
+        left = masks.apply(listing.as_before(before, classes, now, needed), node, known_only=simulated)
     except DataError as error:
         why_not = str(error)
     except (OSError, ValueError, KeyError, IndexError, DamagedError):  # or of a version that kept no list

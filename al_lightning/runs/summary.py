@@ -35,6 +35,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 
         "rounds_done": len(rows),
         "rounds_planned": run.plan.rounds + 1,
         "pool_size": run.plan.pool_size,
+        "n_given": int(run.data.given.sum()),
         "begun": asdict(run.plan.begun) if run.plan.begun else None,
         "classes": list(run.data.classes),
         "image_shape": [run.data.channels, *run.data.image_size],
@@ -96,4 +97,4 @@ def plan_of(al: ActiveLearning, summary: dict[str, Any]) -> Plan:
     begun = None
     if initial := summary.get("begun"):
         begun = Begun(summary["rounds_done"] - 1, summary["n_paid"], initial["initial"], initial["val"])
-    return make_plan(al, summary["pool_size"], summary.get("n_gone", 0), begun)
+    return make_plan(al, summary["pool_size"], summary.get("n_gone", 0), begun, summary.get("n_given", 0))

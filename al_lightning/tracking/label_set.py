@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from al_lightning.data.images import UNKNOWN
 from al_lightning.oracle import ledger
 from al_lightning.oracle.ledger import TRAIN
 from al_lightning.runs.folder_state import standing
@@ -57,6 +58,7 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     validation = np.array([index for index in known if queried[index].use != TRAIN], dtype=np.int64)
     classes, of_pool = info.data.classes, info.data.pool.labels
     of_pool = of_pool if info.data.mask is None else of_pool[info.data.mask]
+    of_pool = of_pool[of_pool != UNKNOWN]
     answered = np.array([answers[index] for index in labeled.tolist()], dtype=np.int64)
     pool, bought = (np.bincount(part, minlength=len(classes)) for part in (of_pool.numpy(), answered))
     since = [{"index": i, "since": queried[i].round + 1} for i in labeled.tolist()]
