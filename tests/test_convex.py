@@ -1,6 +1,8 @@
 """The head fitted by L-BFGS against scikit-learn's logistic regression, and the choice of its weight decay by hand."""
 
+import copy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,14 @@ from conftest import Command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor
+from test_conf import composed
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from al_lightning.models.convex import FOLDS, GRID, choose_weight_decay, fit
+from al_lightning import build
+from al_lightning.config import schema
+from al_lightning.embedding.make import make_embedder, with_embedding
+from al_lightning.models.convex import FOLDS, GRID, ConvexClassifier, choose_weight_decay, fit, fit_under_dropout
 
 
 def problem(n: int, d: int, n_classes: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -80,6 +86,31 @@ def test_the_weight_decay_is_the_best_on_what_was_held_out(noise: float) -> None
     found = choose_weight_decay(features, labels, 3, np.random.default_rng(5))
     assert losses[GRID.index(found)] <= min(losses) * 1.01
     assert abs(GRID.index(found) - int(np.argmin(losses))) <= 1
+
+
+def test_samples_come_from_a_head_that_was_fitted_under_dropout(tmp_path: Path) -> None:
+    """It is worth more under dropout than the one that predicts, which it leaves alone; and it draws from its own."""
+    typed = ("embedding=pixels", "model=linear", "optimizer.weight_decay=0.01", f"paths.data={tmp_path}")
+    settings = schema.resolved(composed(*typed))
+    plain = build.load_data(settings)
+    data = with_embedding(plain, make_embedder(settings, plain), settings, torch.device("cpu"))
+    model = build.make_classifier(settings, data, 0, 200)
+    assert isinstance(model, ConvexClassifier)
+    assert model.sampled == model.dropped, "before a fit there is nothing to fit a second one to"
+    features, labels = data.inputs[0][:200], data.pool.labels[:200]
+    model.training_step((features, labels), 0)
+    before, stream = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    with torch.inference_mode():
+        ((p, head),) = model.sampled
+        assert model.sampled[0][1] is head
+    assert p == 0.5 and all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), stream)
+    seen = model.normalized(features)
+    again = fit_under_dropout(seen, labels, 10, 0.5, np.random.default_rng(0))
+    torch.testing.assert_close(again.weight, fit_under_dropout(seen, labels, 10, 0.5, np.random.default_rng(0)).weight)
+    dropped = nn.functional.dropout(seen.repeat(20, 1), 0.5)
+    losses = [float(cross_entropy(each(dropped), labels.repeat(20))) for each in (head, again, model.head)]
+    assert max(losses[:2]) < losses[2]
 
 
 def test_it_is_refused_for_networks(command: Command) -> None:

@@ -92,6 +92,11 @@ class Classifier(LightningModule):
         hidden = [(self.hidden[0].p, self.hidden[1])] if len(self.hidden) else []
         return [*hidden, (self.dropout.p, self.head)]  # type: ignore[list-item]
 
+    @property
+    def sampled(self) -> list[tuple[float, nn.Linear]]:
+        """The same, of the layers that dropout samples are taken from."""
+        return self.dropped
+
     def normalized(self, images: Tensor) -> Tensor:
         """What the backbone sees, `uint8 -> float [B, C, H, W]`, or `float16 -> float [B, D]`."""
         return (images - self.mean) / self.deviation

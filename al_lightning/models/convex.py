@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from al_lightning.models.classifier import Classifier
@@ -15,6 +16,7 @@ from al_lightning.models.classifier import Classifier
 GRID = tuple(10 ** (exponent / 2) for exponent in range(2, -11, -1))  # weight decays, the strongest first: 10 to 1e-5
 FOLDS = 5
 ROUGH = 1e-3  # tolerance of the fits that only choose the weight decay
+SAMPLED_LR, SAMPLED_BATCH = 0.2, 64  # of fits under dropout, the rate times the root of D: benchmarks/RESULTS.md
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Lbfgs:
 class ConvexClassifier(Classifier):
     """Fits its head, without dropout, in one step of Lightning's that has all labeled images.
 
-    The dropout before the head acts in samples only.
+    Dropout acts in samples only, which stand for the posterior of a model that was trained under it (Gal and Ghahramani
+    2016): they are taken from a second head, fitted under dropout when the first sample is asked for.
 
     Args:
         rng: draws the folds that choose the weight decay.
@@ -57,6 +60,17 @@ class ConvexClassifier(Classifier):
         self.automatic_optimization = False
         self.weight_decay, self.iterations = weight_decay, 0
         self._rng, self._solver = rng, solver
+        self._fitted_to: tuple[Tensor, Tensor] | None = None
+
+    @cached_property
+    def _under_dropout(self) -> nn.Linear:
+        assert self._fitted_to is not None
+        return fit_under_dropout(*self._fitted_to, self.head.out_features, self.dropout.p, self._rng)
+
+    @property
+    def sampled(self) -> list[tuple[float, nn.Linear]]:
+        """The dropout and the second head; of a model that has not been fitted, the first one."""
+        return self.dropped if self._fitted_to is None else [(self.dropout.p, self._under_dropout)]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:  # type: ignore[override]
         """The whole fit."""
@@ -74,6 +88,7 @@ class ConvexClassifier(Classifier):
             features, labels, n_classes, self.weight_decay, self._solver.tolerance, self._solver.max_iterations
         )
         self.iterations, self.converged = fitted.iterations, fitted.converged
+        self._fitted_to = features.float(), labels
         with torch.no_grad():
             self.head.weight.copy_(fitted.weight)
             self.head.bias.copy_(fitted.bias)
@@ -185,6 +200,38 @@ def fit(
     largest = max(float(weight.grad.abs().max()), float(bias.grad.abs().max()))
     found = weight.detach() if basis is None else weight.detach() @ basis.T
     return Fitted(found, bias.detach(), optimizer.state[weight]["n_iter"], largest <= tolerance)
+
+
+def fit_under_dropout(
+    features: Tensor, labels: Tensor, n_classes: int, dropout: float, rng: np.random.Generator
+) -> nn.Linear:
+    """Minimize cross entropy under dropout of the features, by Adam: 50 epochs, and 150 steps at least.
+
+    Args:
+        features: `float32 [n, D]`.
+        labels: `int64 [n]`.
+        n_classes: K.
+        dropout: probability of dropping a feature.
+        rng: of the weights at the start, the batches, and what is dropped.
+    """
+    generator = torch.Generator(features.device).manual_seed(int(rng.integers(2**63)))
+    n, d = features.shape
+    n_batches = -(-n // SAMPLED_BATCH)
+    n_epochs = max(50, -(-150 // n_batches))
+    with torch.inference_mode(False), torch.enable_grad():
+        head = nn.Linear(d, n_classes, device="meta").to_empty(device=features.device)
+        for each in head.parameters():
+            nn.init.uniform_(each, -(d**-0.5), d**-0.5, generator=generator)
+        optimizer = torch.optim.Adam(head.parameters(), lr=SAMPLED_LR * d**-0.5, fused=True)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs * n_batches)
+        for _ in range(n_epochs):
+            for batch in torch.randperm(n, generator=generator, device=features.device).chunk(n_batches):
+                kept = torch.rand(len(batch), d, generator=generator, device=features.device) >= dropout
+                optimizer.zero_grad()
+                cross_entropy(head(features[batch] * kept / (1 - dropout)), labels[batch]).backward()
+                optimizer.step()
+                schedule.step()
+    return head
 
 
 def choose_weight_decay(features: Tensor, labels: Tensor, n_classes: int, rng: np.random.Generator) -> float:

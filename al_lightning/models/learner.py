@@ -156,7 +156,7 @@ class Predictions:
         return self._samples(n, rng)
 
     def _samples(self, n: int, rng: np.random.Generator) -> Iterator[Tensor]:
-        layers = self._model.dropped
+        layers = self._model.sampled
         masks = [_masks(n, p, layer, rng) for p, layer in layers]  # [T, D] of every layer
         first = layers[0][1]
         together = max(1, 4 * CHUNK // first.weight.numel())  # masked copies of a wide layer that fit into 512 MiB
