@@ -57,7 +57,8 @@ def parts(images=None, labels=None, ids=None, test=None, classes=tuple("01234567
 def floats(): return parts(images=Tensor.float)
 def last(): return parts(images=lambda x: x.repeat(1, 3, 1, 1).permute(0, 2, 3, 1))
 def two_channels(): return parts(images=lambda x: x.repeat(1, 2, 1, 1))
-def negative(): return parts(labels=lambda y: y - 1)
+def negative(): return parts(labels=lambda y: y - 2)
+def untold(): return parts(test=lambda t: ImageSet(t.images, t.labels - 1, t.ids))
 def too_high(): return parts(labels=lambda y: y + 1)
 def small_labels(): return parts(labels=Tensor.int)
 def one_short(): return parts(labels=lambda y: y[:-1])
@@ -145,7 +146,8 @@ def test_dropout_samples_that_are_all_the_same_are_refused(own: Command, argumen
         ("floats", "ImageSet.images is a float32 tensor [1437, 1, 8, 8]; it has to be a uint8 tensor [N, C, H, W]"),
         ("last", "images.permute(0, 3, 1, 2)"),
         ("two_channels", "with 1 or 3 channels"),
-        ("negative", "ImageSet.labels has -1"),
+        ("negative", "ImageSet.labels has -2"),
+        ("untold", "ImageData.test has images whose label nobody knows"),
         ("too_high", "ImageData.pool has the label 10; 10 classes have 0 to 9"),
         ("small_labels", "ImageSet.labels is a int32 tensor [1437]"),
         ("one_short", "1437 images, 1436 labels and 1437 ids"),

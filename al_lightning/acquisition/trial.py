@@ -1,7 +1,7 @@
 """A strategy tried before anything trains: it may be the user's own, and a mistake would show after the first fit."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,10 @@ def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, da
 class _Untrained(Learner):
     """Answers with random features, the same ones for the same images, without looking at any."""
 
-    def _pass(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Tensor:
+    def _batches(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Iterator[tuple[int, Tensor]]:
         rng = np.random.default_rng(int(indices[0]))
         size = len(indices), self.model.dropped[0][1].in_features
-        return then(torch.from_numpy(rng.random(size, dtype=np.float32)))
+        yield 0, then(torch.from_numpy(rng.random(size, dtype=np.float32)))
 
 
 def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -58,50 +58,81 @@ class Learner:
 
     def of(self, indices: Tensor) -> "Predictions":
         """What it makes of some images, by their data set indices `int64 [M]`; nothing is computed yet."""
-        return Predictions(self.model, lambda then: self._pass(indices.to(self.device), then))
+        return Predictions(self.model, len(indices), partial(self._batches, indices.to(self.device)))
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of a few images, `int64 [n]`, in batches of the model as it is."""
         batches = indices.to(self.device).split(self._scoring.batch_size)
         return torch.cat([self.model(take(self._images, batch)).argmax(1) for batch in batches])
 
-    def _pass(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Tensor:
-        """What becomes of what the first dropout of the model sees, batch by batch: `float32 [m, D] -> float32 [m, E]`.
+    def _batches(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Iterator[tuple[int, Tensor]]:
+        """What becomes of what the first dropout of the model sees, batch by batch: `float32 [b, D] -> float32 [b, E]`.
 
         Returns:
-            `float32 [M, E]`.
+            Where in `indices` a batch begins, and what became of it. A short last one is filled up with images that
+            were in the one before.
         """
-        scoring = self._scoring
-        with scoring.clock.phase("score") if scoring.clock else nullcontext():
-            backbone = self.model.frozen_backbone(scoring.dtype)
-            n_columns = then(torch.empty(0, self.model.dropped[0][1].in_features, device=self.device)).shape[1]
-            out, done = torch.empty(len(indices), n_columns, device=self.device), 0
-            while done < len(indices):
-                stop = min(done + scoring.batch_size, len(indices))
-                size = min(scoring.batch_size, -(-(stop - done) // STEP) * STEP)
-                start = max(0, stop - size)  # a short last batch is filled up with images that are done
-                try:
-                    out[start:stop] = then(backbone(self.model.normalized(take(self._images, indices[start:stop]))))
-                except torch.OutOfMemoryError:
-                    if scoring.batch_size == 1:
-                        raise
-                    scoring.batch_size //= 2
-                    continue
-                done = stop
-                scoring.on_batch(done)
-            return out
+        scoring, done = self._scoring, 0
+        backbone = self.model.frozen_backbone(scoring.dtype)
+        while done < len(indices):
+            stop = min(done + scoring.batch_size, len(indices))
+            size = min(scoring.batch_size, -(-(stop - done) // STEP) * STEP)
+            start = max(0, stop - size)
+            try:
+                with scoring.clock.phase("score") if scoring.clock else nullcontext():
+                    made = then(backbone(self.model.normalized(take(self._images, indices[start:stop]))))
+            except torch.OutOfMemoryError:
+                if scoring.batch_size == 1:
+                    raise
+                scoring.batch_size //= 2
+                continue
+            yield start, made
+            done = stop
+            scoring.on_batch(done)
 
 
 class Predictions:
     """What a learner makes of M images. Nothing is computed before it is asked for, and everything once.
 
+    Where the images are an embedding, a pass costs nothing and its result would be a copy: samples and probabilities
+    are taken batch by batch then, as long as nobody has asked for the inputs.
+
     Args:
         model: of the learner.
-        look: makes the pass, and calls a function on each batch of :attr:`inputs`.
+        size: M.
+        batches: of the pass: calls a function on each batch of :attr:`inputs`, see :meth:`Learner.of`.
     """
 
-    def __init__(self, model: Classifier, look: Callable[[Callable[[Tensor], Tensor]], Tensor]) -> None:
-        self._model, self._look = model, look
+    def __init__(
+        self,
+        model: Classifier,
+        size: int,
+        batches: Callable[[Callable[[Tensor], Tensor]], Iterator[tuple[int, Tensor]]],
+    ) -> None:
+        self._model, self._size, self._batches = model, size, batches
+
+    def _look(self, then: Callable[[Tensor], Tensor]) -> Tensor:
+        """What becomes of all inputs, `float32 [M, E]`."""
+        nothing = torch.empty(0, self._model.dropped[0][1].in_features, device=self._model.device)
+        out = torch.empty(self._size, then(nothing).shape[1], device=self._model.device)
+        for start, made in self._batches(then):
+            out[start : start + len(made)] = made
+        return out
+
+    def _pieces(self, size: int) -> Iterator[Tensor]:
+        """The inputs in consecutive pieces of at most so many images."""
+        if not self._is_free:
+            yield from self.inputs.split(size)
+            return
+        done = 0
+        for start, inputs in self._batches(lambda inputs: inputs):
+            yield from inputs[done - start :].split(size)
+            done = start + len(inputs)
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether the inputs are there already, and need not be copied."""
+        return self._model.is_head and "inputs" not in self.__dict__
 
     @property
     def dropout(self) -> float:
@@ -126,7 +157,7 @@ class Predictions:
     @cached_property
     def log_probabilities(self) -> Tensor:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`."""
-        if self._model.is_head and "inputs" not in self.__dict__:  # which is there already, and need not be copied
+        if self._is_free:
             return self._look(lambda inputs: self._model.head(self._model.hidden(inputs)).log_softmax(1))
         return self._model.head(self.features).log_softmax(1)
 
@@ -160,7 +191,7 @@ class Predictions:
         masks = [_masks(n, p, layer, rng) for p, layer in layers]  # [T, D] of every layer
         first = layers[0][1]
         together = max(1, 4 * CHUNK // first.weight.numel())  # masked copies of a wide layer that fit into 512 MiB
-        for piece in self.inputs.split(max(1, CHUNK // (n * first.out_features))):
+        for piece in self._pieces(max(1, CHUNK // (n * first.out_features))):
             parts = []
             for block in zip(*(mask.split(together) for mask in masks), strict=True):
                 weight = (block[0][:, None, :] * first.weight).flatten(0, 1)  # [T * H, D]
