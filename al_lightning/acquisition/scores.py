@@ -42,11 +42,13 @@ def bald(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10
     Raises:
         ConfigError: a model without dropout, or a single sample: it would be 0 everywhere.
     """
-    parts = []
+    # One tensor for all: small ones between large ones that come and go would keep the heap from shrinking.
+    scores, done = torch.empty(len(candidates), device=candidates.indices.device), 0
     for log_p in candidates.samples(mc_samples):
         mean = log_p.logsumexp(1) - math.log(mc_samples)
-        parts.append(_entropy(mean) - _entropy(log_p).mean(1))
-    return torch.cat(parts).clamp(min=0)
+        scores[done : done + len(log_p)] = _entropy(mean) - _entropy(log_p).mean(1)
+        done += len(log_p)
+    return scores.clamp(min=0)
 
 
 def _entropy(log_p: Tensor) -> Tensor:

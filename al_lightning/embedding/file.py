@@ -12,6 +12,7 @@ from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
 from al_lightning.embedding.embed import checked
 from al_lightning.embedding.embedder import Embedder
+from al_lightning.embedding.store import as_tensor
 from al_lightning.errors import ConfigError, DataError
 
 BLOCK = 8192  # rows looked at a time
@@ -45,13 +46,16 @@ def file(data: ImageData, *, path: str) -> Embedder:
             f"{key}: has {len(matrix)} rows for {len(wanted)} images ({n} of the pool, {len(wanted) - n} to test on); "
             "name them by ids, in .npz or .parquet"
         )
-    rows, digest = torch.empty(matrix.shape, dtype=torch.float16), blake2b(digest_size=8)
+    is_mapped = isinstance(matrix, np.memmap) and matrix.dtype == np.float16
+    rows = as_tensor(matrix, np.arange(len(matrix))) if is_mapped else torch.empty(matrix.shape, dtype=torch.float16)
+    digest = blake2b(digest_size=8)
     for start in range(0, len(matrix), BLOCK):
         block = torch.from_numpy(np.array(matrix[start : start + BLOCK], np.float32)).half()
         if not (good := block.isfinite().all(1)).all():
             at = start + int((~good).nonzero()[0, 0])
             raise DataError(f"{key}: the row of {wanted[at]} has a value that is no finite number in half precision")
-        rows[start : start + len(block)] = block
+        if not is_mapped:
+            rows[start : start + len(block)] = block
         digest.update(block.numpy().data)
     shown = f"{path}, {rows.shape[1]} features"
     found = checked(Embedding(rows[:n], rows[n:], digest.hexdigest(), shown, data.there))
