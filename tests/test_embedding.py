@@ -23,6 +23,7 @@ from al_lightning.embedding import embed, networks
 from al_lightning.embedding.embed import stored
 from al_lightning.embedding.embedder import Embedder, Extractor
 from al_lightning.errors import ConfigError, DataError
+from al_lightning.models.backbones.backbone import IMAGENET_STATISTICS
 
 CPU = torch.device("cpu")
 
@@ -195,7 +196,11 @@ def test_what_is_asked_for_has_a_key_of_its_own(weights: Path, tmp_path: Path) -
         ({"model": "test_eficientnet"}, ConfigError, "near it: .*test_efficientnet"),
         ({"model": TINY, "weights": "/no/such.safetensors"}, DataError, "embedding.weights=.*cannot be read"),
         ({"model": "test_vit", "weights": "{weights}"}, ConfigError, "is not of timm test_vit: it lacks"),
-        ({"model": TINY}, DataError, f"embedding.model={TINY}: no weights"),
+        (
+            {"model": TINY},
+            DataError,
+            "no weights: .*; without a network: embedding.weights=FILE",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_had_is_told(
@@ -205,6 +210,31 @@ def test_a_network_that_cannot_be_had_is_told(
     given: Any = {key: value.format(weights=weights) for key, value in settings.items()}
     with pytest.raises(error, match=said):
         networks.timm(data_of(images(4), images(2)), **given)
+
+
+def test_features_are_those_of_torchvision_s_own_network(tmp_path: Path) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    network = models.shufflenet_v2_x0_5()
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    data = data_of(images(6, side=40), images(2, side=40))
+    named: dict[str, Any] = {"model": "shufflenet_v2_x0_5", "weights": str(tmp_path / "w.safetensors")}
+    embedder = networks.torchvision(data, image_size=40, **named)
+    found = embedder.embed(data, tmp_path, CPU)
+    network.fc = nn.Identity()
+    mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in IMAGENET_STATISTICS)
+    with torch.inference_mode():
+        theirs = network.eval()((data.pool.images.float() / 255 - mean) / deviation)
+    torch.testing.assert_close(found.pool.float(), theirs, rtol=2e-3, atol=2e-3)
+    assert "224 x 224 bilinear" in networks.torchvision(data, **named).shown
+
+
+@pytest.mark.parametrize("side", [1, 3, 200])
+def test_images_of_any_size_are_taken(side: int, weights: Path, tmp_path: Path) -> None:
+    data = data_of(images(6, 1, side), images(2, 1, side))
+    found = networks.timm(data, model=TINY, weights=str(weights), image_size=32).embed(data, tmp_path, CPU)
+    assert found.pool.isfinite().all() and found.pool.shape == (6, found.n_features)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -217,6 +247,16 @@ def run(*settings: str) -> Path:
     outcome = al_lightning.run([*HEAD, *SIZES, *settings])
     assert outcome.state in ("finished", "resumed")
     return outcome.folder
+
+
+def test_a_hidden_layer_on_features_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = run("model=mlp", "model.width=64", "al.initial_size=100", "al.rounds=2")
+    rows: Any = pd.read_csv(folder / "rounds.csv")
+    assert rows["test/acc"].tolist()[-1] > 0.8 and rows["fit/ok"].all()
+    trained, test = al_lightning.load(folder), digits().test
+    accuracy = (trained.model(test.images).argmax(1) == test.labels).float().mean()
+    assert float(accuracy) == pytest.approx(rows["test/acc"].iloc[-1], abs=0.003)
 
 
 def test_a_head_on_features_learns_goes_on_and_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

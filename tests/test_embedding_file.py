@@ -36,9 +36,13 @@ def test_with_ids_rows_come_in_any_order(data: ImageData, matrix: np.ndarray, tm
     rows, names = np.concatenate([matrix[order], extra]), np.append(ids[order], "another")
     np.savez(tmp_path / "own.npz", embedding=rows, ids=names)
     np.save(tmp_path / "own.npy", matrix)
-    found, plain = (file(data, path=str(tmp_path / name)).embed(data, tmp_path, CPU) for name in ("own.npz", "own.npy"))
+    np.save(tmp_path / "half.npy", matrix.astype(np.float16))  # stays mapped
+    found, plain, half = (
+        file(data, path=str(tmp_path / name)).embed(data, tmp_path, CPU) for name in ("own.npz", "own.npy", "half.npy")
+    )
     for part in ("pool", "test"):
         assert torch.equal(getattr(found, part), getattr(plain, part))
+        assert torch.equal(getattr(half, part), getattr(plain, part))
     expected = torch.from_numpy(matrix).half()
     assert torch.equal(torch.cat([plain.pool, plain.test]), expected) and found.key == plain.key
 

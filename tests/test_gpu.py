@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 from hydra import compose, initialize_config_dir
 from run_folders import differences, only_run
 from torch import Tensor
@@ -19,6 +20,8 @@ from al_lightning.config import schema
 from al_lightning.data import memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.embedding import networks
+from al_lightning.models import convex
 from al_lightning.models.graph import GraphClassifier
 from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
@@ -140,6 +143,22 @@ def test_a_strategy_chooses_on_the_gpu_what_it_chooses_on_the_cpu(name: str, mon
         assert query.indices.device.type == device.type, "the choice left the device"
         chosen.append(set(query.indices.tolist()))
     assert len(chosen[0] & chosen[1]) >= 39, "one may change places with its equal"
+
+
+def test_features_and_a_head_on_them_are_those_of_the_cpu(weights: Path, tmp_path: Path) -> None:
+    found, heads = [], []
+    for device in (torch.device("cpu"), GPU):
+        embedder = networks.timm(DATA, model=TINY, weights=str(weights), image_size=32)
+        with environment.tf32(False):
+            found.append(embedder.embed(DATA, tmp_path / device.type, device))
+        mean, deviation = found[0].statistics
+        features = ((found[0].pool.float() - mean) / deviation).to(device)
+        labels = PART.labels.to(device)
+        heads.append(convex.fit(features.double(), labels, 5, 0.01, 1e-6, 2000).weight.cpu())
+        under = convex.fit_under_dropout(features, labels, 5, 0.5, np.random.default_rng(0))
+        assert under.weight.device.type == device.type
+    torch.testing.assert_close(found[0].pool.float(), found[1].pool.float(), rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(heads[0], heads[1], rtol=1e-3, atol=1e-4)
 
 
 def test_kmeans_finds_on_the_gpu_what_scikit_learn_finds() -> None:

@@ -113,7 +113,7 @@ def torchvision_network(key: str, architecture: str, pretrained: bool) -> nn.Mod
         near = get_close_matches(architecture, names, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(f"{key}: torchvision has no such network; {hint}it has: {', '.join(names)}")
-    with weights_for(key):
+    with weights_for(key, "embedding.weights=FILE" if key.startswith("embedding") else ""):
         network = models.get_model(architecture, weights="DEFAULT" if pretrained else None)
     for name, value in {"aux1": None, "aux2": None, "AuxLogits": None, "aux_logits": False}.items():
         if hasattr(network, name):  # a second answer, in training only
@@ -147,7 +147,7 @@ def timm_network(option: str, key: str, architecture: str, pretrained: bool, **a
     if not timm.is_model(architecture):
         near = get_close_matches(architecture, timm.list_models(), n=3)
         raise ConfigError(f"{key}: timm has no such network; near it: {', '.join(near) or 'none'}")
-    with weights_for(key):
+    with weights_for(key, f"{option.partition('=')[0]}.weights=FILE"):
         return timm.create_model(architecture, pretrained=pretrained, num_classes=0, **arguments)
 
 

@@ -15,14 +15,23 @@ from al_lightning.errors import ConfigError, DataError
 
 
 @contextmanager
-def weights_for(key: str) -> Iterator[None]:
-    """Say whose weights cannot be had; libraries raise all kinds of errors for that."""
+def weights_for(key: str, instead: str = "") -> Iterator[None]:
+    """Say whose weights cannot be had; libraries raise all kinds of errors for that.
+
+    Args:
+        key: of the configuration that names the network, with its value.
+        instead: what else to type.
+
+    Raises:
+        DataError: they are neither on disk nor downloadable.
+    """
     try:
         yield
     except (URLError, OSError, RuntimeError, EOFError, UnpicklingError) as error:
         if out_of_memory(error):
             raise
-        raise DataError(f"{key}: no weights: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
+        raise DataError(f"{key}: no weights: {why}{f'; without a network: {instead}' if instead else ''}") from error
 
 
 def fill(
