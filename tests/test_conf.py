@@ -62,6 +62,18 @@ SMALL = {
     "train.schedule": "cosine",
 }
 EXPECTED = {
+    "cifar10_embedding": Protocol(
+        {"cifar10": (100, 100, 20, 2_000)},
+        {
+            "dataset.name": "cifar10",
+            "embedding.name": "timm",
+            "embedding.image_size": 96,
+            "model.name": "linear",
+            "optimizer.name": "lbfgs",
+            "study": "cifar10_embedding",
+        },
+        {"strategy": ALL, "seed": SEEDS},
+    ),
     "paper": Protocol(
         {"mnist": (60, 60, 150, 9_000), "cifar10": (50, 50, 150, 7_500)},
         {**PAPER, "al.n_clusters": 12, "study": "paper"},

@@ -49,7 +49,7 @@ def test_what_is_shown_runs(written: Path) -> None:
         outcome = al_lightning.run([*settings, *model])
         assert (outcome.state, outcome.summary["rounds_done"]) == ("finished", 3)
         chosen += [each for each in typed if outcome.folder.name.find(each.partition("=")[2]) >= 0 and "=" in each]
-    assert {each.partition("=")[0] for each in chosen} == {"strategy", "dataset", "model"} and len(chosen) == 4
+    assert {each.partition("=")[0] for each in chosen} == {"strategy", "dataset", "model"} and len(chosen) == 5
 
 
 def test_a_stopping_rule_needs_no_other_loop(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
