@@ -65,7 +65,8 @@ def accuracies(features: Sequence[Tensor], labels: Sequence[Tensor]) -> Iterator
 
 def throughput(data: ImageData, weights: Path, side: int) -> tuple[float, float, float]:
     """Images a second here and in a plain loop, turn by turn, and the largest difference of what they return."""
-    extractor = networks.timm(data, model=MODEL, weights=str(weights), image_size=side).extractor
+    find = networks.timm(data, model=MODEL, weights=str(weights), image_size=side).find
+    extractor = find(Path(), "") if find else None
     assert extractor is not None
     plain: Any = timm.create_model(MODEL, num_classes=0).eval()
     plain.load_state_dict(load_file(weights), strict=False)

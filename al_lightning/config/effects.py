@@ -93,6 +93,7 @@ TABLE: dict[str, Key] = {
     "dataset.ids": _result("path"),
     "embedding.name": _result("none"),
     "embedding.weights": _result(None),
+    "embedding.filters": _result(None),
     "embedding.image_size": _result(None),
     "model.dropout": _result(0.0),
     "model.live_taps": _result(False),

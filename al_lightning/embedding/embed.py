@@ -20,7 +20,7 @@ BATCH = {"cpu": 32, "cuda": 512}  # on a CPU larger ones have their memory mappe
 
 def stored(extractor: Extractor) -> Embedder:
     """Features that are computed once, and then read from a store."""
-    return Embedder(extractor.n_features, extractor.shown, partial(embedded, extractor), extractor)
+    return Embedder(extractor.n_features, extractor.shown, partial(embedded, extractor), lambda *_: extractor)
 
 
 def embedded(extractor: Extractor, data: ImageData, root: Path, device: torch.device) -> Embedding:

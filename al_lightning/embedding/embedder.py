@@ -37,13 +37,14 @@ class Embedder:
         n_features: D.
         shown: what it is, in words.
         embed: from a data set, a folder to keep features in, and a device, to the features.
-        extractor: computes those of other images; None: nothing does.
+        find: what computes those of other images, from the folder that features are kept in and the key of the
+            embedding; None, or a None that it returns: nothing does.
     """
 
     n_features: int
     shown: str
     embed: Callable[[ImageData, Path, torch.device], Embedding]
-    extractor: Extractor | None = None
+    find: Callable[[Path, str], Extractor | None] | None = None
 
 
 def key_of(about: Mapping[str, object], weights: Mapping[str, Tensor] | None = None) -> str:

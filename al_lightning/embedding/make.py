@@ -13,8 +13,6 @@ from al_lightning.data.images import ImageData
 from al_lightning.embedding.embedder import Embedder
 from al_lightning.errors import ConfigError
 
-STORES = "embeddings"  # below paths.data
-
 
 def make_embedder(settings: dict[str, Any], data: ImageData) -> Embedder | None:
     """What has the features; None where the run has no embedding.
@@ -68,5 +66,10 @@ def with_embedding(
     """
     if embedder is None:
         return data
-    root = Path(settings["paths"]["data"]).expanduser() / STORES
-    return replace(data, embedding=embedder.embed(data, root, device), on_embedding=takes_embedding(settings))
+    found = embedder.embed(data, store_root(settings), device)
+    return replace(data, embedding=found, on_embedding=takes_embedding(settings))
+
+
+def store_root(settings: dict[str, Any]) -> Path:
+    """The folder that features are kept in."""
+    return Path(settings["paths"]["data"]).expanduser() / "embeddings"

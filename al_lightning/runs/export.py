@@ -19,7 +19,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.levels import Scale
 from al_lightning.data.quiet import decoding
 from al_lightning.embedding.embedder import Extractor
-from al_lightning.embedding.make import expecting, make_embedder, takes_embedding
+from al_lightning.embedding.make import expecting, make_embedder, store_root, takes_embedding
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.classifier import Classifier
 from al_lightning.runs import stored
@@ -129,8 +129,13 @@ def _extractor(last: Path, settings: dict[str, Any], data: ImageData) -> Extract
     if public(settings["embedding"]["_target_"]) == "al_lightning.embedding.file":
         return None
     embedder, was = make_embedder(settings, data), (read_json(last / "environment.json") or {}).get("embedding") or {}
-    extractor = embedder.extractor if embedder else None
-    if extractor and extractor.key != was.get("key"):
+    if not (embedder and embedder.find):
+        return None
+    root = store_root(settings)
+    extractor = embedder.find(root, was.get("key", ""))
+    if extractor is None:
+        raise DataError(f"{last}: what computed its features, {was.get('shown')}, is no longer in {root}; put it back")
+    if extractor.key != was.get("key"):
         raise DataError(f"{last}: its features were those of {was.get('shown')}; now they are of {extractor.shown}")
     return extractor
 
