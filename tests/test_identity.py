@@ -45,7 +45,7 @@ PINNED = {
     "batch_size=32": "7611c62c",
     "train.engine=plain +trainer.accumulate_grad_batches=2": "dde03e52",
     "embedding=timm embedding.weights=w.safetensors embedding.image_size=96 model=linear": "9fd6a19c",
-    "embedding=patches embedding.filters=f.safetensors model=linear": "0",
+    "embedding=patches embedding.filters=f.safetensors model=linear": "cd4570bb",
     "model=timm model.weights=w.safetensors model.freeze=2": "72dae453",
     "oracle.noise=0.1 oracle.name=people oracle._target_=package.People": "1f8bb1cd",
 }

@@ -43,7 +43,7 @@ def test_responses_are_those_of_a_loop_over_patches(channels: int, side: int, pa
 def test_filters_are_learned_once_from_a_pool_in_any_order_with_any_threads(tmp_path: Path) -> None:
     data = digits()
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(data.pool)))
-    pool = ImageSet(data.pool.images[order], data.pool.labels[order], [data.pool.ids[i] for i in order.tolist()])
+    pool = ImageSet(data.pool.images[order], data.pool.labels[order], [data.pool.ids[int(i)] for i in order])
     n_threads = torch.get_num_threads()
     found = []
     for number, each in enumerate([data, ImageData(pool, data.test, data.classes)]):
@@ -63,9 +63,8 @@ def test_filters_are_learned_once_from_a_pool_in_any_order_with_any_threads(tmp_
 
 def test_a_file_of_filters_serves_a_pool_that_grows_and_another_one(tmp_path: Path) -> None:
     data, file = digits(), tmp_path / "own" / "filters.safetensors"
-    part = ImageData(
-        ImageSet(data.pool.images[:500], data.pool.labels[:500], data.pool.ids[:500]), data.test, data.classes
-    )
+    half = ImageSet(data.pool.images[:500], data.pool.labels[:500], data.pool.ids[:500])
+    part = ImageData(half, data.test, data.classes)
     own: Any = {"n_filters": 20, "patch_size": 3, "filters": str(file)}
     keys = {patches(each, **own).embed(each, tmp_path, CPU).key for each in (part, data)}
     assert len(keys) == 1 and file.exists()

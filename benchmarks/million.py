@@ -1,0 +1,98 @@
+"""Memory of a run on a pool of a million embeddings: a file of features in half precision, and tiny images.
+
+Rewrites its section of RESULTS.md.
+
+    python benchmarks/million.py --place /tmp/million
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from results import machine, write_section
+
+N, D, TEST, CLASSES, BLOCK = 1_000_000, 512, 1_000, 10, 10_000
+DATA_SET = """
+import numpy as np, torch
+from al_lightning.data.images import ImageData, ImageSet
+
+def million(n, place):
+    labels = torch.from_numpy(np.load(place + "/labels.npy"))
+    bits = torch.arange(len(labels))[:, None] >> (2 * torch.arange(16))  # all images differ
+    images, ids = (bits % 256).to(torch.uint8).view(-1, 1, 4, 4), [str(i) for i in range(len(labels))]
+    parts = [ImageSet(images[part], labels[part], ids[part]) for part in (slice(None, n), slice(n, None))]
+    return ImageData(*parts, tuple("0123456789"))
+"""
+RUN = """
+import sys
+from al_lightning.__main__ import main
+code = main()
+with open("/proc/self/status", encoding="ascii") as lines:
+    print(next(line.split()[1] for line in lines if line.startswith("VmHWM")), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def prepare(place: Path) -> None:
+    """Features of ten overlapping classes, and a data set that they belong to."""
+    rng = np.random.default_rng(0)
+    labels, centers = rng.integers(CLASSES, size=N + TEST), 0.1 * rng.standard_normal((CLASSES, D))
+    np.save(place / "labels.npy", labels)
+    rows = np.lib.format.open_memmap(place / "features.npy", "w+", np.float16, (N + TEST, D))
+    for start in range(0, N + TEST, BLOCK):
+        some = labels[start : start + BLOCK]
+        rows[start : start + len(some)] = rng.standard_normal((len(some), D)) + centers[some]
+    rows.flush()
+    (place / "million.py").write_text(DATA_SET, encoding="utf-8")
+    (place / "conf" / "dataset").mkdir(parents=True, exist_ok=True)
+    node = f"name: million\n_target_: million.million\nn: {N}\nplace: {place}\n"
+    (place / "conf" / "dataset" / "million.yaml").write_text(node, encoding="utf-8")
+
+
+def most_memory(strategy: str, place: Path) -> tuple[int, float]:
+    """MiB that the process of a run held at most, and seconds to score and choose."""
+    typed = [
+        *("--config-dir=conf", "dataset=million", "embedding=file", "embedding.path=features.npy", "model=linear"),
+        *("al.initial_size=1000", "al.query_size=1000", "al.rounds=1", "logger=none", "overwrite=true"),
+        *(f"strategy={strategy}", f"study={strategy}"),
+    ]
+    known = {"PYTHONPATH": os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH"))))}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *typed],
+        cwd=place,
+        env={**os.environ, **known, "AL_LIGHTNING_ALLOW": "million"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    (file,) = place.glob(f"multirun_outputs/{strategy}/*-s0-*/rounds.csv")
+    names, first = (line.split(",") for line in file.read_text(encoding="utf-8").splitlines()[:2])
+    row = dict(zip(names, first, strict=True))
+    return int(done.stderr.split()[-1]) // 1024, float(row["seconds/score"]) + float(row["seconds/select"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--place", type=Path, required=True, help="folder for a gigabyte of features")
+    place = parser.parse_args().place.resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    prepare(place)
+    measured = {strategy: most_memory(strategy, place) for strategy in ("margin", "entropy", "bald")}
+    write_section(
+        "A million embeddings",
+        f"By `python benchmarks/million.py` on {machine()}. A run on {N:,} x {D} features of a file in half precision "
+        f"({N * D * 2 / 2**30:.2f} GiB, mapped, and part of what is counted), 1,000 labels, a query of 1,000, "
+        "`model=linear`; BALD with 100 samples. One run each.",
+        "",
+        "| strategy | most memory | score and choose |",
+        "|---|---|---|",
+        *(f"| {name} | {memory} MiB | {seconds:.1f} s |" for name, (memory, seconds) in measured.items()),
+    )
+
+
+if __name__ == "__main__":
+    main()
