@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA
@@ -45,6 +46,20 @@ def test_with_ids_rows_come_in_any_order(data: ImageData, matrix: np.ndarray, tm
         assert torch.equal(getattr(half, part), getattr(plain, part))
     expected = torch.from_numpy(matrix).half()
     assert torch.equal(torch.cat([plain.pool, plain.test]), expected) and found.key == plain.key
+
+
+@pytest.mark.parametrize("layout", ["a column a feature", "one column of lists"])
+def test_parquet_is_read(layout: str, data: ImageData, matrix: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    ids = [*data.pool.ids, *data.test.ids]
+    columns = {"features": list(matrix)} if "lists" in layout else {f"f{i}": row for i, row in enumerate(matrix.T)}
+    table = pd.DataFrame({"id": ids, **columns}).sample(frac=1, random_state=0)
+    table.to_parquet(tmp_path / "own.parquet")
+    found = file(data, path=str(tmp_path / "own.parquet")).embed(data, tmp_path, CPU)
+    assert torch.equal(torch.cat([found.pool, found.test]), torch.from_numpy(matrix).half())
+    table.drop(columns="id").to_parquet(tmp_path / "own.parquet")
+    with pytest.raises(ConfigError, match="and needs a column id"):
+        file(data, path=str(tmp_path / "own.parquet"))
 
 
 def test_a_run_on_them(matrix: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

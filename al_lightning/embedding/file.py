@@ -84,7 +84,7 @@ def _parquet(file: Path, key: str) -> tuple[np.ndarray, Sequence[str]]:
     try:
         table: Any = pd.read_parquet(file)
     except ImportError as error:
-        raise ConfigError(f"{key}: .parquet needs pyarrow: pip install pyarrow") from error
+        raise ConfigError(f"{key}: needs the extra parquet: pip install 'al-lightning[parquet]'") from error
     if "id" not in table:
         raise ConfigError(f"{key}: has {', '.join(map(str, table.columns))}, and needs a column id")
     features = table.drop(columns="id")

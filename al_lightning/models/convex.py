@@ -16,7 +16,7 @@ from al_lightning.models.classifier import Classifier
 GRID = tuple(10 ** (exponent / 2) for exponent in range(2, -11, -1))  # weight decays, the strongest first: 10 to 1e-5
 FOLDS = 5
 ROUGH = 1e-3  # tolerance of the fits that only choose the weight decay
-SAMPLED_LR, SAMPLED_BATCH = 0.2, 64  # of fits under dropout, the rate times the root of D: benchmarks/RESULTS.md
+SAMPLED_LR, SAMPLED_BATCH = 0.2, 64  # of fits under dropout, the rate times the root of D: docs/results.md
 
 
 @dataclass(frozen=True)
