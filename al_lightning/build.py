@@ -56,7 +56,7 @@ def load_whole(settings: Settings) -> ImageData:
     What a user's own draws from global generators is the same in every run, whatever its seed.
     """
     own = {key: value for key, value in settings["dataset"].items() if key not in masks.OFF}
-    with _within_memory("dataset", own), seeded(torch_seed(0, Stream.DATA)):
+    with within_memory("dataset", own), seeded(torch_seed(0, Stream.DATA)):
         return instantiate("dataset", own, returns=ImageData)
 
 
@@ -67,7 +67,7 @@ def masked(data: ImageData, settings: Settings) -> ImageData:
         ConfigError: it has too few images for them, or there is not enough memory.
     """
     node = settings["dataset"]
-    with _within_memory("dataset", {"name": node["name"], **masks.chosen(node)}):
+    with within_memory("dataset", {"name": node["name"], **masks.chosen(node)}):
         return masks.apply(data, node, known_only=is_simulated(settings))
 
 
@@ -208,7 +208,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     quiet_lightning()
     has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
-    with _within_memory("model", settings["model"]):
+    with within_memory("model", settings["model"]):
         model = make_classifier(settings, data, 0, 2)
     if is_convex(settings):
         if not (data.on_embedding and not len(model.hidden)):
@@ -218,7 +218,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         with refusals("optimizer", settings["optimizer"]):
             _check_optimizer(model.new_optimizer())
     try:
-        with _within_memory("model", settings["model"]), torch.inference_mode():
+        with within_memory("model", settings["model"]), torch.inference_mode():
             model.eval()(data.inputs[0][:1])
     except UserError:
         raise
@@ -228,7 +228,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
             f"model={settings['model']['name']}: does not take {height} x {width} images: {told(error)}"
         ) from error
     if plan.rounds:
-        with _within_memory("strategy", settings["strategy"]):
+        with within_memory("strategy", settings["strategy"]):
             try_strategy(make_strategy(settings), settings["strategy"], model, data, plan)
     return device
 
@@ -241,7 +241,7 @@ def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 @contextmanager
-def _within_memory(key: str, node: Settings) -> Iterator[None]:
+def within_memory(key: str, node: Settings) -> Iterator[None]:
     """Turn running out of memory into a message with the settings of a node, one of which must be too large."""
     try:
         yield

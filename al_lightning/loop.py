@@ -72,7 +72,9 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     images = loaded or same_images.load(path, settings)
     plan, embedder = images.plan(typed.al), make_embedder(settings, images.data)
     device = build.check(settings, expecting(images.data, embedder and embedder.n_features, settings), plan)
-    data = with_embedding(images.data, embedder, settings, device)
+    # Features are shared with other runs: they are never of TF32.
+    with environment.tf32(False), build.within_memory("embedding", settings["embedding"]):
+        data = with_embedding(images.data, embedder, settings, device, images.embedding_key)
     pool = PoolDataModule(
         data,
         *build.batch_sizes(settings, data, device),

@@ -117,7 +117,9 @@ def test_it_is_refused_for_networks(command: Command) -> None:
     ended = command("optimizer=lbfgs")
     assert ended.code == 2 and "optimizer=lbfgs model=cnn: it fits model=linear only" in ended.err
     ended = command("model=linear")
-    assert ended.code == 2 and "model=linear: needs an embedding; add embedding=timm" in ended.err
+    assert (
+        ended.code == 2 and "model=linear: needs an embedding; add embedding=timm, patches or another one" in ended.err
+    )
 
 
 def test_a_fit_that_has_not_converged_is_said(command: Command) -> None:

@@ -22,6 +22,7 @@ from al_lightning.data.sources import digits
 from al_lightning.embedding import embed, networks
 from al_lightning.embedding.embed import stored
 from al_lightning.embedding.embedder import Embedder, Extractor
+from al_lightning.embedding.store import Store
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.backbones.backbone import IMAGENET_STATISTICS
 
@@ -109,6 +110,23 @@ def test_killed_five_times_it_goes_on_at_the_next_shard(tmp_path: Path, monkeypa
     assert torch.equal(found.pool, (data.pool.images.float().sum(3).flatten(1) / 255).half())
 
 
+def _open(place: Path, barrier: Any) -> None:
+    for number in range(60):
+        barrier.wait()
+        Store(place / str(number), 36, {"embedding": "sums"})
+
+
+def test_two_processes_may_begin_a_store(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(2)
+    both = [context.Process(target=_open, args=(tmp_path, barrier)) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert [each.exitcode for each in both] == [0, 0]
+
+
 def test_a_damaged_store_is_said(tmp_path: Path) -> None:
     data, (_, embedder) = data_of(images(5), images(2, seed=1)), counting()
     embedder.embed(data, tmp_path, CPU)
@@ -123,7 +141,7 @@ def test_a_damaged_store_is_said(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "blocked").touch()
-    with pytest.raises(DataError, match=r"paths\.data: the features cannot be kept in .*blocked: Not a directory"):
+    with pytest.raises(DataError, match=r"paths\.data: the features cannot be kept in .*blocked: File exists"):
         counting()[1].embed(data_of(images(5), images(2, seed=1)), tmp_path / "blocked", CPU)
 
 

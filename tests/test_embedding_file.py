@@ -1,5 +1,6 @@
 """Features of the user's own, from a file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def test_with_ids_rows_come_in_any_order(data: ImageData, matrix: np.ndarray, tm
         assert torch.equal(getattr(half, part), getattr(plain, part))
     expected = torch.from_numpy(matrix).half()
     assert torch.equal(torch.cat([plain.pool, plain.test]), expected) and found.key == plain.key
+
+
+def test_ids_that_stand_for_two_images_are_refused(data: ImageData, matrix: np.ndarray, tmp_path: Path) -> None:
+    ids = [*data.pool.ids, *data.test.ids]
+    np.savez(tmp_path / "own.npz", embedding=np.concatenate([matrix, matrix[:1]]), ids=[*ids, ids[0]])
+    with pytest.raises(ConfigError, match=f"own.npz: has more than one row for {ids[0]}"):
+        file(data, path=str(tmp_path / "own.npz"))
+    counted = replace(data, test=replace(data.test, ids=data.pool.ids[: len(data.test)]))
+    np.savez(tmp_path / "own.npz", embedding=matrix[: len(data.pool)], ids=[*data.pool.ids])
+    with pytest.raises(ConfigError, match="pool and test part of this data set have the same ids; give"):
+        file(counted, path=str(tmp_path / "own.npz"))
 
 
 @pytest.mark.parametrize("layout", ["a column a feature", "one column of lists"])

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -113,8 +114,30 @@ def test_classes_may_be_named_before_an_image_has_them(tmp_path: Path) -> None:
     assert set(labels(nobody).values()) == {"-"} and len(nobody.pool) == 6 and not len(nobody.test)
 
 
+def test_odd_tables_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blank and empty lines, both ends of lines, absolute paths by a link, names in NFD, odd characters in a text."""
+    decomposed = unicodedata.normalize("NFD", "émoi")
+    draw(tmp_path / "real" / decomposed, "0.png", "1.png", "2.png", "3.png")
+    (tmp_path / "link").symlink_to("real")
+    absolute = tmp_path / "link" / "émoi" / "3.png"
+    text = f"\r\n\r\nfile,label\r\n0.png,a\r\n\r\n1.png,\r\n,\r\n1.png,a\r\n2.png,b\r\n{absolute},b\r\n"
+    (tmp_path / "real" / decomposed / "l.csv").write_text(text, "utf-8")
+    rows = labels(load(tmp_path / "link", labels=f"{decomposed}/l.csv"))
+    assert sorted(each.removeprefix("test ") for each in rows.values()) == ["a", "a", "b", "b"]
+    lines = [{"file": f"{i}.png", "label": "ab"[i % 2], "note": "one\u2028two\x85three"} for i in range(4)]
+    (tmp_path / "real" / decomposed / "l.jsonl").write_text(
+        "\n".join(json.dumps(line, ensure_ascii=False) for line in lines), "utf-8"
+    )
+    assert len(labels(load(tmp_path / "real" / decomposed, labels="l.jsonl"))) == 4
+    draw(tmp_path / "parts", "train/0.png", "test/1.png", "own/2.png")
+    found = load(tmp_path / "parts", labels="none", classes=["a", "b"], own_folders=[str(tmp_path / "parts" / "own")])
+    assert len(found.pool) == 2
+    said = capsys.readouterr().err
+    assert "train and test are one pool" in said and "own is skipped: this program keeps its own files there" in said
+
+
 REFUSED = [  # (files, options, what is said)
-    ({}, {"labels": "l.csv"}, "dataset.labels=l.csv: there is no such file"),
+    ({}, {"labels": "l.csv"}, "dataset.labels=l.csv: there is no file "),
     ({}, {"labels": "none"}, "dataset.labels=none: nothing names the classes; say them: dataset.classes=[cat,dog]"),
     ({}, {"labels": "none", "classes": ["cat"]}, "dataset.classes=['cat']: must be at least 2 names, each once"),
     ({}, {"labels": "none", "classes": ["a", "a"]}, "must be at least 2 names, each once"),
@@ -154,6 +177,7 @@ REFUSED = [  # (files, options, what is said)
         {"labels": "folders"},
         "dataset.labels=l.csv; if nobody has labeled any: data",
     ),
+    ({}, {"labels": "none", "classes": ["a", "b"], "parts": ["x", "y"]}, "without labels there is no test part; leave"),
     ({}, {"ids": "name"}, "dataset.ids=name: must be path or content"),
 ]
 
@@ -176,8 +200,10 @@ def test_images_that_a_file_names_and_that_are_not_there_are_told(
     draw(tmp_path, "0.png", "1.png", "2.png", "3.png")
     rows: Rows = [("0.png", "a"), ("1.png", "a"), ("2.png", "b"), ("3.png", "b"), ("gone.png", "a")]
     (tmp_path / "l.csv").write_text(FORMS["metadata.csv"](rows))
-    assert ("gone.png", "named in l.csv, and not there") in load(tmp_path, labels="l.csv").rejected
-    assert "1 images that l.csv names are not there, the first of them gone.png" in capsys.readouterr().err
+    assert ("gone.png", "named in l.csv, and not among the images that are read") in load(
+        tmp_path, labels="l.csv"
+    ).rejected
+    assert "1 images that l.csv names are not among those that are read, the first" in capsys.readouterr().err
 
 
 def test_ids_by_content_outlive_new_names_and_leave_out_copies(tmp_path: Path) -> None:

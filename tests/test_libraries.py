@@ -138,10 +138,19 @@ def test_weights_of_a_file_are_fine_tuned_and_the_first_stages_stay(weights: Pat
             {"weights": "", "architecture": "resnet18"},
             "is not of timm resnet18: it lacks 96 tensors",
         ),
+        (
+            {"freeze": 1, "pretrained": True, "architecture": "poolformer_s12"},
+            "timm does not say what the stages",
+        ),
         ({"weights": "nowhere.safetensors"}, "model.weights=nowhere.safetensors: cannot be read: No such file"),
     ],
 )
-def test_weights_that_cannot_be_fine_tuned_are_refused(others: dict[str, Any], said: str, weights: Path) -> None:
+def test_weights_that_cannot_be_fine_tuned_are_refused(
+    others: dict[str, Any], said: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timm = pytest.importorskip("timm")
+    create = timm.create_model  # without a download
+    monkeypatch.setattr(timm, "create_model", lambda *a, pretrained, **kw: create(*a, pretrained=False, **kw))
     if "weights" in others:
         others = {**others, "weights": others["weights"] or str(weights)}
     with pytest.raises((ConfigError, DataError), match=re.escape(said)):

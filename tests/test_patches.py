@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import Command, own_oracle
 from safetensors.torch import save_file
+from test_growing_pool import photos
+from threadpoolctl import threadpool_limits
 
 import al_lightning
 from al_lightning.data.images import ImageData, ImageSet
@@ -17,6 +20,17 @@ from al_lightning.embedding.patches import CONTRAST, GRID, THRESHOLD, Responses,
 from al_lightning.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
+PEOPLE = """
+from al_lightning.oracle import Answer
+
+class People:
+    def __init__(self, data, seed):
+        self.patience = 8
+
+    def ask(self, question):
+        shown, self.patience = list(zip(question.indices, question.ids))[: self.patience], 0
+        return [Answer(index, int("dog" in name), "ann") for index, name in shown]
+"""
 
 
 @pytest.mark.parametrize(("channels", "side", "patch"), [(1, 8, 3), (3, 12, 5)])
@@ -44,12 +58,10 @@ def test_filters_are_learned_once_from_a_pool_in_any_order_with_any_threads(tmp_
     data = digits()
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(data.pool)))
     pool = ImageSet(data.pool.images[order], data.pool.labels[order], [data.pool.ids[int(i)] for i in order])
-    n_threads = torch.get_num_threads()
     found = []
     for number, each in enumerate([data, ImageData(pool, data.test, data.classes)]):
-        torch.set_num_threads(number + 1)
-        found.append(patches(each, n_filters=20, patch_size=3).embed(each, tmp_path / str(number), CPU))
-    torch.set_num_threads(n_threads)
+        with threadpool_limits(number + 1, user_api="blas"):
+            found.append(patches(each, n_filters=20, patch_size=3).embed(each, tmp_path / str(number), CPU))
     one, other = found
     assert one.key == other.key and one.shown == "20 filters of 3 x 3 learned from the pool, at 8 x 8"
     torch.testing.assert_close(one.pool[order].float(), other.pool.float(), rtol=1e-3, atol=1e-3)
@@ -73,6 +85,32 @@ def test_a_file_of_filters_serves_a_pool_that_grows_and_another_one(tmp_path: Pa
     file.write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"embedding.filters=.*cannot be read"):
         patches(data, **own).embed(data, tmp_path, CPU)
+
+
+def test_where_filters_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "embeddings").write_text("no folder")
+    with pytest.raises(DataError, match=r"the features cannot be kept in .*embeddings: File exists"):
+        patches(digits(), n_filters=5, patch_size=3).embed(digits(), tmp_path / "embeddings", CPU)
+
+
+def test_a_run_goes_on_with_the_filters_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Images come while people are waited for; another run on the pool as it is then learns others."""
+    own_oracle(tmp_path, PEOPLE, monkeypatch)
+    photos(tmp_path, {"": 12})
+    settings = (
+        *(f"--config-dir={tmp_path / 'conf'}", "oracle=people", "dataset=folder", "dataset.root=photos"),
+        *("dataset.image_size=8", "embedding=patches", "embedding.n_filters=5", "embedding.patch_size=3"),
+        *("model=linear", "al.initial_size=6", "al.query_size=4", "al.rounds=2"),
+    )
+    assert "waiting" in command(*settings, cwd=tmp_path).out
+    photos(tmp_path, {"": 2}, seed=1, prefix="new-")
+    ended = command(*settings, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "the pool has" in ended.out and len(list(tmp_path.glob("data/embeddings/patches-*"))) == 1
+    assert command(*settings, "study=other", cwd=tmp_path).code == 0
+    assert len(list(tmp_path.glob("data/embeddings/patches-*"))) == 2
 
 
 def test_images_smaller_than_a_filter_are_refused_and_larger_ones_reduced(tmp_path: Path) -> None:

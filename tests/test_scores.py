@@ -23,7 +23,7 @@ from al_lightning.clock import Clock
 from al_lightning.contract import ContractError
 from al_lightning.errors import ConfigError
 from al_lightning.models import learner
-from al_lightning.models.backbones import Backbone, cnn, gal2017
+from al_lightning.models.backbones import Backbone, cnn, gal2017, linear
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.learner import Learner, Scoring
 
@@ -53,6 +53,19 @@ def make_model(backbone: Backbone, dropout: float) -> Classifier:
         flip=False,
         augmentation_seed=0,
     )
+
+
+def test_samples_of_a_head_are_those_of_all_its_inputs_at_once() -> None:
+    """It takes them in batches, the last one of which overlaps."""
+    rows = torch.randn(150, D, generator=torch.Generator().manual_seed(0))
+    model = make_model(linear(D), 0.5).eval().requires_grad_(False)
+    seen = []
+    for touched in (False, True):
+        pool = Candidates(Learner(model, rows, Scoring(70)), torch.arange(150), np.random.default_rng(0))
+        if touched:
+            assert pool.inputs.shape == (150, D)
+        seen.append(torch.cat(list(pool.samples(5))))
+    torch.testing.assert_close(*seen)
 
 
 def make_pool(

@@ -47,6 +47,10 @@ def test_the_simulated_oracle_is_asked_for_what_has_a_label(place: Path, command
     assert "12 of 42 images of the pool have a label: only these are candidates" in done.out
     queries = pd.read_csv(only_run(place) / "queries.csv")
     assert len(queries) == 12 and queries["id"].str.startswith("known/").all()
+    for photo in list((place / "photos").glob("*.png"))[:20]:  # without a label
+        photo.unlink()
+    gone = command(*RUN, "al.initial_size=4", "skip_changed=true", "al.rounds=1", cwd=place)
+    assert gone.code == 0 and "finished before" in gone.out, gone.err
     over = command(*RUN, "al.initial_size=6", cwd=place)
     assert (
         over.code == 2
@@ -77,6 +81,22 @@ def test_where_people_answer_the_known_labels_are_the_initial_set(
     assert more.code == 0, more.err
     refused = command(*people, *RUN, "al.initial=balanced", "al.initial_size=20", "study=balanced", cwd=place)
     assert refused.code == 2 and "al.initial=balanced: takes the labels of all images" in refused.err
+
+
+def test_labels_that_come_later_do_not_change_what_a_run_began_with(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_oracle(place, PEOPLE, monkeypatch)
+    people = (f"--config-dir={place / 'conf'}", "oracle=people", *RUN, "al.initial_size=2", "dataset.repeat=2")
+    assert command(*people, cwd=place).code == 0
+    table = place / "photos" / "labels.csv"
+    table.write_text(table.read_text() + "cat0.png,cat\n")
+    again = command(*people, cwd=place)
+    assert again.code == 0 and "finished before, accuracy" in again.out, again.err
+    longer = command(*people, "al.rounds=3", cwd=place)
+    assert longer.code == 0, longer.err
+    rounds = pd.read_csv(only_run(place) / "rounds.csv")
+    assert rounds["n_labeled"].tolist() == [24, 28, 32, 36]
 
 
 @pytest.mark.parametrize("initial", [0, 6])

@@ -30,7 +30,8 @@ class Plan:
     """The rounds of a run, all sizes in images.
 
     Attributes:
-        pool_size: images that can be labeled: those that `dataset.subset` and `dataset.imbalance` leave out are not.
+        pool_size: images that can be labeled: those that `dataset.subset` and `dataset.imbalance` leave out are not,
+            nor those that the simulated oracle has no label for.
         initial_size: labeled before round 0, and trained on in it.
         query_size: labeled after every round but the last.
         val_size: labeled and kept from training.
@@ -39,6 +40,7 @@ class Plan:
         pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
         n_gone: images of the pool that are no longer there, and cannot be asked for.
         begun: what was asked for before these sizes counted; None: they count from the first round on.
+        n_given: images of the initial set whose labels were known before anything was asked.
     """
 
     pool_size: int
@@ -50,6 +52,7 @@ class Plan:
     pool_sample: int | None = None
     n_gone: int = 0
     begun: Begun | None = None
+    n_given: int = 0
 
     def is_last(self, before: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the round after these is the last one, which chooses nothing: a stopping rule belongs here.
@@ -134,4 +137,4 @@ def make_plan(
             f"al.rounds={al.rounds}: {counted} x {query} (al.query_size){'' if begun else f' + {val} (al.val_size)'} = "
             f"{labels} labels, but the pool has {there}; at most {done + (there - asked) // query} rounds fit"
         )
-    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun)
+    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun, n_given)

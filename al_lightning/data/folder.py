@@ -60,9 +60,10 @@ def folder(
         parts: `auto`; None for a root whose folders are all classes; or the folders of training and test part.
         exclude: glob patterns of names, or of paths relative to `root`, that are skipped.
         follow_links: whether links may lead out of `root`.
-        duplicates: `keep`, or `drop`: of images that look alike to the model the pool keeps the first by id, none where
-            one is in the test part, and none where they are in several classes, because nobody knows which is right. A
-            test part in `root` stays as it is; one that is split off is so afterwards, hence without duplicates too.
+        duplicates: `keep`, or `drop`: of images that look alike to the model the pool keeps the first that has a label,
+            by path, none where one is in the test part, and none where they are in several classes, because nobody
+            knows which is right. A test part in `root` stays as it is; one that is split off is so afterwards, hence
+            without duplicates too.
         own_folders: folders that this program writes to, which hold no images wherever they are. They change no result.
         levels: how pixels of more than 8 bits become 8, with one scale for all images: `auto` is as many bits (8, 10,
             12, 14 or 16) as the largest value of the pool takes; 8 to 16 are bits; `percentile` reaches from the
@@ -175,7 +176,7 @@ def _image_sets(
     classes: Sequence[str],
     ids: Mapping[Image, str],
 ) -> tuple[ImageSet, ImageSet]:
-    """Pool and test part out of `pixels [M, C, H, W]`, which they take over: memory is not needed twice.
+    """Pool and test part out of `pixels [M, C, H, W]`, which they take over: no copy is made in the order of the paths.
 
     Args:
         pixels: of all images; overwritten.

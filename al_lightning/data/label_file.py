@@ -22,17 +22,19 @@ def find(base: Path, parts: Sequence[str], given: str) -> list[Path]:
     Args:
         base: the root of the images.
         parts: folders of training and test part, relative to it.
-        given: a path, relative to the root, to a part, or to the working folder.
+        given: a path, absolute or relative to the root or to each part.
 
     Raises:
         ConfigError: there is none.
     """
     path = Path(given).expanduser()
     in_parts = [base / part / path for part in parts]
-    for files in ([base / path], in_parts, [path.absolute()]):
+    for files in ([base / path], in_parts):
         if all(file.is_file() for file in files):
             return files
-    raise ConfigError(f"dataset.labels={given}: there is no such file, neither in {base} nor as {path.absolute()}")
+    lacking = [file for file in in_parts if not file.is_file()]
+    where = lacking[0] if len(lacking) < len(in_parts) else base / path
+    raise ConfigError(f"dataset.labels={given}: there is no file {where}")
 
 
 def read(base: Path, files: Sequence[Path]) -> dict[str, str]:
@@ -54,13 +56,15 @@ def read(base: Path, files: Sequence[Path]) -> dict[str, str]:
     for file in files:
         n_before = len(found)
         parent = file.resolve().parent
-        folder = parent.relative_to(base).as_posix() if parent.is_relative_to(base) else "."
+        folder = normal(parent.relative_to(base).as_posix()) if parent.is_relative_to(base) else "."
         for number, row in _rows(file):
             where = f"{file}: line {number}"
             path = _path(base, folder, _column(row, FILE_COLUMNS, where), where)
             label = _column(row, LABEL_COLUMNS, where)
-            if (before := found.setdefault(path, label)) != label:
+            before = found.setdefault(path, label)
+            if label and before and label != before:
                 raise DataError(f"{where}: {path} has the label {label!r}, and {before!r} in a line above")
+            found[path] = before or label
         if len(found) == n_before:
             raise DataError(f"{file}: names no image; of a table the first line names the columns: file_name,label")
     return found
@@ -74,12 +78,13 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise DataError(f"{file}: cannot be read: {error}") from error
     try:
         if file.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-            lines = enumerate(text.splitlines(), 1)
+            lines = enumerate(text.split("\n"), 1)  # other ends of lines may be in a text
             rows = ((number, json.loads(line)) for number, line in lines if line.strip())
         else:
+            text = text.lstrip("\r\n")
             table = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
             header = next(table, [])
-            rows = ((table.line_num, _as_dict(header, row)) for row in table if row)
+            rows = ((table.line_num, _as_dict(header, row)) for row in table if any(row))
         for number, row in rows:
             if not isinstance(row, dict):
                 raise DataError(f"{file}: line {number}: is no object of file and label")
@@ -113,7 +118,8 @@ def _column(row: Mapping[str, Any], names: Sequence[str], where: str) -> str:
 def _path(base: Path, folder: str, given: str, where: str) -> str:
     """What a row names, relative to the root."""
     if Path(given).is_absolute():
-        inside = Path(given).relative_to(base).as_posix() if Path(given).is_relative_to(base) else ".."
+        real = Path(given).parent.resolve() / Path(given).name
+        inside = normal(real.relative_to(base).as_posix()) if real.is_relative_to(base) else ".."
     else:
         inside = normpath(f"{folder}/{given}")
     if not given or inside.split("/")[0] == "..":

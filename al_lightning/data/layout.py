@@ -65,16 +65,16 @@ def _any_layout(search: Search, looking: Looking, found: Found) -> None:
         ConfigError: there is no such file, or it names no image of the root.
         DataError: it cannot be read.
     """
-    parts, classes = found.parts, dict[str, str]()
+    parts, classes, seen = found.parts, dict[str, str](), set[str]()
     if looking.labels != NONE:
         files = label_file.find(found.base, [part for part in (parts.pool, parts.test) if part], looking.labels)
         classes = label_file.read(found.base, files)
-    unseen = dict(classes)
 
     def of_part(part: str) -> Files:
         named: Files = defaultdict(list)
         for path in search.files(part, found):
-            named[unseen.pop(normal(path), None) or NO_CLASS].append(path)
+            named[classes.get(normal(path), NO_CLASS)].append(path)
+            seen.add(normal(path))
         return {name: sorted(named[name]) for name in sorted(named)}
 
     found.pool = of_part(parts.pool)
@@ -82,17 +82,16 @@ def _any_layout(search: Search, looking: Looking, found: Found) -> None:
         found.test = of_part(parts.test)
         unlabeled = found.test.pop(NO_CLASS, [])
         found.left_out += [(printable(path), "in the test part, and nobody has labeled it") for path in unlabeled]
-    left_out = {path for path, _ in found.left_out}
-    missed = sorted({*unseen} - {normal(path) for path in left_out})
+    missed = sorted({*classes} - seen - {normal(path) for path, _ in found.left_out})
     if classes and len(missed) == len(classes):
         raise ConfigError(
             f"dataset.labels={looking.labels}: of the {len(missed)} images that it names none is in {looking.root}, "
             f"the first of them {missed[0]}"
         )
-    found.left_out += [(path, f"named in {looking.labels}, and not there") for path in missed]
+    found.left_out += [(path, f"named in {looking.labels}, and not among the images that are read") for path in missed]
     if missed:
         print(
-            f"warning: {looking.root}: {len(missed)} images that {looking.labels} names are not there, the first of "
-            f"them {missed[0]}",
+            f"warning: {looking.root}: {len(missed)} images that {looking.labels} names are not among those that are "
+            f"read, the first of them {missed[0]}",
             file=sys.stderr,
         )

@@ -86,7 +86,7 @@ def differences(before: Listing, now: Listing) -> str:
         "came": came,
         "went": [_name(each) for rows in by_pixels.values() for each in rows],
         "moved": moved,
-        "changed class": [f"{_name(old)} to {new.name}" for old, new in both if old.name != new.name],
+        "changed class": [f"{_name(old)} to {new.name or 'no label'}" for old, new in both if old.name != new.name],
         "changed pixels": [_name(old) for old, new in both if old.pixels != new.pixels],
     }
     return "; ".join(f"{len(each)} {kind} ({_first(each)})" for kind, each in kinds.items() if each)

@@ -65,9 +65,10 @@ def apply(data: ImageData, node: Mapping[str, Any], *, known_only: bool = False)
         counts = np.maximum(counts, 0)
     mask = data.mask if (counts == has).all() else torch.from_numpy(_drawn(labels, counts))
     said = " ".join(f"dataset.{key}={value}" for key, value in on.items())
-    times = on.get("repeat", 1)
-    each_class = f"{counts.max():,} to {counts.min():,} of a class"
-    note = f"{said}: {int(counts.sum()):,} of {n:,} images of the pool take part, {each_class}"
+    times, n_taking = on.get("repeat", 1), n if mask is None else int(mask.sum())
+    note = f"{said}: {n_taking:,} of {n:,} images of the pool take part"
+    if n_taking == counts.sum():  # the classes of all are known
+        note += f", {counts.max():,} to {counts.min():,} of a class"
     if times > 1:
         note += f", each {times} times"
     gone = [each for each in data.gone if mask is None or mask[each]]
@@ -85,7 +86,7 @@ def _with_labels(data: ImageData, *, known_only: bool) -> ImageData:
     known, n = data.pool.labels != UNKNOWN, len(data.pool)
     if known.all():
         return data
-    n_known = int(known.sum())
+    n_known = int((known if data.mask is None else known & data.mask).sum())
     if known_only and not n_known:
         raise ConfigError(
             "oracle=simulated: answers with labels that are known, and nobody knows any: name them in a file, "
@@ -93,7 +94,11 @@ def _with_labels(data: ImageData, *, known_only: bool) -> ImageData:
         )
     so = "only these are candidates" if known_only else "they are the initial set"
     note = f"{n_known:,} of {n:,} images of the pool have a label{': ' + so if n_known else ''}"
-    return replace(data, mask=known if known_only else None, notes=(*data.notes, note))
+    mask = data.mask
+    if known_only:
+        mask = known if mask is None else known & mask
+    gone = tuple(each for each in data.gone if mask is None or mask[each])
+    return replace(data, mask=mask, gone=gone, notes=(*data.notes, note))
 
 
 def long_tail(has: np.ndarray, factor: float) -> np.ndarray:

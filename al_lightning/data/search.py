@@ -82,8 +82,15 @@ class Search:
     def parts(self) -> Parts:
         """The folders that hold the classes."""
         given, root = self.looking.parts, self.looking.root
-        if given is None or (given == "auto" and self.looking.labels == NONE):
+        if given is None:
             return Parts(".", None)
+        if self.looking.labels == NONE:
+            if given != "auto":
+                raise ConfigError(
+                    f"dataset.labels=none dataset.parts={given}: without labels there is no test part; leave out parts"
+                )
+            named = find_parts(root, self._folders("."))
+            return Parts(".", None, f"{named.pool} and {named.test} are one pool" if named.test else "")
         if given == "auto":
             parts = find_parts(root, self._folders("."))
             return parts._replace(pool=self._unnested(parts.pool), test=parts.test and self._unnested(parts.test))
@@ -112,7 +119,10 @@ class Search:
 
     def files(self, part: str, found: Found) -> list[str]:
         """Paths of all images of a part, in any depth; what is not used goes to `found`."""
-        below = list(self._walk(part, (self.base, self._top(part))))
+        top = self._top(part)
+        for own in sorted(each for each in self.own if Path(each).is_relative_to(top) and Path(each).is_dir()):
+            self._warn_of_own(Path(own).relative_to(self.base).as_posix(), (self.base, top, own))
+        below = list(self._walk(part, (self.base, top)))
         found.left_out += [(printable(path), reason) for path, reason in below if reason]
         return [path for path, reason in below if not reason]
 
@@ -130,12 +140,8 @@ class Search:
                 continue
             is_folder, real, why = self._look(entry, above)
             if self._is_skipped(entry, path, real, is_folder):
-                if real in self.own and not self.exclude.match(path) and self._has_pictures(path, (*above, real)):
-                    print(
-                        f"warning: {self.looking.root}: {path} is skipped: this program keeps its own files there "
-                        "(paths.output_root, paths.data); to use the images in it, move or rename it",
-                        file=sys.stderr,
-                    )
+                if real in self.own:
+                    self._warn_of_own(path, (*above, real))
                 continue
             if not is_folder and is_picture(entry.name):
                 found.loose.append((printable(path), why or "in no class folder"))
@@ -174,8 +180,15 @@ class Search:
                 elif (unfit := why_not(entry.name)) is not None:
                     yield path, unfit or why
 
-    def _has_pictures(self, path: str, above: tuple[str, ...]) -> bool:
-        return any(is_picture(each) for each, reason in self._walk(path, above) if not reason)
+    def _warn_of_own(self, path: str, above: tuple[str, ...]) -> None:
+        """Say that a folder of this program is skipped, where it holds pictures."""
+        pictures = (is_picture(each) for each, reason in self._walk(path, above) if not reason)
+        if not self.exclude.match(path) and any(pictures):
+            print(
+                f"warning: {self.looking.root}: {path} is skipped: this program keeps its own files there "
+                "(paths.output_root, paths.data); to use the images in it, move or rename it",
+                file=sys.stderr,
+            )
 
     def _look(self, entry: os.DirEntry[str], above: tuple[str, ...]) -> tuple[bool | None, str, str]:
         """Whether an entry is a folder (None: nobody knows), its real path, and why it is left out or nothing.

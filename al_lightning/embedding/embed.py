@@ -1,5 +1,7 @@
 """Every image is embedded once: what the store lacks is computed, shard by shard, and then read from it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -36,11 +38,23 @@ def embedded(extractor: Extractor, data: ImageData, root: Path, device: torch.de
         DataError: a feature is not finite, all of them are the same for every image, or the store is damaged or cannot
             be written.
     """
-    try:
+    with kept_in(root):
         return _through_the_store(extractor, data, root, device)
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Make a folder for features, and say where nothing can be written there.
+
+    Raises:
+        DataError: that is so.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise DataError(
-            f"paths.data: the features cannot be kept in {root}: {error.strerror}. Mend that, or choose another "
+            f"paths.data: the features cannot be kept in {folder}: {error.strerror}. Mend that, or choose another "
             "folder, and give the same command again: what is there stays"
         ) from error
 

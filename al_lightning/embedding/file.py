@@ -1,5 +1,6 @@
 """An embedding that the user has made: a row of numbers for every image."""
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -37,6 +38,12 @@ def file(data: ImageData, *, path: str) -> Embedder:
         raise ConfigError(f"{key}: has to be a matrix of numbers [images, features], not {matrix.dtype} {matrix.shape}")
     n, wanted = len(data.pool), [*data.pool.ids, *data.test.ids]
     if ids is not None:
+        if twice := next((each for each, count in Counter(ids).items() if count > 1), None):
+            raise ConfigError(f"{key}: has more than one row for {twice}")
+        if len({*wanted}) < len(wanted):
+            raise ConfigError(
+                f"{key}: pool and test part of this data set have the same ids; give the rows in order instead, as .npy"
+            )
         place = {each: row for row, each in enumerate(ids)}
         if missing := [each for each in wanted if each not in place]:
             raise ConfigError(f"{key}: has no row for {len(missing)} of {len(wanted)} images, the first {missing[0]}")

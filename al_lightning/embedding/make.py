@@ -10,6 +10,7 @@ import torch
 from al_lightning.config.instantiate import check_targets, instantiate, locate
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
+from al_lightning.embedding.embed import embedded
 from al_lightning.embedding.embedder import Embedder
 from al_lightning.errors import ConfigError
 
@@ -25,7 +26,7 @@ def make_embedder(settings: dict[str, Any], data: ImageData) -> Embedder | None:
     if "_target_" not in node:
         if takes_embedding(settings):
             name = settings["model"]["name"]
-            raise ConfigError(f"model={name}: needs an embedding; add embedding=timm, torchvision, pixels or file")
+            raise ConfigError(f"model={name}: needs an embedding; add embedding=timm, patches or another one")
         return None
     return instantiate("embedding", node, returns=Embedder, data=data)
 
@@ -57,16 +58,25 @@ def expecting(data: ImageData, n_features: int | None, settings: dict[str, Any])
 
 
 def with_embedding(
-    data: ImageData, embedder: Embedder | None, settings: dict[str, Any], device: torch.device
+    data: ImageData, embedder: Embedder | None, settings: dict[str, Any], device: torch.device, key: str = ""
 ) -> ImageData:
     """The images with their features, which are computed where the store lacks them.
+
+    Args:
+        data: the images.
+        embedder: has the features; None: there are none.
+        settings: of the run.
+        device: that computes.
+        key: of the features that the run has had so far: what was learned from a pool goes on with the run.
 
     Raises:
         DataError: see :func:`al_lightning.embedding.embed.embedded`.
     """
     if embedder is None:
         return data
-    found = embedder.embed(data, store_root(settings), device)
+    root = store_root(settings)
+    extractor = embedder.find(root, key) if key and embedder.find else None
+    found = embedded(extractor, data, root, device) if extractor else embedder.embed(data, root, device)
     return replace(data, embedding=found, on_embedding=takes_embedding(settings))
 
 

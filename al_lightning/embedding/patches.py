@@ -1,6 +1,6 @@
 """Features learned from the images of the pool themselves, without labels: how they respond to filters for patches."""
 
-from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,18 +11,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, unfold
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
 
 from al_lightning import disk
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
-from al_lightning.embedding.embed import embedded
+from al_lightning.embedding.embed import embedded, kept_in
 from al_lightning.embedding.embedder import Embedder, Extractor, key_of
 from al_lightning.embedding.store import digests
 from al_lightning.errors import ConfigError, DataError
 
 IMAGES, PER_IMAGE = 5000, 40  # that patches are drawn from, and patches of each
 STEPS = 15  # of k-means
+LOCK = ".patches.lock"
 GRID = 2  # cells of the image on a side; of each, the mean of a response is a feature
 THRESHOLD = 0.25  # responses below it count as none
 CONTRAST, WHITENING = 10.0, 0.1  # what is added to the variance of a patch, and to those of its directions
@@ -65,7 +66,7 @@ def patches(
     *,
     n_filters: Annotated[int, Field(ge=2, le=4096)] = 200,
     patch_size: Annotated[int, Field(ge=2, le=32)] = 6,
-    image_size: Annotated[int, Field(ge=8, le=512)] = 32,
+    image_size: Annotated[int, Field(ge=8, le=128)] = 32,
     filters: str | None = None,
 ) -> Embedder:
     """Filters that are learned once from patches of the pool, by k-means on whitened ones, and responses to them.
@@ -88,25 +89,34 @@ def patches(
     if min(height, width) < patch_size:
         raise ConfigError(f"embedding.patch_size={patch_size}: images are {height} x {width}; make it smaller")
     shape = (n_filters, data.channels, patch_size, patch_size)
-    kind = {"filters": shape, "image_size": image_size}
-    shown = f"{n_filters} filters of {patch_size} x {patch_size} learned from the pool, at {height} x {width}"
+    kind = {"filters": shape, "image_size": image_size, "encoding": (GRID, THRESHOLD, CONTRAST)}
+    whence = f"of {filters}" if filters else "learned from the pool"
+    shown = f"{n_filters} filters of {patch_size} x {patch_size} {whence}, at {height} x {width}"
 
     def extractor(file: Path) -> Extractor:
         learned = _read(file, shape)
         return Extractor(Responses(**learned, image_size=image_size), 8 * n_filters, key_of(kind, learned), shown)
 
     def embed(data: ImageData, root: Path, device: torch.device) -> Embedding:
-        file = Path(filters).expanduser() if filters else root / f"patches-{_pool_key(data, kind)}.safetensors"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with disk.alone(file.parent / ".patches.lock", f"waiting for another process that learns {file.name}"):
-            if not file.exists():
-                learned = _learn(data.pool.images[data.there], shape, image_size)
-                disk.replace_file(file.parent, file.name, save(learned))
+        there = data.there.nonzero().squeeze(1).numpy()
+        seen = digests(data.pool.images)[there]
+        there, seen = there[order := np.argsort(seen, kind="stable")], seen[order]
+        file = Path(filters).expanduser() if filters else root / f"patches-{_pool_key(seen, kind)}.safetensors"
+        if not file.exists():
+            with (
+                kept_in(file.parent),
+                disk.alone(file.parent / LOCK, f"{file}: another process learns; waiting for it"),
+            ):
+                if not file.exists():
+                    learned = _learn(data.pool.images, there, shape, image_size)
+                    disk.replace_file(file.parent, file.name, save(learned))
         return embedded(extractor(file), data, root, device)
 
     def find(root: Path, key: str) -> Extractor | None:
-        files = [Path(filters).expanduser()] if filters else sorted(root.glob("patches-*.safetensors"))
-        return next((each for each in map(partial(_try, extractor), files) if each and each.key == key), None)
+        if filters:
+            return extractor(Path(filters).expanduser())
+        found = (_try(extractor, file) for file in sorted(root.glob("patches-*.safetensors")))
+        return next((each for each in found if each and each.key == key), None)
 
     return Embedder(8 * n_filters, shown, embed, find)
 
@@ -122,11 +132,12 @@ def _reduced(images: Tensor, image_size: int) -> Tensor:
     return interpolate(pixels, size, mode="bilinear", antialias=True)
 
 
-def _learn(images: Tensor, shape: tuple[int, int, int, int], image_size: int) -> dict[str, Tensor]:
+def _learn(images: Tensor, there: np.ndarray, shape: tuple[int, int, int, int], image_size: int) -> dict[str, Tensor]:
     """Spherical k-means on whitened patches: Coates and Ng 2012, "Learning Feature Representations with K-means".
 
     Args:
-        images: `uint8 [N, C, H, W]`, the pool; in which order does not count.
+        images: `uint8 [N, C, H, W]`, the pool.
+        there: positions in it of those to learn from, in an order that does not depend on theirs.
         shape: of the filters, `[K, C, P, P]`.
         image_size: longer sides are reduced to it.
 
@@ -134,12 +145,13 @@ def _learn(images: Tensor, shape: tuple[int, int, int, int], image_size: int) ->
         `filters` and `bias`, the arguments of :class:`Responses`.
     """
     rng, (n_filters, _, side, _) = np.random.default_rng(0), shape
-    drawn = rng.choice(len(images), min(IMAGES, len(images)), replace=False)
+    drawn = there[rng.choice(len(there), min(IMAGES, len(there)), replace=False)]
     parts = []
-    for each in images[torch.from_numpy(np.argsort(digests(images), kind="stable")[drawn])].split(256):
-        windows = unfold(_reduced(each, image_size), side)  # [B, C * P * P, L]
-        at = torch.from_numpy(rng.integers(windows.shape[2], size=(len(each), 1, PER_IMAGE)))
-        parts.append(windows.gather(2, at.expand(-1, windows.shape[1], -1)).transpose(1, 2).flatten(0, 1))
+    for each in images[torch.from_numpy(drawn)].split(256):
+        windows = _reduced(each, image_size).unfold(2, side, 1).unfold(3, side, 1)  # [B, C, h, w, P, P], not copied
+        y, x = (torch.from_numpy(rng.integers(n, size=(len(each), PER_IMAGE))) for n in windows.shape[2:4])
+        chosen = windows.permute(0, 2, 3, 1, 4, 5)[torch.arange(len(each))[:, None], y, x]
+        parts.append(chosen.flatten(0, 1).flatten(1))
     rows = torch.cat(parts)
     rows = ((rows - rows.mean(1, keepdim=True)) / (rows.var(1, keepdim=True, correction=0) + CONTRAST).sqrt()).numpy()
     with threadpool_limits(1):  # of several, sums depend on how many there are
@@ -163,10 +175,9 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
 
 
-def _pool_key(data: ImageData, kind: dict[str, Any]) -> str:
-    """Of a pool and what is learned from it; the order of the images does not count."""
-    there = np.sort(digests(data.pool.images[data.there]))
-    return key_of({**kind, "pool": there.tobytes()})
+def _pool_key(seen: np.ndarray, kind: dict[str, Any]) -> str:
+    """Of what a pool shows and what is learned from it."""
+    return key_of({**kind, "pool": blake2b(seen.tobytes()).hexdigest()})
 
 
 def _read(file: Path, shape: tuple[int, int, int, int]) -> dict[str, Tensor]:
@@ -181,8 +192,8 @@ def _read(file: Path, shape: tuple[int, int, int, int]) -> dict[str, Tensor]:
 
 
 def _try(extractor: Any, file: Path) -> Extractor | None:
-    """What a file of filters makes; None where they are of another kind."""
+    """What a file of filters makes; None where they are of another kind, or damaged."""
     try:
         return extractor(file)
-    except ConfigError:
+    except (ConfigError, DataError):
         return None

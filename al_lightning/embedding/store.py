@@ -52,7 +52,8 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {"format": 1, "n_features": n_features, "dtype": "float16", **about}
         if not (folder / MANIFEST).exists():
-            replace_file(folder, MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
+            with self.writing():
+                replace_file(folder, MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
         try:
             found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except ValueError:

@@ -1,7 +1,7 @@
 """A run is of the images that it was made with: those that are there now are held against them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,15 @@ class Images:
         data: every image where the run has it.
         fingerprint: of the images, which rounds to come keep.
         pool: where it may grow; None where it may not, or the run has not begun.
+        n_given: images whose labels were known before anything was asked, where those of others were not.
+        embedding_key: of the features that the run has had so far; empty: there are none.
     """
 
     data: ImageData
     fingerprint: str
     pool: GrowingPool | None = None
+    n_given: int = 0
+    embedding_key: str = ""
 
     def plan(self, al: ActiveLearning) -> Plan:
         """The rounds, with the sizes of the rounds to come as they follow from the pool as it is now.
@@ -60,11 +64,6 @@ class Images:
         if self.pool:
             return make_plan(al, self.pool.size, 0, self.pool.begun, self.n_given)
         return make_plan(al, self.data.pool_size, len(self.data.gone), n_given=self.n_given)
-
-    @property
-    def n_given(self) -> int:
-        """Images whose labels are known where those of others are not."""
-        return int(self.data.given.sum())
 
     def as_now(self, summary: dict[str, Any]) -> dict[str, Any]:
         """A summary with the size that the pool has now."""
@@ -91,6 +90,16 @@ class Images:
 
 
 def load(path: Path, settings: dict[str, Any]) -> Images:
+    """The images for a run that may have begun, see :func:`_load`, and what its features and its initial set were."""
+    images, known = _load(path, settings), {}
+    if not settings["overwrite"] and _began(path) is not None:
+        known = read_json(path / "summary.json") or {}
+    embedding = known.get("embedding") or {}
+    n_given = known.get("n_given", int(images.data.given.sum()))
+    return replace(images, n_given=n_given, embedding_key=embedding.get("key", ""))
+
+
+def _load(path: Path, settings: dict[str, Any]) -> Images:
     """Load the images for a run that may have begun.
 
     With the simulated oracle they are those that it began with. With another one images of the pool may come and go

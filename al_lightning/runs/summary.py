@@ -35,7 +35,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 
         "rounds_done": len(rows),
         "rounds_planned": run.plan.rounds + 1,
         "pool_size": run.plan.pool_size,
-        "n_given": int(run.data.given.sum()),
+        "n_given": run.plan.n_given,
         "begun": asdict(run.plan.begun) if run.plan.begun else None,
         "classes": list(run.data.classes),
         "image_shape": [run.data.channels, *run.data.image_size],

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from al_lightning.data.label_file import NO_CLASS
 from al_lightning.data.twins import DROPPED
 from al_lightning.runs.estimate import remaining
 from al_lightning.runs.resume import command
@@ -159,10 +160,11 @@ def _twins(duplicates: Sequence[tuple[int, str, str, str]]) -> str:
     for group, part, name, _ in duplicates:
         if part != DROPPED:
             groups[group].append((part, name))
+    labeled = [[each for each in group if each[1] != NO_CLASS] for group in groups.values()]
     counts = {
         "in train and in test": sum(len({part for part, _ in group}) > 1 for group in groups.values()),
-        "in more than one class": sum(len({name for _, name in group}) > 1 for group in groups.values()),
-        "more than once in a class": sum(len({*group}) < len(group) for group in groups.values()),
+        "in more than one class": sum(len({name for _, name in group}) > 1 for group in labeled),
+        "more than once in a class": sum(len({*group}) < len(group) for group in labeled),
         "dropped": sum(part == DROPPED for _, part, *_ in duplicates),
     }
     return "images " + ", ".join(f"{where}: {count}" for where, count in counts.items() if count)

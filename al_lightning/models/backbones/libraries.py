@@ -81,7 +81,7 @@ def timm(
             "model.weights",
             f"timm {architecture}",
             # As timm does to what it downloads: files are of networks for color.
-            lambda each, tensor: adapt_input_conv(channels, tensor) if each in firsts else tensor,
+            lambda each, tensor: adapt_input_conv(channels, tensor) if each in firsts and tensor.ndim == 4 else tensor,
         )
     _freeze(network, freeze)
     trained = pretrained or weights is not None
@@ -155,13 +155,15 @@ def _freeze(network: nn.Module, n_stages: int) -> None:
     """Keep the weights of the first stages of a network of timm, and the statistics of their BatchNorm.
 
     Raises:
-        ConfigError: it has fewer.
+        ConfigError: it has fewer, or nobody knows them.
     """
     if not n_stages:
         return
     from timm.layers.norm_act import freeze_batch_norm_2d
     from timm.models import group_parameters
 
+    if not hasattr(network, "group_matcher"):
+        raise ConfigError(f"model.freeze={n_stages}: timm does not say what the stages of this network are")
     stages = [*group_parameters(network, cast(Any, network).group_matcher(coarse=True)).values()]
     if n_stages > len(stages):
         raise ConfigError(f"model.freeze={n_stages}: the network has {len(stages)} stages")
