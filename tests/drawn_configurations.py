@@ -223,7 +223,9 @@ def outcome(arguments: list[str], cwd: Path) -> tuple[str, str]:
 
 def _fault(state: str, arguments: list[str], printed: str, said: str, cwd: Path) -> str | None:
     """What is not as it should be."""
-    files = [path for path in cwd.parent.rglob("*") if path != cwd and not _is_apart(path)]
+    # Hydra makes the folder that is typed before it hands on.
+    own = {cwd / argument.partition("=")[2] for argument in arguments if argument.startswith("hydra.run.dir=")}
+    files = [path for path in cwd.parent.rglob("*") if path not in {cwd, *own} and not _is_apart(path)]
     if state == "run":
         return (
             None if _is_done(printed, sum(path.name == "rounds.csv" for path in files)) else "exit code 0, but no run"
