@@ -1,5 +1,6 @@
 """Asking the oracle: what is asked, what is answered, and what that makes of the masks."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.config.plan import Plan
 from al_lightning.contract import told
 from al_lightning.data.datamodule import PoolDataModule
+from al_lightning.data.images import UNKNOWN
 from al_lightning.errors import DataError, UserError
 from al_lightning.oracle import Oracle, labels, ledger
 from al_lightning.oracle.ledger import TRAIN, VALIDATION
@@ -104,4 +106,12 @@ def restore(pool: PoolDataModule, folder: RunFolder, kept: Sequence[Round]) -> N
     }
     if max(queried, default=0) >= len(pool.labels):
         raise DataError(f"{folder.path}: its rounds are of another pool; begin anew with overwrite=true")
+    known = pool.data.pool.labels.tolist()
+    other = [e for e in folder.ledger.events if e.by == ledger.GIVEN and known[e.index] not in (e.answer, UNKNOWN)]
+    if other:
+        print(
+            f"warning: {folder.path}: {len(other)} of the labels that it began with are others now, the first that of "
+            f"{other[0].id}: it keeps what it began with; to begin anew, overwrite=true",
+            file=sys.stderr,
+        )
     labels.apply(pool, [event for event in folder.ledger.events if event.index in queried], queried)

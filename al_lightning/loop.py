@@ -17,6 +17,7 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import to_csv_gz
 from al_lightning.data.state import state as state_of
 from al_lightning.embedding.make import expecting, make_embedder, with_embedding
+from al_lightning.models.backbones.weights import digest
 from al_lightning.one_round import Tools, fit_choose_test
 from al_lightning.runs import diagnostics, environment, same_images, stored
 from al_lightning.runs.folder_state import lacking
@@ -87,7 +88,8 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     observers = Observers([console, *mirrors])
     with RunFolder(path, typed.overwrite) as folder:
         kept = keep(path, folder.rounds, plan, typed.al)
-        here = environment.current(device, images.fingerprint, files, plan.n_gone, data.embedding)
+        weights = digest(settings["model"])
+        here = environment.current(device, images.fingerprint, files, plan.n_gone, data.embedding, weights)
         if kept:
             here = environment.going_on(path, kept[-1].environment, here, grows=images.pool is not None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))

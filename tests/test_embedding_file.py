@@ -49,6 +49,31 @@ def test_with_ids_rows_come_in_any_order(data: ImageData, matrix: np.ndarray, tm
     assert torch.equal(torch.cat([plain.pool, plain.test]), expected) and found.key == plain.key
 
 
+def test_a_matrix_in_columns_is_read(data: ImageData, matrix: np.ndarray, tmp_path: Path) -> None:
+    expected = torch.from_numpy(matrix).half()
+    for kind in (np.float16, np.float32):
+        np.save(tmp_path / "own.npy", np.asfortranarray(matrix.astype(kind)))
+        found = file(data, path=str(tmp_path / "own.npy")).embed(data, tmp_path, CPU)
+        assert torch.equal(torch.cat([found.pool, found.test]), expected)
+
+
+def test_files_that_are_something_else_are_refused(data: ImageData, matrix: np.ndarray, tmp_path: Path) -> None:
+    ids = [*data.pool.ids, *data.test.ids]
+    np.savez(tmp_path / "a.npz", embedding=matrix, ids=[*ids, "more"])
+    np.save(tmp_path / "b.npy", matrix)
+    (tmp_path / "c.npy").write_bytes((tmp_path / "a.npz").read_bytes())
+    (tmp_path / "d.npz").write_bytes((tmp_path / "b.npy").read_bytes())
+    (tmp_path / "e.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-100])
+    for name, said in {
+        "a.npz": "has ids .* for rows .*; every row has one",
+        "c.npy": "is an .npz by its content; name it so",
+        "d.npz": "is no .npz by its content",
+        "e.npz": "is no .npz by its content",
+    }.items():
+        with pytest.raises((ConfigError, DataError), match=said):
+            file(data, path=str(tmp_path / name))
+
+
 def test_ids_that_stand_for_two_images_are_refused(data: ImageData, matrix: np.ndarray, tmp_path: Path) -> None:
     ids = [*data.pool.ids, *data.test.ids]
     np.savez(tmp_path / "own.npz", embedding=np.concatenate([matrix, matrix[:1]]), ids=[*ids, ids[0]])

@@ -129,6 +129,12 @@ def test_odd_tables_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "\n".join(json.dumps(line, ensure_ascii=False) for line in lines), "utf-8"
     )
     assert len(labels(load(tmp_path / "real" / decomposed, labels="l.jsonl"))) == 4
+    excel = 'sep=;\nfile; label\n0.png; "a"\n1.png; a\n2.png; b\n3.png; b\n   \n'
+    (tmp_path / "real" / decomposed / "l.csv").write_text(excel, "utf-8")
+    assert load(tmp_path / "real" / decomposed, labels="l.csv").classes == ("a", "b")
+    some = [{"file": "0.png", "label": "a"}, {"file": "1.png"}, {"file": "2.png", "label": "b"}]
+    (tmp_path / "real" / decomposed / "l.jsonl").write_text("\n".join(map(json.dumps, some)), "utf-8")
+    assert list(labels(load(tmp_path / "real" / decomposed, labels="l.jsonl")).values()) == ["a", "-", "b", "-"]
     draw(tmp_path / "parts", "train/0.png", "test/1.png", "own/2.png")
     found = load(tmp_path / "parts", labels="none", classes=["a", "b"], own_folders=[str(tmp_path / "parts" / "own")])
     assert len(found.pool) == 2
@@ -150,7 +156,7 @@ REFUSED = [  # (files, options, what is said)
     (
         {"l.csv": "file,label\n0.png,cat,dog"},
         {},
-        "l.csv: cannot be read: a line has 3 fields, and the first line 2: 0.png,cat,dog",
+        "l.csv: cannot be read: line 2 has 3 fields, and the first line 2: 0.png,cat,dog",
     ),
     ({"l.csv": "file,label\n0.png,cat\n0.png,dog"}, {}, "line 3: 0.png has the label 'dog', and 'cat' in a line above"),
     ({"l.csv": "file,label\n../0.png,cat"}, {}, "l.csv: line 2: ../0.png is no file in"),
@@ -163,8 +169,11 @@ REFUSED = [  # (files, options, what is said)
         {"classes": ["cat", "dog"]},
         "have others, too: cow; add them",
     ),
-    ({"l.csv": b"file,label\n0.png,\xff"}, {}, "l.csv: cannot be read: 'utf-8' codec"),
+    ({"l.csv": b"file,label\n0.png,\xff"}, {}, "l.csv: is not in UTF-8; save it so: 'utf-8' codec"),
     ({"l.csv": ""}, {}, "l.csv: names no image"),
+    ({"l.csv": "file,label,label\n0.png,cat,dog"}, {}, "l.csv: cannot be read: a column comes twice: file,label,label"),
+    ({"l.csv": "file,label\nx\\0.png,cat"}, {}, "the first of them x\\0.png; folders are separated by /"),
+    ({"l.jsonl": "[" * 200_000}, {"labels": "l.jsonl"}, "l.jsonl: cannot be read: "),
     ({"l.jsonl": "{]"}, {"labels": "l.jsonl"}, "l.jsonl: cannot be read: "),
     ({"l.jsonl": "[1]"}, {"labels": "l.jsonl"}, "l.jsonl: line 1: is no object of file and label"),
     (

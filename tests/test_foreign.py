@@ -45,7 +45,7 @@ def test_a_worker_that_is_killed_leaves_a_table_and_what_to_type(tmp_path: Path)
         out = ""
         for text in run.stdout:
             out += text
-            if "folder" in text:  # of the banner: a job has begun
+            if any(tmp_path.rglob("summary.json")):  # a job has begun
                 break
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text(encoding="ascii").split()
         workers = [pid for pid in children if "LokyProcess" in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")]

@@ -158,7 +158,7 @@ def test_weights_that_cannot_be_fine_tuned_are_refused(
 
 
 def test_a_run_fine_tunes_and_its_model_needs_no_weights(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main() sets it, and this sets it back
@@ -167,6 +167,10 @@ def test_a_run_fine_tunes_and_its_model_needs_no_weights(
     network = ("model=timm", f"model.architecture={TINY}", f"model.weights={given}", "model.freeze=6")
     short = ("train.min_steps=2", "train.max_cycles=1", "trainer.max_epochs=1", "al.rounds=1", "logger=none")
     assert run_here(*network, *short) == 0
+    given.write_bytes(weights.read_bytes() + b"\n")
+    monkeypatch.setattr("al_lightning.models.backbones.libraries.fill", lambda *_: None)
+    assert run_here(*network, *short[:-2], "al.rounds=2", "logger=none") == 1
+    assert "its models began with other weights than are in model.weights now" in capsys.readouterr().err
     given.unlink()
     (folder,) = tmp_path.glob("multirun_outputs/default/digits-timm-margin-s0-*")
     assert load(folder).model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 10)

@@ -141,5 +141,6 @@ def test_a_run_learns_goes_on_and_is_loaded(tmp_path: Path, monkeypatch: pytest.
     assert float(accuracy) == pytest.approx(rows[-1], abs=0.003)
     for file in Path("data/embeddings").glob("patches-*"):
         save_file({"filters": torch.zeros(2, 1, 3, 3), "bias": torch.zeros(2)}, file)  # of another kind
+    next(Path("data/embeddings").glob("patches-*")).with_name("patches-0.safetensors").write_bytes(b"damaged")
     with pytest.raises(DataError, match="is no longer in data/embeddings; put it back"):
         al_lightning.load(folder)

@@ -67,7 +67,7 @@ def test_where_people_answer_the_known_labels_are_the_initial_set(
     people = (f"--config-dir={place / 'conf'}", "oracle=people")
     done = command(*people, *RUN, "al.initial_size=2", "al.val_size=3", cwd=place)
     assert done.code == 0, done.err
-    assert "12 of 42 images of the pool have a label: they are the initial set" in done.out
+    assert "12 of 42 images of the pool have a label: a run begins with them" in done.out
     rounds = pd.read_csv(only_run(place) / "rounds.csv")
     assert rounds["n_labeled"].tolist() == [12, 16, 20] and rounds["n_paid"].tolist() == [15, 19, 23]
     events = [json.loads(line) for line in (only_run(place) / "ledger.jsonl").read_text().splitlines()]
@@ -90,11 +90,12 @@ def test_labels_that_come_later_do_not_change_what_a_run_began_with(
     people = (f"--config-dir={place / 'conf'}", "oracle=people", *RUN, "al.initial_size=2", "dataset.repeat=2")
     assert command(*people, cwd=place).code == 0
     table = place / "photos" / "labels.csv"
-    table.write_text(table.read_text() + "cat0.png,cat\n")
+    table.write_text(table.read_text().replace("known/cat0.png,cat", "known/cat0.png,dog") + "cat0.png,cat\n")
     again = command(*people, cwd=place)
     assert again.code == 0 and "finished before, accuracy" in again.out, again.err
     longer = command(*people, "al.rounds=3", cwd=place)
     assert longer.code == 0, longer.err
+    assert "2 of the labels that it began with are others now, the first that of known/cat0.png: it keeps" in longer.err
     rounds = pd.read_csv(only_run(place) / "rounds.csv")
     assert rounds["n_labeled"].tolist() == [24, 28, 32, 36]
 

@@ -74,34 +74,48 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows of a file by the names of its columns in lower case, with their lines, from 1."""
     try:
         text = file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: is not in UTF-8; save it so: {error}") from error
+    except OSError as error:
         raise DataError(f"{file}: cannot be read: {error}") from error
     try:
         if file.suffix.lower() in (".jsonl", ".ndjson", ".json"):
             lines = enumerate(text.split("\n"), 1)  # other ends of lines may be in a text
-            rows = ((number, json.loads(line)) for number, line in lines if line.strip())
+            rows = ((number, _parsed(line, number)) for number, line in lines if line.strip())
         else:
-            text = text.lstrip("\r\n")
-            table = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-            header = next(table, [])
-            rows = ((table.line_num, _as_dict(header, row)) for row in table if any(row))
+            delimiter = _delimiter(text)
+            table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+            filled = (row for row in table if any(cell.strip() for cell in row) and row[0][:4] != "sep=")  # Excel's
+            header = next(filled, [])
+            rows = ((table.line_num, _as_dict(header, row, table.line_num)) for row in filled)
         for number, row in rows:
             if not isinstance(row, dict):
                 raise DataError(f"{file}: line {number}: is no object of file and label")
             yield number, {key.strip().lower(): value for key, value in row.items()}
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read: {error}") from error
 
 
-def _as_dict(header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+def _as_dict(header: Sequence[str], row: Sequence[str], number: int) -> dict[str, str]:
+    names = [each.strip().lower() for each in header]
+    if len({*names}) < len(names):
+        raise ValueError(f"a column comes twice: {','.join(header)}")
     if len(row) != len(header):
-        raise ValueError(f"a line has {len(row)} fields, and the first line {len(header)}: {','.join(row)}")
+        raise ValueError(f"line {number} has {len(row)} fields, and the first line {len(header)}: {','.join(row)}")
     return dict(zip(header, row, strict=True))
+
+
+def _parsed(line: str, number: int) -> Any:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
+    return {LABEL_COLUMNS[-1]: None, **row} if isinstance(row, dict) else row  # one that says nothing has no label
 
 
 def _delimiter(text: str) -> str:
     """What separates the names of the columns: spreadsheets of some countries write `;`."""
-    header = text.partition("\n")[0]
+    header = next((line for line in text.splitlines() if line.strip()), "")
     return max(",;\t", key=header.count)
 
 

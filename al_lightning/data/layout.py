@@ -86,7 +86,7 @@ def _any_layout(search: Search, looking: Looking, found: Found) -> None:
     if classes and len(missed) == len(classes):
         raise ConfigError(
             f"dataset.labels={looking.labels}: of the {len(missed)} images that it names none is in {looking.root}, "
-            f"the first of them {missed[0]}"
+            f"the first of them {missed[0]}{'; folders are separated by /' if chr(92) in missed[0] else ''}"
         )
     found.left_out += [(path, f"named in {looking.labels}, and not among the images that are read") for path in missed]
     if missed:

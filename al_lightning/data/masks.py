@@ -92,7 +92,7 @@ def _with_labels(data: ImageData, *, known_only: bool) -> ImageData:
             "oracle=simulated: answers with labels that are known, and nobody knows any: name them in a file, "
             "dataset.labels=FILE, or give an oracle of your own"
         )
-    so = "only these are candidates" if known_only else "they are the initial set"
+    so = "only these are candidates" if known_only else "a run begins with them"
     note = f"{n_known:,} of {n:,} images of the pool have a label{': ' + so if n_known else ''}"
     mask = data.mask
     if known_only:

@@ -34,8 +34,8 @@ def state(node: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:
             root = Path(os.path.realpath(Path(node["root"]).expanduser()))
             own = {os.path.realpath(Path(each).expanduser()) for each in (*but, node.get("cache")) if each}
             found = sorted(_walk(str(root), own))
-            labels = Path(str(node.get("labels", FOLDERS))).expanduser()
-            if labels.is_file():  # which may lie elsewhere
+            labels = root / Path(str(node.get("labels", FOLDERS))).expanduser()
+            if labels.is_file():  # which need not be in it
                 found.append((str(labels), *_stats(labels.stat())))
         elif target == "al_lightning.dataset.torchvision_set":
             from al_lightning.data.originals import SETS, files  # torchvision takes its time

@@ -54,8 +54,8 @@ def kept_in(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"paths.data: the features cannot be kept in {folder}: {error.strerror}. Mend that, or choose another "
-            "folder, and give the same command again: what is there stays"
+            f"paths.data: the features cannot be kept in {error.filename or folder}: {error.strerror}. Mend that, or "
+            "choose another folder, and give the same command again: what is there stays"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """An embedding that the user has made: a row of numbers for every image."""
 
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -53,11 +54,11 @@ def file(data: ImageData, *, path: str) -> Embedder:
             f"{key}: has {len(matrix)} rows for {len(wanted)} images ({n} of the pool, {len(wanted) - n} to test on); "
             "name them by ids, in .npz or .parquet"
         )
-    is_mapped = isinstance(matrix, np.memmap) and matrix.dtype == np.float16
+    is_mapped = isinstance(matrix, np.memmap) and matrix.dtype == np.float16 and matrix.flags.c_contiguous
     rows = as_tensor(matrix, np.arange(len(matrix))) if is_mapped else torch.empty(matrix.shape, dtype=torch.float16)
     digest = blake2b(digest_size=8)
     for start in range(0, len(matrix), BLOCK):
-        block = torch.from_numpy(np.array(matrix[start : start + BLOCK], np.float32)).half()
+        block = torch.from_numpy(np.array(matrix[start : start + BLOCK], np.float32, order="C")).half()
         if not (good := block.isfinite().all(1)).all():
             at = start + int((~good).nonzero()[0, 0])
             raise DataError(f"{key}: the row of {wanted[at]} has a value that is no finite number in half precision")
@@ -72,15 +73,23 @@ def file(data: ImageData, *, path: str) -> Embedder:
 def _read(file: Path, key: str) -> tuple[np.ndarray, Sequence[str] | None]:
     try:
         if file.suffix == ".npy":
-            return np.load(file, mmap_mode="r", allow_pickle=False), None
+            matrix = np.load(file, mmap_mode="c", allow_pickle=False)
+            if not isinstance(matrix, np.ndarray):
+                raise ConfigError(f"{key}: is an .npz by its content; name it so")
+            return matrix, None
         if file.suffix == ".npz":
+            if not zipfile.is_zipfile(file):
+                raise ConfigError(f"{key}: is no .npz by its content")
             with np.load(file, allow_pickle=False) as arrays:
                 if not {"embedding", "ids"} <= {*arrays}:
                     raise ConfigError(f"{key}: has {', '.join(arrays)}, and needs embedding and ids")
-                return arrays["embedding"], [str(each) for each in arrays["ids"]]
+                matrix, ids = arrays["embedding"], arrays["ids"]
+                if ids.shape != matrix.shape[:1]:
+                    raise ConfigError(f"{key}: has ids {ids.shape} for rows {matrix.shape}; every row has one")
+                return matrix, [str(each) for each in ids]
         if file.suffix == ".parquet":
             return _parquet(file, key)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{key}: cannot be read: {error}") from error
     raise ConfigError(f"{key}: has to be a .npy, .npz or .parquet file")
 

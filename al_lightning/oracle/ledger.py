@@ -12,6 +12,7 @@ from al_lightning.contract import ContractError, described
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
 
 TRAIN, VALIDATION = "train", "val"  # what the labels of an image are for
+GIVEN = "given"  # who answered for an image whose label was known before
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def given(query: Iterable[Mapping[str, Any]], answered: Set[int], known: Tensor,
     """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     rows = [row for row in query if known[row["index"]] and row["index"] not in answered]
-    return [Event(row["index"], row["id"], int(labels[row["index"]]), row["round"], "given", now) for row in rows]
+    return [Event(row["index"], row["id"], int(labels[row["index"]]), row["round"], GIVEN, now) for row in rows]
 
 
 def with_answers(

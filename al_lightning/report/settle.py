@@ -18,7 +18,7 @@ from al_lightning.words import counted, duration
 
 FEW = 10  # seeds to be listed one by one
 ENOUGH = 5  # seeds that a study without a verdict is brought to
-_GROUPS = ("dataset", "model", "optimizer", "trainer", "logger")
+_GROUPS = ("dataset", "embedding", "model", "optimizer", "trainer", "logger")
 # Of one run, or given by the command itself.
 _NOT_TYPED = {"seed", "study", "resume", "overwrite", "skip_changed", "debug", "dry_run", "experiment", "train.profile"}
 _NOT_TYPED |= {"moved_from", "named_by"}
@@ -119,9 +119,10 @@ def _typed(folder: Path, strategy: str) -> dict[str, str] | None:
         settings = dict(leaves(read_config(folder)))
         said = {"experiment": settings["experiment"]} if settings.get("experiment") else {}
         usual = _composed(said | {"strategy": strategy})
-        for group in _GROUPS:
-            if (name := settings[f"{group}.name"]) != usual[f"{group}.name"]:
+        for group in (*_GROUPS, "optimizer"):  # again: that of a head is another one until it is typed
+            if (name := settings.get(f"{group}.name", "none")) != usual[f"{group}.name"]:
                 said[group] = name
+                usual = _composed(said | {"strategy": strategy})
         if (data := settings["paths.data"]) != usual["paths.data"]:  # other settings follow from it
             said["paths.data"] = _word(data)
         usual = _composed(said | {"strategy": strategy})

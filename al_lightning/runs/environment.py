@@ -25,6 +25,7 @@ def current(
     data_state: str = "",
     n_gone: int = 0,
     embedding: Embedding | None = None,
+    weights: str | None = None,
 ) -> dict[str, Any]:
     """The environment of this process, a dictionary for JSON.
 
@@ -34,12 +35,14 @@ def current(
         data_state: of their files, see :func:`al_lightning.data.state.state`.
         n_gone: images of the pool that are no longer there.
         embedding: that the run has.
+        weights: hash of the file that its models start from.
     """
     return {
         "data_fingerprint": data_fingerprint,
         "data_state": data_state,
         "n_gone": n_gone,
         "embedding": {"key": embedding.key, "shown": embedding.shown} if embedding else None,
+        "weights": weights,
         "threads": torch.get_num_threads(),
         "device": device.type,  # not which one of several: the next process may get another
         "hardware": {
@@ -75,6 +78,11 @@ def going_on(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], grow
         raise DataError(
             f"{path}: its features were those of {was['shown']}, and are now those of {now['embedding']['shown']}, "
             "with other weights or settings; put the weights back, or begin anew with overwrite=true"
+        )
+    if before.get("weights", now["weights"]) != now["weights"]:
+        raise DataError(
+            f"{path}: its models began with other weights than are in model.weights now; put them back, or begin anew "
+            "with overwrite=true"
         )
     were = {**before["hardware"], **before["versions"], "device": before["device"]}
     for name, value in {**now["hardware"], **now["versions"], "device": now["device"]}.items():

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import cast
+from typing import Any, cast
 from urllib.error import URLError
 
 from torch import Tensor, nn
@@ -32,6 +33,19 @@ def weights_for(key: str, instead: str = "") -> Iterator[None]:
             raise
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
         raise DataError(f"{key}: no weights: {why}{f'; without a network: {instead}' if instead else ''}") from error
+
+
+def digest(node: Mapping[str, Any]) -> str | None:
+    """16 hex digits of the file of weights that a model starts from; None where there is none.
+
+    Args:
+        node: settings of the model.
+    """
+    file = Path(str(node.get("weights"))).expanduser()
+    if not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        return file_digest(opened, lambda: blake2b(digest_size=8)).hexdigest()
 
 
 def fill(
