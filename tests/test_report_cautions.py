@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
+import yaml
 from omegaconf import OmegaConf
 from report_runs import one, table
 from studies import Run, study, write
+from test_conf import composed
 
 from al_lightning.config.schema import conf_dir
 from al_lightning.report import load
@@ -103,6 +106,21 @@ def test_what_the_command_types_are_the_settings_of_the_run(tmp_path: Path) -> N
     for key, value in leaves(read_config(run)):
         if key in composed and not key.startswith("strategy.") and not key.endswith("_target_"):
             assert composed[key] == value, key
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_the_command_names_the_embedding_and_the_optimizer_of_its_head(optimizer: str, tmp_path: Path) -> None:
+    for run in study(tmp_path / "s", ("random", "margin"), range(2), Run(), gains=[0, 0.002]):
+        settings = yaml.safe_load((run / "config.yaml").read_text())
+        own = [f"strategy={settings['strategy']['name']}", f"seed={settings['seed']}", "study=s"]
+        cfg = composed("embedding=pixels", "model=linear", f"optimizer={optimizer}", *own)
+        (run / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    (comparison,) = compare(load(tmp_path))
+    typed = overrides(settle(comparison)[1])
+    assert (typed["embedding"], typed["model"]) == ("pixels", "linear") and not [key for key in typed if "." in key]
+    assert composed(
+        *(f"{key}={value}" for key, value in typed.items() if key not in ("seed", "strategy"))
+    ).optimizer == (composed("model=linear", f"optimizer={optimizer}").optimizer)
 
 
 def test_the_command_says_nothing_of_what_a_run_was_before(tmp_path: Path) -> None:
