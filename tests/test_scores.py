@@ -1,6 +1,7 @@
 """Every score against a slow and obvious twin, the bounds that its docstring states, and how ties break."""
 
 import math
+import statistics
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import choose
 from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
-from al_lightning.acquisition.scores import bald, entropy, margin, uncertainty
+from al_lightning.acquisition.scores import bald, entropy, margin, mean_std, uncertainty, variation_ratios
 from al_lightning.acquisition.select import Query, top, uniform
 from al_lightning.clock import Clock
 from al_lightning.contract import ContractError
@@ -35,9 +36,12 @@ SCORES: dict[str, Callable[[Candidates], Tensor]] = {
     "uncertainty": uncertainty,
     "entropy": entropy,
     "bald": lambda pool: bald(pool, mc_samples=5),
+    "variation_ratios": lambda pool: variation_ratios(pool, mc_samples=5),
+    "mean_std": lambda pool: mean_std(pool, mc_samples=5),
     "kmeans": lambda pool: boundary(pool, n_clusters=4),
 }
 BOUNDS = {"margin": (-1, 0), "uncertainty": (0, 1 - 1 / K), "entropy": (0, LOG_K), "bald": (0, LOG_K)}
+BOUNDS |= {"variation_ratios": (0, 1 - 1 / K), "mean_std": (0, math.sqrt((K - 1) / K**2))}
 
 
 def make_model(backbone: Backbone, dropout: float) -> Classifier:
@@ -123,19 +127,40 @@ def test_score_equals_its_twin(name: str) -> None:
     assert np.ptp(scores) > 0.1, "a pool on which all scores agree shows nothing"
 
 
+def slow_bald(by_mask: list[list[float]]) -> float:
+    mean = [sum(p) / len(by_mask) for p in zip(*by_mask, strict=True)]
+    return slow_entropy(mean) - sum(map(slow_entropy, by_mask)) / len(by_mask)
+
+
+def slow_variation_ratio(by_mask: list[list[float]]) -> float:
+    predicted = [p.index(max(p)) for p in by_mask]
+    return 1 - max(predicted.count(k) for k in range(K)) / len(by_mask)
+
+
+def slow_mean_std(by_mask: list[list[float]]) -> float:
+    return sum(statistics.pstdev(p) for p in zip(*by_mask, strict=True)) / K
+
+
+@pytest.mark.parametrize(
+    ("score", "slow"),
+    [(bald, slow_bald), (variation_ratios, slow_variation_ratio), (mean_std, slow_mean_std)],
+)
 @pytest.mark.parametrize("chunk", [2**25, 3 * 6 * K])
 @pytest.mark.parametrize("dropout", [0.3, 0.5, 0.9])
-def test_bald_equals_loops_over_the_same_masks(dropout: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_samples_equal_loops_over_the_same_masks(
+    score: Callable[..., Tensor],
+    slow: Callable[[list[list[float]]], float],
+    dropout: float,
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(learner, "CHUNK", chunk)  # the small one takes three images at a time
     samples, keep = 6, 1 - dropout
     pool, model = make_pool(dropout=dropout, seed=7)
     masks = (np.random.default_rng(7).random((samples, D), dtype=np.float32) < keep) / keep
     by_mask = [probabilities(pool, model, mask) for mask in masks]
-    twin = []
-    for i in range(M):
-        mean = [sum(p[i][k] for p in by_mask) / samples for k in range(K)]
-        twin.append(slow_entropy(mean) - sum(slow_entropy(p[i]) for p in by_mask) / samples)
-    scores = bald(pool, mc_samples=samples).numpy()
+    twin = [slow([p[i] for p in by_mask]) for i in range(M)]
+    scores = score(pool, mc_samples=samples).numpy()
     np.testing.assert_allclose(scores, twin, atol=2e-6)
     assert scores.max() > 0.05
 

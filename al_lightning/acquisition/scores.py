@@ -4,6 +4,7 @@ K is the number of classes, p the predicted class probabilities of an image.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -42,13 +43,52 @@ def bald(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10
     Raises:
         ConfigError: a model without dropout, or a single sample: it would be 0 everywhere.
     """
+
+    def information(log_p: Tensor) -> Tensor:
+        mean = log_p.logsumexp(1) - math.log(mc_samples)
+        return _entropy(mean) - _entropy(log_p).mean(1)
+
+    return _of_samples(candidates, mc_samples, information).clamp(min=0)
+
+
+def variation_ratios(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
+    """Share of dropout samples that predict another class than most of them do; in [0, 1 - 1/K].
+
+    Freeman 1965, "Elementary Applied Statistics", by Monte-Carlo dropout: Gal et al. 2017, section 3.
+
+    Raises:
+        ConfigError: as :func:`bald`.
+    """
+
+    def disagreement(log_p: Tensor) -> Tensor:
+        votes = torch.zeros(len(log_p), log_p.shape[2], device=log_p.device)
+        predicted = log_p.argmax(2)
+        votes.scatter_add_(1, predicted, torch.ones_like(predicted, dtype=votes.dtype))
+        return 1 - votes.amax(1) / mc_samples
+
+    return _of_samples(candidates, mc_samples, disagreement)
+
+
+def mean_std(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
+    """Standard deviation of a class probability over dropout samples, in mean over the classes.
+
+    sqrt(E[p^2] - E[p]^2), in [0, sqrt((K - 1) / K^2)]. Kampffmeyer et al. 2016, "Semantic Segmentation of Small Objects
+    and Modeling of Uncertainty"; Gal et al. 2017, section 3.
+
+    Raises:
+        ConfigError: as :func:`bald`.
+    """
+    return _of_samples(candidates, mc_samples, lambda log_p: log_p.exp().std(1, correction=0).mean(1))
+
+
+def _of_samples(candidates: Candidates, n: int, score: Callable[[Tensor], Tensor]) -> Tensor:
+    """Scores of n dropout samples, `[M]`: from logarithms of probabilities `[m, n, K]` to `[m]`, piece by piece."""
     # One tensor for all: small ones between large ones that come and go would keep the heap from shrinking.
     scores, done = torch.empty(len(candidates), device=candidates.indices.device), 0
-    for log_p in candidates.samples(mc_samples):
-        mean = log_p.logsumexp(1) - math.log(mc_samples)
-        scores[done : done + len(log_p)] = _entropy(mean) - _entropy(log_p).mean(1)
+    for log_p in candidates.samples(n):
+        scores[done : done + len(log_p)] = score(log_p)
         done += len(log_p)
-    return scores.clamp(min=0)
+    return scores
 
 
 def _entropy(log_p: Tensor) -> Tensor:
