@@ -47,7 +47,7 @@ REFUSED = [
     ("optimizer.lr=abc", "valid number"),
     ("dataset.augment.flip=maybe", "a valid boolean"),
     ("strategy.score=margin", "callable"),
-    ("strategy=null", "margin, random"),
+    ("strategy=null", "margin, mean_std, random"),
     ("~seed", "cannot be taken away"),
     ("~strategy.score", "score"),
     ("~trainer.accelerator", "accelerator"),
@@ -117,7 +117,7 @@ REFUSED = [
     ("al.rounds=${nope}", "'nope' not found"),
     ("study=${oc.env:AL_LIGHTNING_NO_SUCH}", "'AL_LIGHTNING_NO_SUCH' not found"),
     ("seed=${seed}", "seed"),
-    ("strategy=-0.5", "margin, random"),
+    ("strategy=-0.5", "margin, mean_std, random"),
     ("+=", "+="),
     # names of folders
     ("study=a/b", "letters, digits"),

@@ -47,6 +47,7 @@ PINNED = {
     "embedding=timm embedding.weights=w.safetensors embedding.image_size=96 model=linear": "9fd6a19c",
     "embedding=patches embedding.filters=f.safetensors model=linear": "cd4570bb",
     "model=timm model.weights=w.safetensors model.freeze=2": "72dae453",
+    "strategy=bald strategy.noise=power strategy.beta=2": "70fbb599",
     "oracle.noise=0.1 oracle.name=people oracle._target_=package.People": "1f8bb1cd",
 }
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from al_lightning.acquisition.candidates import Candidates
+from al_lightning.acquisition.stochastic import Noise, perturbed
 from al_lightning.contract import ContractError, expect
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -76,8 +78,22 @@ def check_scores(name: str, scores: Any, n: int | None = None) -> None:
         raise ContractError(f"{odd} of {len(scores)} scores are infinite or not a number")
 
 
-def top(candidates: Candidates, n: int, *, score: Callable[[Candidates], Tensor]) -> Query:
+def top(
+    candidates: Candidates,
+    n: int,
+    *,
+    score: Callable[[Candidates], Tensor],
+    noise: Noise | None = None,
+    beta: Annotated[float, Field(gt=0)] = 1.0,
+) -> Query:
     """The n images of the highest score. Ties break by an order drawn anew each round, never by position.
+
+    Args:
+        candidates: M images.
+        n: at most M.
+        score: of each of them.
+        noise: draws by the scores, see :func:`al_lightning.acquisition.stochastic.perturbed`; None: the highest.
+        beta: likewise.
 
     Raises:
         ContractError: the scores are not a float tensor `[M]` of finite numbers.
@@ -85,7 +101,11 @@ def top(candidates: Candidates, n: int, *, score: Callable[[Candidates], Tensor]
     scores = score(candidates)
     check_scores(f"what {_name(score)} returned", scores, len(candidates))
     order = torch.from_numpy(candidates.rng.permutation(len(candidates))).to(scores.device)
-    best = order[scores[order].sort(descending=True, stable=True).indices[:n]]
+    ranked = order[scores[order].sort(descending=True, stable=True).indices]
+    if noise:
+        drawn = perturbed(scores[ranked], noise, beta, candidates.rng)
+        ranked = ranked[drawn.sort(descending=True, stable=True).indices]
+    best = ranked[:n]
     return Query(candidates.indices[best], scores[best], scores)
 
 

@@ -95,6 +95,8 @@ TABLE: dict[str, Key] = {
     "embedding.weights": _result(None),
     "embedding.filters": _result(None),
     "embedding.image_size": _result(None),
+    "strategy.noise": _result(None),
+    "strategy.beta": _result(1.0),
     "model.dropout": _result(0.0),
     "model.live_taps": _result(False),
     "model.stem": _result("auto"),
