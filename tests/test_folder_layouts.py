@@ -138,6 +138,8 @@ def test_odd_tables_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     draw(tmp_path / "parts", "train/0.png", "test/1.png", "own/2.png")
     found = load(tmp_path / "parts", labels="none", classes=["a", "b"], own_folders=[str(tmp_path / "parts" / "own")])
     assert len(found.pool) == 2
+    draw(tmp_path / "pairs", *(f"{part}_{name}/{name}{part}.png" for part in "ab" for name in ("train", "test")))
+    assert len(load(tmp_path / "pairs", labels="none", classes=["a", "b"]).pool) == 4
     said = capsys.readouterr().err
     assert "train and test are one pool" in said and "own is skipped: this program keeps its own files there" in said
 

@@ -89,7 +89,9 @@ class Search:
                 raise ConfigError(
                     f"dataset.labels=none dataset.parts={given}: without labels there is no test part; leave out parts"
                 )
-            named = find_parts(root, self._folders("."))
+            named = Parts(".", None)
+            with suppress(ConfigError):  # which of several they are does not matter here
+                named = find_parts(root, self._folders("."))
             return Parts(".", None, f"{named.pool} and {named.test} are one pool" if named.test else "")
         if given == "auto":
             parts = find_parts(root, self._folders("."))

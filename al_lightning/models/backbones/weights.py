@@ -41,7 +41,7 @@ def digest(node: Mapping[str, Any]) -> str | None:
     Args:
         node: settings of the model.
     """
-    file = Path(str(node.get("weights"))).expanduser()
+    file = Path(str(node.get("weights") or "")).expanduser()
     if not file.is_file():
         return None
     with file.open("rb") as opened:
