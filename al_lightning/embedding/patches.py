@@ -94,7 +94,7 @@ def patches(
     shown = f"{n_filters} filters of {patch_size} x {patch_size} {whence}, at {height} x {width}"
 
     def extractor(file: Path) -> Extractor:
-        learned = _read(file, shape, f"embedding.filters={file}" if filters else str(file))
+        learned = _read(file, shape, own=filters is not None)
         return Extractor(Responses(**learned, image_size=image_size), 8 * n_filters, key_of(kind, learned), shown)
 
     def embed(data: ImageData, root: Path, device: torch.device) -> Embedding:
@@ -180,13 +180,14 @@ def _pool_key(seen: np.ndarray, kind: dict[str, Any]) -> str:
     return key_of({**kind, "pool": blake2b(seen.tobytes()).hexdigest()})
 
 
-def _read(file: Path, shape: tuple[int, int, int, int], key: str) -> dict[str, Tensor]:
+def _read(file: Path, shape: tuple[int, int, int, int], *, own: bool) -> dict[str, Tensor]:
+    key, mend = (f"embedding.filters={file}", "put it back, or name another file") if own else (str(file), "remove it")
     try:
         if not file.is_file():
             raise FileNotFoundError("there is no such file")
         learned = load(file.read_bytes())
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{key}: cannot be read: {error}; put it back, or remove it to learn anew") from error
+        raise DataError(f"{key}: cannot be read: {error}; {mend}") from error
     found = {name: tuple(tensor.shape) for name, tensor in learned.items()}
     if found != {"filters": shape, "bias": shape[:1]}:
         raise ConfigError(f"{key}: has {found}, and needs filters {shape} and bias {shape[:1]}")
