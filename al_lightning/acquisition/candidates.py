@@ -1,76 +1,34 @@
 """What a strategy sees: the images that it may ask for, those that have labels, and what the model makes of both."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from al_lightning.errors import ConfigError
-from al_lightning.models.learner import Learner, Predictions
+from al_lightning.models.learner import Learner, Predictions, finite
+
+ROWS = 4096  # at a time, where a copy of all would be the largest thing there is
 
 
-@dataclass(frozen=True)
-class Labeled:
-    """The n images that the model was fitted to.
-
-    Attributes:
-        indices: `int64 [n]`, data set indices, ascending.
-        labels: `int64 [n]`, class indices.
-        predictions: what the model makes of them, on first use.
-        embedding: `float32 [n, D]`, of a frozen network; None where there is none.
-    """
-
-    indices: Tensor
-    labels: Tensor
-    predictions: Predictions | None
-    embedding: Tensor | None
-
-    @property
-    def features(self) -> Tensor:
-        """Penultimate features without dropout, `float32 [n, D]`.
-
-        Raises:
-            ConfigError: there is no model.
-        """
-        return _there(self.predictions).features
-
-    @property
-    def log_probabilities(self) -> Tensor:
-        """Logarithms of the class probabilities without dropout, `float32 [n, K]`; errors as :attr:`features`."""
-        return _there(self.predictions).log_probabilities
-
-
-class Candidates:
-    """M unlabeled images, and the learner that has just been fitted, if any.
+class Part:
+    """Some images of a data set, and the learner that has just been fitted, if any.
 
     Nothing is computed before it is asked for, and everything once: a strategy that needs no features costs no pass.
     Tensors are on the device of the model, and their rows are in the order of `indices`.
 
     Args:
         learner: None in a round without labels: then there are indices and an embedding only.
-        indices: `int64 [M]`, data set indices of the images, ascending.
-        rng: everything random in choosing comes from it.
-        labeled: data set indices `int64 [n]` and labels `int64 [n]` of the images that the model was fitted to; None:
-            there are none.
+        indices: `int64 [M]`, data set indices of the images; sorted here.
         embedding: `float16 [N, D]`, features of all images of the data set by a frozen network; None: there is none.
     """
 
-    def __init__(
-        self,
-        learner: Learner | None,
-        indices: Tensor,
-        rng: np.random.Generator,
-        labeled: tuple[Tensor, Tensor] | None = None,
-        embedding: Tensor | None = None,
-    ) -> None:
+    def __init__(self, learner: Learner | None, indices: Tensor, embedding: Tensor | None = None) -> None:
         self._learner, self._embedding = learner, embedding
-        self._labeled = (torch.empty(0, dtype=torch.int64),) * 2 if labeled is None else labeled
-        device = learner.device if learner else torch.device("cpu")
-        self.indices = indices.to(device)
-        self.rng = rng
+        self.indices = indices.sort().values.to(learner.device if learner else "cpu")
         self._predictions = learner.of(self.indices) if learner else None
 
     def __len__(self) -> int:
@@ -83,7 +41,100 @@ class Candidates:
         Raises:
             ConfigError: there is no model.
         """
-        return _there(self._predictions)
+        if self._predictions is None:
+            raise ConfigError(
+                "al.initial_size=0: the strategy needs a model, and without labels there is none; "
+                "give it some, or choose one that needs none (random)"
+            )
+        return self._predictions
+
+    @property
+    def features(self) -> Tensor:
+        """Penultimate features without dropout, `float32 [M, D]`; errors as :attr:`predictions`.
+
+        Raises:
+            NotFiniteError: they are not finite.
+        """
+        return self.predictions.features
+
+    def of_features(self, then: Callable[[Tensor], Tensor]) -> Tensor:
+        """What becomes of the features, piece by piece; errors as :attr:`features`.
+
+        See :meth:`al_lightning.models.learner.Predictions.of_features`.
+        """
+        return self.predictions.of_features(then)
+
+    @property
+    def log_probabilities(self) -> Tensor:
+        """Logarithms of the class probabilities without dropout, `float32 [M, K]`; errors as :attr:`features`."""
+        return self.predictions.log_probabilities
+
+    @property
+    def embedding(self) -> Tensor:
+        """Features by a frozen network, `float32 [M, D]`, a new copy each time.
+
+        Raises:
+            ConfigError: there are none.
+            NotFiniteError: they are not finite.
+        """
+        if self._embedding is None:
+            raise ConfigError("strategy: it needs an embedding of the images, and there is none; choose another one")
+        dtype = torch.promote_types(self._embedding.dtype, torch.float32)
+        rows = torch.empty(len(self), self._embedding.shape[1], dtype=dtype, device=self.indices.device)
+        for start in range(0, len(self), ROWS):
+            rows[start : start + ROWS] = self._embedding[self.indices[start : start + ROWS].cpu()]
+        return finite("embedding", rows)
+
+    @cached_property
+    def representation(self) -> Tensor:
+        """Where images lie to each other, `float32 [M, D]`, rows of length 1 (or 0): the embedding, else the features.
+
+        Errors as :attr:`features`, and as :attr:`predictions` where there is no embedding.
+        """
+        if self._embedding is None:
+            return normalize(self.features, dim=1)
+        rows = self.embedding
+        for piece in rows.split(ROWS):
+            piece.copy_(normalize(piece, dim=1))
+        return rows
+
+
+class Labeled(Part):
+    """The n images that the model was fitted to.
+
+    Args:
+        labels: `int64 [n]`, class indices.
+        others: as :class:`Part`.
+    """
+
+    def __init__(self, learner: Learner | None, indices: Tensor, embedding: Tensor | None, labels: Tensor) -> None:
+        super().__init__(learner, indices, embedding)
+        self.labels = labels[indices.argsort()].to(self.indices.device)
+
+
+class Candidates(Part):
+    """M unlabeled images.
+
+    Args:
+        learner: as :class:`Part`.
+        indices: likewise.
+        rng: everything random in choosing comes from it.
+        labeled: data set indices `int64 [n]` and labels `int64 [n]` of the images that the model was fitted to; None:
+            there are none.
+        embedding: as :class:`Part`.
+    """
+
+    def __init__(
+        self,
+        learner: Learner | None,
+        indices: Tensor,
+        rng: np.random.Generator,
+        labeled: tuple[Tensor, Tensor] | None = None,
+        embedding: Tensor | None = None,
+    ) -> None:
+        super().__init__(learner, indices, embedding)
+        self._labeled = (torch.empty(0, dtype=torch.int64),) * 2 if labeled is None else labeled
+        self.rng = rng
 
     @property
     def dropout(self) -> float:
@@ -91,54 +142,31 @@ class Candidates:
         return self.predictions.dropout
 
     @property
-    def diverged(self) -> bool:
-        """Whether the predictions, as far as there has been a pass, are not finite."""
-        made = self._predictions
-        return made is not None and made.has_looked and not bool(made.log_probabilities.isfinite().all())
-
-    @property
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`; errors as :attr:`predictions`."""
         return self.predictions.inputs
 
     @property
-    def features(self) -> Tensor:
-        """Penultimate features without dropout, `float32 [M, D]`; errors as :attr:`predictions`."""
-        return self.predictions.features
+    def head(self) -> nn.Linear:
+        """The last layer of the model, from features to logits, `[M, D] -> [M, K]`; errors as :attr:`predictions`."""
+        return self.predictions.head
 
-    @property
-    def log_probabilities(self) -> Tensor:
-        """Logarithms of the class probabilities without dropout, `float32 [M, K]`; errors as :attr:`predictions`."""
-        return self.predictions.log_probabilities
-
-    def samples(self, n: int) -> Iterator[Tensor]:
-        """Logarithms of the class probabilities under n dropout masks, in consecutive pieces `float32 [m, n, K]`.
+    def samples(self, n: int, dropout: float | None = None) -> Iterator[Tensor]:
+        """Logarithms of the class probabilities under T dropout masks, in consecutive pieces `float32 [m, T, K]`.
 
         See :meth:`al_lightning.models.learner.Predictions.samples`.
 
         Raises:
             ConfigError: there is no model, or its samples could not differ.
+            NotFiniteError: they are not finite.
         """
-        return self.predictions.samples(n, self.rng)
+        return self.predictions.samples(n, self.rng, dropout)
 
     @cached_property
     def labeled(self) -> Labeled:
         """The images that have labels; none in a round before there are any."""
-        indices, labels = (each.to(self.indices.device) for each in self._labeled)
-        made = self._learner.of(indices) if self._learner else None
-        embedding = None if self._embedding is None else self._embedding[indices.cpu()].float().to(indices.device)
-        return Labeled(indices, labels, made, embedding)
-
-    @property
-    def embedding(self) -> Tensor:
-        """Features by a frozen network, `float32 [M, D]`.
-
-        Raises:
-            ConfigError: there are none.
-        """
-        if self._embedding is None:
-            raise ConfigError("strategy: it needs an embedding of the images, and there is none; choose another one")
-        return self._embedding[self.indices.cpu()].float().to(self.indices.device)
+        indices, labels = self._labeled
+        return Labeled(self._learner, indices, self._embedding, labels)
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of some of them, `int64 [n]`, without a pass where there was none.
@@ -151,12 +179,3 @@ class Candidates:
             return self.log_probabilities[torch.searchsorted(self.indices, indices)].argmax(1)
         assert self._learner is not None  # there are predictions
         return self._learner.predict(indices)
-
-
-def _there(predictions: Predictions | None) -> Predictions:
-    if predictions is None:
-        raise ConfigError(
-            "al.initial_size=0: the strategy needs a model, and without labels there is none; "
-            "give it some, or choose one that needs none (random)"
-        )
-    return predictions

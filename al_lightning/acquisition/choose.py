@@ -6,6 +6,7 @@ from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.select import Query
 from al_lightning.contract import ContractError, described, out_of_memory, told
 from al_lightning.errors import UserError
+from al_lightning.models.learner import NotFiniteError
 from al_lightning.streams import seeded
 
 Strategy = Callable[[Candidates, int], Query]
@@ -29,7 +30,7 @@ def choose(strategy: Strategy, candidates: Candidates, n: int, seed: int) -> Que
 
     Raises:
         StrategyError: it fails, or returns something else.
-        FloatingPointError: the model's predictions are not finite, so that nothing can follow from them.
+        NotFiniteError: what the model makes of the images is not finite, so that nothing can follow from it.
     """
     try:
         with seeded(seed):
@@ -37,12 +38,10 @@ def choose(strategy: Strategy, candidates: Candidates, n: int, seed: int) -> Que
         if not isinstance(query, Query):
             raise ContractError(f"it returned {described(query)}, not a Query")
         query.check(candidates, n)
-    except UserError:
+    except (UserError, NotFiniteError):
         raise
     except Exception as error:  # a user's own strategy may raise anything
         if out_of_memory(error):
             raise
-        if candidates.diverged:
-            raise FloatingPointError("the predictions for the pool are not finite") from error
         raise StrategyError(told(error)) from error
     return query

@@ -1,6 +1,7 @@
 """K-means on the features of the pool, and the images at the border of two clusters."""
 
 import math
+import warnings
 from typing import Annotated
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from al_lightning.acquisition.blocks import blocks, squared_distances
 from al_lightning.acquisition.candidates import Candidates
+from al_lightning.acquisition.pick import drawn_order, filled, ranked
 
 MAX_ITERATIONS = 300
 RESTARTS = 4
@@ -23,24 +26,59 @@ def boundary(candidates: Candidates, *, n_clusters: Annotated[int, Field(ge=2)])
         candidates: M images.
         n_clusters: from 2 to M.
     """
-    centroids = cluster(candidates.features, n_clusters, candidates.rng)
-    nearest = _distances(candidates.features, centroids).topk(2, dim=1, largest=False).values
+    centroids = cluster(candidates.of_features(lambda rows: rows), n_clusters, candidates.rng)
+    nearest = candidates.of_features(lambda rows: _distances(rows, centroids).topk(2, dim=1, largest=False).values)
     return nearest[:, 0] - nearest[:, 1]
 
 
-def cluster(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tensor:
-    """Centroids `[k, D]` of features `[M, D]`: scikit-learn on a CPU, :func:`lloyd` on a GPU."""
+def nearest_to_centers(features: Tensor, n: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:
+    """Of each of n clusters the row nearest to its centroid, `int64 [n]`, different positions.
+
+    Where there are fewer clusters with rows in them, rows of the others at random.
+
+    Args:
+        features: `float [M, D]`, stays as it is.
+        n: number of clusters and of rows, at most M.
+        rng: of the clustering, and of the order among equal rows.
+        weights: `float [M]`, how much a row counts for the centroids; None: all the same.
+    """
+    place = drawn_order(len(features), rng, features.device)
+    if n == len(features):
+        return place.argsort()
+    centroids = cluster(features.clone(), n, rng, weights)
+    distance, assigned = features.new_empty(len(features)), torch.empty_like(place)
+    for rows in blocks(len(features), n):
+        distance[rows], assigned[rows] = squared_distances(features[rows], centroids).min(1)
+    order = ranked(-distance, place)
+    first = torch.full((n,), len(order), device=order.device)
+    first.scatter_reduce_(0, assigned[order], torch.arange(len(order), device=order.device), "amin")
+    return filled(order[first[first < len(order)]], n, place)
+
+
+def cluster(features: Tensor, n_clusters: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:
+    """Centroids `[k, D]`: scikit-learn on a CPU, :func:`lloyd` on a GPU.
+
+    Args:
+        features: `float [M, D]`; the caller has no more use for them, they are moved to save a copy.
+        n_clusters: k, at most M.
+        rng: seeds the draws.
+        weights: `float [M]`, how much a row counts; None: all the same.
+    """
     if features.device.type == "cpu":
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):  # with several threads, sums differ from run to run
-            fit = KMeans(n_clusters, n_init="auto", max_iter=MAX_ITERATIONS, random_state=int(rng.integers(2**31)))
-            return torch.from_numpy(fit.fit(features.numpy()).cluster_centers_).to(features)
-    return lloyd(features, n_clusters, rng)
+        seed = int(rng.integers(2**31))
+        fit = KMeans(n_clusters, n_init="auto", max_iter=MAX_ITERATIONS, random_state=seed, copy_x=False)
+        # With several threads, sums differ from run to run. Fewer different rows than clusters are no mistake here.
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Number of distinct clusters")
+            fit.fit(features.numpy(), sample_weight=None if weights is None else weights.numpy())
+        return torch.from_numpy(fit.cluster_centers_).to(features)
+    return lloyd(features, n_clusters, rng, weights)
 
 
-def lloyd(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tensor:
+def lloyd(features: Tensor, n_clusters: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:
     """Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii 2007), on the device of the features.
 
     The best of `RESTARTS` by the sum of squared distances. Each runs until no image changes its cluster, or
@@ -50,17 +88,20 @@ def lloyd(features: Tensor, n_clusters: int, rng: np.random.Generator) -> Tensor
         features: `[M, D]`.
         n_clusters: k, at most M.
         rng: seeds the draws.
+        weights: `float [M]`, how much a row counts; None: all the same.
 
     Returns:
         Centroids `[k, D]`.
     """
     generator = torch.Generator(features.device).manual_seed(int(rng.integers(2**63)))
-    found = torch.stack([_descend(features, _plus_plus(features, n_clusters, generator)) for _ in range(RESTARTS)])
-    inertia = torch.stack([_distances(features, centroids).amin(1).square().sum() for centroids in found])
+    weight = features.new_ones(len(features)) if weights is None else weights.to(features)
+    seeds = [_plus_plus(features, n_clusters, weight, generator) for _ in range(RESTARTS)]
+    found = torch.stack([_descend(features, weight, each) for each in seeds])
+    inertia = torch.stack([_distances(features, centroids).amin(1).square() @ weight for centroids in found])
     return found[inertia.argmin()]
 
 
-def _descend(features: Tensor, centroids: Tensor) -> Tensor:
+def _descend(features: Tensor, weight: Tensor, centroids: Tensor) -> Tensor:
     clusters = torch.arange(len(centroids), device=features.device)
     assigned = torch.full((len(features),), -1, device=features.device)
     for iteration in range(MAX_ITERATIONS):
@@ -70,9 +111,9 @@ def _descend(features: Tensor, centroids: Tensor) -> Tensor:
             break
         assigned = closest
         # A matrix product, because adding by index is not reproducible on a GPU.
-        member = (assigned[:, None] == clusters).to(features)
+        member = (assigned[:, None] == clusters) * weight[:, None]
         counts = member.sum(0)[:, None]
-        centroids = torch.where(counts > 0, (member.T @ features) / counts.clamp(min=1), centroids)
+        centroids = torch.where(counts > 0, (member.T @ features) / counts, centroids)
     return centroids
 
 
@@ -81,18 +122,18 @@ def _distances(features: Tensor, centroids: Tensor) -> Tensor:
     return torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _plus_plus(features: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
-    """Seeds, each the best of a few that are drawn by squared distance, as scikit-learn has it."""
+def _plus_plus(features: Tensor, n_clusters: int, weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Seeds, each the best of a few that are drawn by weighted squared distance, as scikit-learn has it."""
     trials = 2 + int(math.log(n_clusters))
-    at = torch.randint(len(features), (1,), generator=generator, device=features.device)
+    at = torch.multinomial(weight, 1, generator=generator)
     chosen, squared = [features[at]], _distances(features[at], features)[0].square()
     for _ in range(n_clusters - 1):
         # The first of exponential clocks whose rates are the squared distances: a draw without a cumulated sum, which
         # has no reproducible form on a GPU.
         clocks = torch.empty(trials, len(features), device=features.device).exponential_(generator=generator)
-        drawn = features[(clocks / squared).argmin(1)]
+        drawn = features[(clocks / (squared * weight)).argmin(1)]
         left = _distances(drawn, features).square().minimum(squared)
-        best = left.sum(1).argmin().view(1)
+        best = (left @ weight).argmin().view(1)
         squared = left[best][0]
         chosen.append(drawn[best])
     return torch.cat(chosen)

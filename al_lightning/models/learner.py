@@ -1,6 +1,6 @@
 """What was fitted in a round, asked about images: one pass of the backbone, and what follows from it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,6 +20,13 @@ CHUNK = 2**25
 # The last batch of the pass is of a multiple of it. The pool shrinks every round, and oneDNN keeps the kernels of every
 # batch size that it has seen: with sizes of all kinds a long run would grow.
 STEP = 64
+
+# Features a step, of those that are kept.
+OF_FEATURES = 4096
+
+
+class NotFiniteError(FloatingPointError):
+    """What a model makes of images is infinite or not a number: nothing can follow from it."""
 
 
 @dataclass
@@ -113,8 +120,8 @@ class Predictions:
 
     def _look(self, then: Callable[[Tensor], Tensor]) -> Tensor:
         """What becomes of all inputs, `float32 [M, E]`."""
-        nothing = torch.empty(0, self._model.dropped[0][1].in_features, device=self._model.device)
-        out = torch.empty(self._size, then(nothing).shape[1], device=self._model.device)
+        nothing = then(self._model.dropped[0][1].weight.new_empty(0, self._model.dropped[0][1].in_features))
+        out = nothing.new_empty(self._size, nothing.shape[1])
         for start, made in self._batches(then):
             out[start : start + len(made)] = made
         return out
@@ -146,22 +153,44 @@ class Predictions:
 
     @cached_property
     def inputs(self) -> Tensor:
-        """What the first dropout of the model sees, `float32 [M, D]`: the one pass."""
-        return self._look(lambda inputs: inputs)
+        """What the first dropout of the model sees, `float32 [M, D]`: the one pass.
+
+        Raises:
+            NotFiniteError: some are not; of what follows from it likewise.
+        """
+        return finite("features", self._look(lambda inputs: inputs))
 
     @cached_property
     def features(self) -> Tensor:
         """Penultimate features without dropout, `float32 [M, D]`: of most models, the inputs themselves."""
-        return self._model.hidden(self.inputs)
+        return finite("features", self._model.hidden(self.inputs)) if len(self._model.hidden) else self.inputs
+
+    def of_features(self, then: Callable[[Tensor], Tensor]) -> Tensor:
+        """What becomes of the features, `float32 [m, D] -> [m, E]`, of all of them: without keeping what costs nothing.
+
+        Returns:
+            A new tensor `[M, E]`.
+        """
+        if self._is_free:
+            return finite("features", self._look(lambda inputs: then(self._model.hidden(inputs))))
+        return torch.cat([then(piece) for piece in self.features.split(OF_FEATURES)])
 
     @cached_property
     def log_probabilities(self) -> Tensor:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`."""
         if self._is_free:
-            return self._look(lambda inputs: self._model.head(self._model.hidden(inputs)).log_softmax(1))
-        return self._model.head(self.features).log_softmax(1)
+            return finite("predictions", self._look(lambda inputs: self._classified(self._model.hidden(inputs))))
+        return finite("predictions", self._classified(self.features))
 
-    def samples(self, n: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    def _classified(self, features: Tensor) -> Tensor:
+        return self._model.head(features).log_softmax(1)
+
+    @property
+    def head(self) -> torch.nn.Linear:
+        """The last layer, `[M, D] -> [M, K]`: from features to logits."""
+        return self._model.head
+
+    def samples(self, n: int, rng: np.random.Generator, dropout: float | None = None) -> Iterator[Tensor]:
         """Logarithms of the class probabilities under T dropout masks that all images share.
 
         A mask on what a layer sees is a mask on the columns of its weight: for the first one, T masked copies of it are
@@ -170,24 +199,29 @@ class Predictions:
         Args:
             n: T.
             rng: of the masks.
+            dropout: probability of dropping what a layer sees, of a model that was not trained under it; None: that of
+                the model.
 
         Returns:
             Consecutive pieces of the images, `float32 [m, T, K]`.
 
         Raises:
             ConfigError: the samples could not differ.
+            NotFiniteError: some are not.
         """
         # All samples the same: every score that lives off their differences would be 0, and the query random.
-        if self.dropout == 0:
+        layers = self._model.sampled if dropout is None else [(dropout, layer) for _, layer in self._model.dropped]
+        if max(p for p, _ in layers) == 0:
             raise ConfigError(
                 "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5, or another one"
             )
         if n < 2:
             raise ConfigError(f"al.mc_samples={n}: the strategy compares dropout samples; at least 2 are needed")
-        return self._samples(n, rng)
+        return self._samples(n, layers, rng)
 
-    def _samples(self, n: int, rng: np.random.Generator) -> Iterator[Tensor]:
-        layers = self._model.sampled
+    def _samples(
+        self, n: int, layers: Sequence[tuple[float, torch.nn.Linear]], rng: np.random.Generator
+    ) -> Iterator[Tensor]:
         masks = [_masks(n, p, layer, rng) for p, layer in layers]  # [T, D] of every layer
         first = layers[0][1]
         together = max(1, 4 * CHUNK // first.weight.numel())  # masked copies of a wide layer that fit into 512 MiB
@@ -200,7 +234,19 @@ class Predictions:
                 for mask, (_, layer) in zip(block[1:], layers[1:], strict=True):
                     outputs = layer(outputs.relu() * mask)
                 parts.append(outputs)
-            yield torch.cat(parts, 1).log_softmax(2)
+            yield finite("dropout samples", torch.cat(parts, 1).log_softmax(2))
+
+
+def finite(name: str, rows: Tensor) -> Tensor:
+    """The rows, `float [M, ...]`, which belong to an image each.
+
+    Raises:
+        NotFiniteError: some are infinite or not a number.
+    """
+    # What is not finite leaves no finite sum, which is taken sooner than all values are looked at.
+    if not rows.sum().isfinite() and (odd := int((~rows.isfinite()).flatten(1).any(1).sum())):
+        raise NotFiniteError(f"the {name} of {odd} of {len(rows)} images are infinite or not a number")
+    return rows
 
 
 def _masks(n: int, p: float, layer: torch.nn.Linear, rng: np.random.Generator) -> Tensor:
