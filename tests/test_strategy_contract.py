@@ -14,7 +14,7 @@ from torch import Tensor
 from al_lightning import build
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.candidates import Candidates
-from al_lightning.acquisition.select import Query
+from al_lightning.acquisition.choose import Strategy
 from al_lightning.clock import Clock
 from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
@@ -23,6 +23,7 @@ from al_lightning.models.backbones import cnn
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.learner import Learner, Scoring
+from al_lightning.testing import CONTRACTS
 
 STRATEGIES = sorted(file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml"))
 N, M, K = 150, 60, 5
@@ -42,7 +43,7 @@ def settings_of(name: str) -> build.Settings:
         return schema.resolved(compose("config", overrides))
 
 
-def strategy_of(name: str) -> Callable[[Candidates, int], Query]:
+def strategy_of(name: str) -> Strategy:
     return build.make_strategy(settings_of(name))
 
 
@@ -83,22 +84,15 @@ def make_model() -> Classifier:
     return model.eval().requires_grad_(False)
 
 
-def make_pool(
-    seed: int = 0, batch_size: int = 1024, images: Tensor | None = None, passed: list | None = None
-) -> Candidates:
-    images = make_images() if images is None else images
+def make_pool(batch_size: int = 1024, passed: list | None = None) -> Candidates:
     on_batch = (lambda done: None) if passed is None else passed.append
-    return Candidates(
-        Learner(make_model(), images, Scoring(batch_size, Clock(), on_batch)), INDICES, np.random.default_rng(seed)
-    )
+    scoring = Scoring(batch_size, Clock(), on_batch)
+    return Candidates(Learner(make_model(), make_images(), scoring), INDICES, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("n", [1, 10, M])
-def test_a_query_holds_n_distinct_unlabeled_images(name: str, n: int) -> None:
-    query = strategy_of(name)(make_pool(), n)
-    assert query.indices.dtype == torch.int64
-    assert len(query.indices) == len(query.indices.unique()) == n
-    assert torch.isin(query.indices, INDICES).all()
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)
+def test_it_keeps_the_contract(name: str, contract: Callable[[Strategy], None]) -> None:
+    contract(strategy_of(name))
 
 
 def test_scores_are_numbers_and_descend(name: str) -> None:
@@ -107,18 +101,6 @@ def test_scores_are_numbers_and_descend(name: str) -> None:
         assert scores.shape == (M,)
         assert not scores.isnan().any()
         assert (scores.diff() <= 0).all()
-
-
-def test_the_same_seed_asks_for_the_same_images(name: str) -> None:
-    once, again = (strategy_of(name)(make_pool(seed=3), 10) for _ in range(2))
-    assert once.indices.tolist() == again.indices.tolist()
-
-
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
-def test_among_equal_images_the_seed_decides(name: str) -> None:
-    images = make_images()[:1].expand(N, -1, -1, -1)
-    queries = {tuple(strategy_of(name)(make_pool(seed, images=images), 10).indices.tolist()) for seed in range(5)}
-    assert len(queries) > 1
 
 
 def test_the_batch_size_of_the_pass_changes_nothing(name: str) -> None:

@@ -69,9 +69,9 @@ class Pool:
         model.head.bias.zero_()
         return model
 
-    def to(self, dtype: torch.dtype) -> "Pool":
-        """The same in another precision."""
-        return replace(self, rows=self.rows.to(dtype), weight=self.weight.to(dtype))
+    def to(self, *where: torch.dtype | torch.device) -> "Pool":
+        """The same in another precision, or on another device."""
+        return replace(self, rows=self.rows.to(*where), weight=self.weight.to(*where))
 
 
 def make_pool(
