@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -29,6 +29,7 @@ from al_lightning.models.classifier import Classifier
 from al_lightning.models.convex import ConvexClassifier, KeptWeightDecay
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
+from al_lightning.models.learner import Committee
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle
 from al_lightning.streams import Stream, generator, seeded, torch_seed
@@ -41,6 +42,7 @@ LEAST = 2  # images that a model can be fitted to: batch normalization needs two
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 SIMULATED = "al_lightning.oracle.Simulated"
 LBFGS = "al_lightning.optimizer.Lbfgs"
+COMMITTEE = {"members": 1, "ensemble": "deep", "sampling": None}  # keys of a model, as good as none
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
@@ -126,7 +128,12 @@ def fit_rule(settings: Settings) -> Rule:
 
 
 def make_classifier(
-    settings: Settings, data: ImageData, round_: int, n_labeled: int, weight_decay: float | None = None
+    settings: Settings,
+    data: ImageData,
+    round_: int,
+    n_labeled: int,
+    weight_decay: float | None = None,
+    is_member: bool = False,
 ) -> Classifier:
     """A classifier with fresh weights, the same ones for every strategy of a seed in a round.
 
@@ -136,6 +143,7 @@ def make_classifier(
         round_: number of the round.
         n_labeled: images that it will be fitted to.
         weight_decay: that was chosen in an earlier round; None: it has to be chosen, where it is to be.
+        is_member: whether it is a further one of a committee, whose convex fit is to a bootstrap sample.
     """
     dropout, live_taps = (settings["model"].get(key, usual) for key, usual in (("dropout", 0.0), ("live_taps", False)))
     check_type("model.dropout", dropout, Annotated[float, Field(ge=0, lt=1)])
@@ -144,7 +152,7 @@ def make_classifier(
     engine: Callable[..., Classifier] = Classifier
     if is_convex(settings):
         rng, solver = generator(settings["seed"], Stream.FOLDS, round_), instantiate("optimizer", settings["optimizer"])
-        engine = partial(ConvexClassifier, rng=rng, solver=solver, weight_decay=weight_decay)
+        engine = partial(ConvexClassifier, rng=rng, solver=solver, weight_decay=weight_decay, resampled=is_member)
     elif settings["train"]["engine"] != "plain":
         value, algorithm = (settings["trainer"].get(key) for key in CLIPPING)
         engine = FastClassifier if settings["train"]["engine"] == "fast" else graph.GraphClassifier
@@ -205,6 +213,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         raise ConfigError(
             "al.initial=balanced: takes the labels of all images, and nobody knows them; al.initial=random"
         )
+    _check_committee(settings)
     quiet_lightning()
     has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
@@ -229,8 +238,24 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         ) from error
     if plan.rounds:
         with within_memory("strategy", settings["strategy"]):
-            try_strategy(make_strategy(settings), settings["strategy"], model, data, plan)
+            others = [model] * (settings["model"].get("members", 1) - 1)
+            committee = Committee(others, settings["model"].get("sampling") == "both") if others else None
+            try_strategy(make_strategy(settings), settings["strategy"], model, data, plan, committee)
     return device
+
+
+def _check_committee(settings: Settings) -> None:
+    members, ensemble, sampling = (settings["model"].get(key, usual) for key, usual in COMMITTEE.items())
+    check_type("model.members", members, Annotated[int, Field(ge=1, le=100)])
+    check_type("model.ensemble", ensemble, Literal["deep", "snapshots"])
+    check_type("model.sampling", sampling, Literal["dropout", "members", "both"] | None)
+    if (sampling in ("members", "both")) == (members == 1) and sampling:
+        wanted = "at least 2 members" if members == 1 else "members or both: else they are fitted for nothing"
+        raise ConfigError(f"model.members={members} model.sampling={sampling}: give it {wanted}")
+    if members > 1 and ensemble == "snapshots" and is_convex(settings):
+        raise ConfigError(
+            "model.ensemble=snapshots optimizer=lbfgs: a convex fit that goes on ends where it was; model.ensemble=deep"
+        )
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:

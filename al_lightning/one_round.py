@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from al_lightning import asking, build
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
 from al_lightning.acquisition.select import Query
 from al_lightning.clock import Clock
+from al_lightning.committee import fit_members
 from al_lightning.config import callbacks
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import PoolDataModule
@@ -80,14 +82,18 @@ def _round(number: int, tools: Tools, is_last: bool) -> Round:
     epochs, steps = build.fit_length(settings, n_labeled)
     choosing, check = _choosing(number, tools, has_model=steps > 0), FitCheck(pool, build.fit_rule(settings), epochs)
     own, shown = _callbacks(number, tools, epochs, steps)
+    is_committee = settings["model"].get("members", 1) > 1
+    in_fit, members = [] if is_last or is_committee else [choosing], {}
     parts = [part for part, size in (("test", len(pool.data.test)), ("val", run.plan.val_size)) if size]
     model, measured = None, Measured({}, len(pool.data.classes))
     if steps:
         with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
             model = tools.classifier(number, n_labeled)
-            trainer = build.make_trainer(settings, epochs, [*shown, check, *([] if is_last else [choosing])])
+            trainer = build.make_trainer(settings, epochs, [*shown, check, *in_fit])
             with callbacks.fit(trainer, own):
                 trainer.fit(model, datamodule=pool)
+        if is_committee and not is_last:
+            members = _choose_by_committee(tools, model, trainer.strategy.root_device, choosing)
         with clock.phase("test"):
             measured = measure_round(trainer, model, pool, parts)
     elif not is_last:
@@ -95,11 +101,24 @@ def _round(number: int, tools: Tools, is_last: bool) -> Round:
     queries = [] if is_last else asking.query(number, pool, choosing)
     diagnosed = _diagnostics(measured, choosing.query, pool)
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
-    row |= check.row(steps) | (model.fit_columns() if model else {}) | measured.row(parts)
+    row |= check.row(steps) | (model.fit_columns() if model else {}) | members | measured.row(parts)
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last and model else None
     return Round(row, queries, measured.confusion, pool.data.classes, run.environment, diagnosed, weights)
+
+
+def _choose_by_committee(
+    tools: Tools, model: Classifier, device: torch.device, choosing: AcquisitionCallback
+) -> dict[str, Any]:
+    """Fit the further members of a committee, and choose with all; returns columns of `rounds.csv`."""
+    run, pool = tools.run, tools.pool
+    with tools.clock.phase("fit"):
+        committee, columns = fit_members(run.settings, pool, model, run.plan, tools.console)
+    for each in (model, *committee.members):
+        each.to(device)
+    choosing.choose_with(model, committee)
+    return columns
 
 
 def _choosing(number: int, tools: Tools, has_model: bool) -> AcquisitionCallback:

@@ -23,6 +23,7 @@ class Stream(IntEnum):
     DATA = 9
     NOISE = 10
     FOLDS = 11
+    MEMBERS = 12
 
 
 def generator(seed: int, stream: Stream, round_: int = 0) -> np.random.Generator:

@@ -2,6 +2,7 @@
 
 import random
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def keeps_on_warning(pool: Candidates, n: int) -> Query:
     return Query(pool.indices[pool.rng.choice(len(pool), n, replace=False, p=shares)])
 
 
-def raw_memory(pool: Candidates, n: int) -> Query:
+def raw_memory(pool: Any, n: int) -> Query:
     """Takes the features as they lie in memory, row after row."""
     rows = np.frombuffer(bytes(pool._embedding.untyped_storage()), pool._embedding.numpy().dtype)
     width = pool._embedding.shape[1]
@@ -146,7 +147,7 @@ def raw_memory(pool: Candidates, n: int) -> Query:
     return highest(pool, n, values.nan_to_num(0, 0, 0) @ torch.arange(1.0, width + 1).to(values))
 
 
-def paints_over(pool: Candidates, n: int) -> Query:
+def paints_over(pool: Any, n: int) -> Query:
     """What is not a number is taken for a large one."""
     return highest(pool, n, pool._embedding[pool.indices].nan_to_num(1e9, 1e9, 1e9).norm(dim=1))
 

@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock"),
     *("config", "data", "oracle", "models", "embedding", "acquisition", "trainer", "build", "runs", "tracking"),
-    *("testing", "asking", "one_round", "loop", "report", "dashboard", "command", "api", "__main__"),
+    *("testing", "asking", "committee", "one_round", "loop", "report", "dashboard", "command", "api", "__main__"),
 ]
 
 

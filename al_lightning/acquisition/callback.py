@@ -11,7 +11,7 @@ from al_lightning.acquisition.select import Query
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.inference import evaluating
-from al_lightning.models.learner import Learner, Scoring
+from al_lightning.models.learner import Committee, Learner, Scoring
 from al_lightning.streams import Stream, generator, torch_seed
 
 
@@ -37,8 +37,12 @@ class AcquisitionCallback(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose; errors as :meth:`choose`."""
         assert isinstance(pl_module, Classifier)
-        with evaluating(pl_module):
-            self.choose(Learner(pl_module, self.pool.images, self.scoring))
+        self.choose_with(pl_module)
+
+    def choose_with(self, model: Classifier, committee: Committee | None = None) -> None:
+        """Choose with a fitted model and the other members of its committee, on its device; errors as :meth:`choose`."""
+        with evaluating(model):
+            self.choose(Learner(model, self.pool.images, self.scoring, committee))
 
     def choose(self, learner: Learner | None) -> None:
         """Choose with what was fitted, or without a model.

@@ -14,13 +14,20 @@ from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.learner import Learner, Scoring
+from al_lightning.models.learner import Committee, Learner, Scoring
 
 CANDIDATES = 128  # that a strategy is tried on, where it needs no more
 LABELED = 20  # beside them
 
 
-def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, data: ImageData, plan: Plan) -> None:
+def try_strategy(
+    strategy: Strategy,
+    node: dict[str, Any],
+    model: Classifier,
+    data: ImageData,
+    plan: Plan,
+    committee: Committee | None,
+) -> None:
     """Let a strategy choose 1, 3 and as many images as it will have to, among a few with random features.
 
     Args:
@@ -29,6 +36,7 @@ def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, da
         model: that has not been trained.
         data: the images.
         plan: the rounds, with a query at least.
+        committee: of models that have not been trained either.
 
     Raises:
         ConfigError: it cannot choose, or returns something other than was asked for.
@@ -44,8 +52,8 @@ def try_strategy(strategy: Strategy, node: dict[str, Any], model: Classifier, da
     # A query of all candidates is tried only where the run may come to it.
     most = plan.query_size if size == smallest else min(plan.query_size, size // 2)
     for n in sorted({1, min(3, most), most}):
-        _choose(strategy, node["name"], _candidates(model, data, size), n)
-    once, again = (_choose(strategy, node["name"], _candidates(model, data, size), most) for _ in range(2))
+        _choose(strategy, node["name"], _candidates(model, data, size, committee), n)
+    once, again = (_choose(strategy, node["name"], _candidates(model, data, size, committee), most) for _ in range(2))
     if once != again:
         print(
             f"warning: strategy={node['name']}: asked twice the same, it chose other images: a run with it cannot be "
@@ -63,7 +71,7 @@ class _Untrained(Learner):
         yield 0, then(torch.from_numpy(rng.random(size, dtype=np.float32)))
 
 
-def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
+def _candidates(model: Classifier, data: ImageData, size: int, committee: Committee | None) -> Candidates:
     """The last images, so that no position among them is one of their indices as long as they are a small part.
 
     The first few are labeled; the labels are drawn.
@@ -73,7 +81,7 @@ def _candidates(model: Classifier, data: ImageData, size: int) -> Candidates:
     n_labeled = min(LABELED, len(data.pool) - size)
     labeled = torch.arange(n_labeled), torch.from_numpy(rng.integers(len(data.classes), size=n_labeled))
     embedding = data.embedding.pool if data.embedding else None
-    return Candidates(_Untrained(model, data.inputs[0], Scoring(size)), indices, rng, labeled, embedding)
+    return Candidates(_Untrained(model, data.inputs[0], Scoring(size), committee), indices, rng, labeled, embedding)
 
 
 def _choose(strategy: Strategy, name: str, candidates: Candidates, n: int) -> list[int]:

@@ -38,7 +38,7 @@ LIBRARIES = {
     "pytorch_lightning.callbacks": "Callback",
 }
 # Keys of a node that are the framework's: its name, and what is done to its batches, features and kernels.
-FRAMEWORK_KEYS = {"name", "augment", "dropout", "live_taps"}
+FRAMEWORK_KEYS = {"name", "augment", "dropout", "live_taps", "members", "ensemble", "sampling"}
 
 
 def instantiate(key: str, node: Any, *, partial: bool = False, returns: type = object, **runtime: Any) -> Any:

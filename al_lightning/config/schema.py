@@ -124,8 +124,9 @@ def typed(cfg: DictConfig) -> Config:
     for group in GROUPS:
         if not isinstance(node := getattr(config, group), dict):
             raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
-    if not {"name", "_target_"} & {*config.dataset}:  # only what config.yaml has for every option
-        raise ConfigError("~dataset: this key cannot be taken away; give it a value")
+    for group in ("dataset", "model"):
+        if not {"name", "_target_"} & {*getattr(config, group)}:  # only what config.yaml has for every option
+            raise ConfigError(f"~{group}: this key cannot be taken away; give it a value")
     limits.check(config)
     name = identity.name(resolved(cfg))
     if len(name.encode()) > 255:

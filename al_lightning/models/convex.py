@@ -46,6 +46,7 @@ class ConvexClassifier(Classifier):
         rng: draws the folds that choose the weight decay.
         solver: how it is fitted.
         weight_decay: that was chosen before; None: it is to be chosen.
+        resampled: whether it is fitted to as many labeled images drawn with replacement.
         others: as :class:`Classifier`.
 
     Attributes:
@@ -54,12 +55,18 @@ class ConvexClassifier(Classifier):
     """
 
     def __init__(
-        self, *args: Any, rng: np.random.Generator, solver: Lbfgs, weight_decay: float | None = None, **others: Any
+        self,
+        *args: Any,
+        rng: np.random.Generator,
+        solver: Lbfgs,
+        weight_decay: float | None = None,
+        resampled: bool = False,
+        **others: Any,
     ) -> None:
         super().__init__(*args, **others)
         self.automatic_optimization = False
         self.weight_decay, self.iterations = weight_decay, 0
-        self._rng, self._solver = rng, solver
+        self._rng, self._solver, self._resampled = rng, solver, resampled
         self._fitted_to: tuple[Tensor, Tensor] | None = None
 
     @cached_property
@@ -75,6 +82,9 @@ class ConvexClassifier(Classifier):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:  # type: ignore[override]
         """The whole fit."""
         images, labels = batch
+        if self._resampled:
+            drawn = torch.from_numpy(self._rng.integers(len(labels), size=len(labels))).to(labels.device)
+            images, labels = images[drawn], labels[drawn]
         features = self.backbone(self.normalized(images)).double()
         n_classes = self.head.out_features
         if self.weight_decay is None:

@@ -29,6 +29,19 @@ class NotFiniteError(FloatingPointError):
     """What a model makes of images is infinite or not a number: nothing can follow from it."""
 
 
+@dataclass(frozen=True)
+class Committee:
+    """Further models that were fitted to the same labels, and sample predictions.
+
+    Attributes:
+        members: besides the one that is asked.
+        by_dropout: whether each of them, and the one that is asked, samples by dropout too.
+    """
+
+    members: Sequence[Classifier]
+    by_dropout: bool
+
+
 @dataclass
 class Scoring:
     """How a pass over images is made.
@@ -53,10 +66,11 @@ class Learner:
         model: in evaluation mode.
         images: `uint8 [N, C, H, W]`, the whole data set, on the device or on the host.
         scoring: how it looks at them.
+        committee: whose samples are asked for; None: there are dropout samples only.
     """
 
-    def __init__(self, model: Classifier, images: Tensor, scoring: Scoring) -> None:
-        self.model, self._images, self._scoring = model, images, scoring
+    def __init__(self, model: Classifier, images: Tensor, scoring: Scoring, committee: Committee | None = None) -> None:
+        self.model, self._images, self._scoring, self._committee = model, images, scoring, committee
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +79,10 @@ class Learner:
 
     def of(self, indices: Tensor) -> "Predictions":
         """What it makes of some images, by their data set indices `int64 [M]`; nothing is computed yet."""
-        return Predictions(self.model, len(indices), partial(self._batches, indices.to(self.device)))
+        committee = self._committee or Committee((), by_dropout=True)
+        others = [type(self)(each, self._images, self._scoring).of(indices) for each in committee.members]
+        batches = partial(self._batches, indices.to(self.device))
+        return Predictions(self.model, len(indices), batches, others, committee.by_dropout)
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of a few images, `int64 [n]`, in batches of the model as it is."""
@@ -108,6 +125,8 @@ class Predictions:
         model: of the learner.
         size: M.
         batches: of the pass: calls a function on each batch of :attr:`inputs`, see :meth:`Learner.of`.
+        others: of the further members of a committee.
+        by_dropout: whether samples are taken by dropout.
     """
 
     def __init__(
@@ -115,8 +134,11 @@ class Predictions:
         model: Classifier,
         size: int,
         batches: Callable[[Callable[[Tensor], Tensor]], Iterator[tuple[int, Tensor]]],
+        others: Sequence["Predictions"] = (),
+        by_dropout: bool = True,
     ) -> None:
         self._model, self._size, self._batches = model, size, batches
+        self._others, self._by_dropout = others, by_dropout
 
     def _look(self, then: Callable[[Tensor], Tensor]) -> Tensor:
         """What becomes of all inputs, `float32 [M, E]`."""
@@ -191,16 +213,17 @@ class Predictions:
         return self._model.head
 
     def samples(self, n: int, rng: np.random.Generator, dropout: float | None = None) -> Iterator[Tensor]:
-        """Logarithms of the class probabilities under T dropout masks that all images share.
+        """Logarithms of the class probabilities by T models: under dropout masks that all images share, of members.
 
         A mask on what a layer sees is a mask on the columns of its weight: for the first one, T masked copies of it are
         one matrix product. Sharing them makes the samples joint over the images, as BatchBALD needs too.
 
         Args:
-            n: T.
+            n: T. Of a committee without dropout, T is the number of its members; with it, n is rounded up so that each
+                has as many.
             rng: of the masks.
-            dropout: probability of dropping what a layer sees, of a model that was not trained under it; None: that of
-                the model.
+            dropout: probability of dropping what a layer sees, of a model that was not trained under it, without a
+                committee; None: as the model was trained.
 
         Returns:
             Consecutive pieces of the images, `float32 [m, T, K]`.
@@ -210,14 +233,21 @@ class Predictions:
             NotFiniteError: some are not.
         """
         # All samples the same: every score that lives off their differences would be 0, and the query random.
+        if dropout is None and not self._by_dropout:
+            members = [self.log_probabilities, *(each.log_probabilities for each in self._others)]
+            return (torch.stack(piece, 1) for piece in zip(*(each.split(OF_FEATURES) for each in members), strict=True))
         layers = self._model.sampled if dropout is None else [(dropout, layer) for _, layer in self._model.dropped]
         if max(p for p, _ in layers) == 0:
             raise ConfigError(
-                "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5, or another one"
+                "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5 or model.members=5"
             )
         if n < 2:
             raise ConfigError(f"al.mc_samples={n}: the strategy compares dropout samples; at least 2 are needed")
-        return self._samples(n, layers, rng)
+        if dropout is not None or not self._others:
+            return self._samples(n, layers, rng)
+        each = -(-n // (1 + len(self._others)))
+        parts = (one._samples(each, one._model.sampled, rng) for one in (self, *self._others))
+        return (torch.cat(piece, 1) for piece in zip(*parts, strict=True))
 
     def _samples(
         self, n: int, layers: Sequence[tuple[float, torch.nn.Linear]], rng: np.random.Generator

@@ -69,9 +69,9 @@ class Pool:
         model.head.bias.zero_()
         return model
 
-    def to(self, *where: torch.dtype | torch.device) -> "Pool":
+    def to(self, dtype: torch.dtype, device: str = "cpu") -> "Pool":
         """The same in another precision, or on another device."""
-        return replace(self, rows=self.rows.to(*where), weight=self.weight.to(*where))
+        return replace(self, rows=self.rows.to(device, dtype), weight=self.weight.to(device, dtype))
 
 
 def make_pool(
