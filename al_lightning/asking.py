@@ -4,14 +4,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from al_lightning.acquisition.callback import AcquisitionCallback
-from al_lightning.config.plan import Plan
 from al_lightning.contract import told
 from al_lightning.data.datamodule import PoolDataModule
-from al_lightning.data.images import UNKNOWN
+from al_lightning.data.images import UNKNOWN, ImageData
 from al_lightning.errors import DataError, UserError
 from al_lightning.oracle import Oracle, labels, ledger
-from al_lightning.oracle.ledger import TRAIN, VALIDATION
+from al_lightning.oracle.ledger import CONTROL, TRAIN, VALIDATION
 from al_lightning.runs.rounds import Round
 from al_lightning.runs.run_folder import RunFolder
 
@@ -20,13 +21,17 @@ class OracleError(UserError):
     """An oracle that fails, or answers what it was not asked; what was answered before stands."""
 
 
-def initial_query(pool: PoolDataModule, plan: Plan) -> list[dict[str, Any]]:
-    """What is asked before round 0, as rows of `queries.csv`: labels for validation, and the initial set."""
-    val, initial = pool.draw(plan)
+def initial_query(data: ImageData, val: Tensor, initial: Tensor) -> list[dict[str, Any]]:
+    """What is asked before round 0, as rows of `queries.csv`.
+
+    Args:
+        data: the images.
+        val: data set indices of those whose labels are for validation.
+        initial: and of the initial set.
+    """
     queried = [(use, index) for use, part in ((VALIDATION, val), (TRAIN, initial)) for index in part.tolist()]
-    ids = pool.data.pool.ids
     return [
-        {"round": -1, "rank": rank, "index": index, "id": ids[index], "use": use}
+        {"round": -1, "rank": rank, "index": index, "id": data.pool.ids[index], "use": use}
         for rank, (use, index) in enumerate(queried)
     ]
 
@@ -34,11 +39,14 @@ def initial_query(pool: PoolDataModule, plan: Plan) -> list[dict[str, Any]]:
 def query(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> list[dict[str, Any]]:
     """What was chosen, as rows of `queries.csv` that have no answers yet."""
     assert choosing.query is not None
-    indices, scores, predicted = choosing.query.indices.tolist(), choosing.query.scores, choosing.predicted
+    chosen, control = choosing.query.indices.tolist(), choosing.control.tolist()
+    scores, predicted = choosing.query.scores, choosing.predicted
+    indices = [*chosen, *control]
     columns = zip(
         indices,
-        [""] * len(indices) if scores is None else scores.tolist(),
+        [*([""] * len(chosen) if scores is None else scores.tolist()), *[""] * len(control)],
         [None] * len(indices) if predicted is None else predicted.tolist(),
+        [*[TRAIN] * len(chosen), *[CONTROL] * len(control)],
         strict=True,
     )
     return [
@@ -50,9 +58,9 @@ def query(number: int, pool: PoolDataModule, choosing: AcquisitionCallback) -> l
             "score": score,
             "predicted": label,
             "predicted_name": None if label is None else pool.data.classes[label],
-            "use": TRAIN,
+            "use": use,
         }
-        for rank, (index, score, label) in enumerate(columns)
+        for rank, (index, score, label, use) in enumerate(columns)
     ]
 
 

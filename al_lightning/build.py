@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 
 from al_lightning.acquisition.choose import Strategy
-from al_lightning.acquisition.initial import balanced
-from al_lightning.acquisition.select import uniform
+from al_lightning.acquisition.initial import BLIND
 from al_lightning.acquisition.trial import try_strategy
 from al_lightning.config.callbacks import make_callbacks
 from al_lightning.config.instantiate import as_typed, check_type, instantiate, refusals
@@ -81,11 +80,6 @@ def is_simulated(settings: Settings) -> bool:
 def make_strategy(settings: Settings) -> Strategy:
     """The strategy, its settings bound."""
     return instantiate("strategy", settings["strategy"], partial=True)
-
-
-def first_strategy(settings: Settings, data: ImageData) -> Strategy:
-    """How a query is chosen while there is no model, as `al.initial` says."""
-    return partial(balanced, labels=data.pool.labels) if settings["al"]["initial"] == "balanced" else uniform
 
 
 def make_oracle(settings: Settings, data: ImageData) -> Oracle:
@@ -212,6 +206,15 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
     if settings["al"]["initial"] == "balanced" and (data.pool.labels[data.there] == UNKNOWN).any():
         raise ConfigError(
             "al.initial=balanced: takes the labels of all images, and nobody knows them; al.initial=random"
+        )
+    if settings["al"]["initial"] not in BLIND and not data.embedding:
+        raise ConfigError(
+            f"al.initial={settings['al']['initial']}: takes an embedding of the images, and there is none; give one, "
+            "embedding=timm or embedding=pixels, or al.initial=random"
+        )
+    if plan.n_control and not is_convex(settings):
+        raise ConfigError(
+            f"al.control={settings['al']['control']}: fits heads on an embedding; it needs embedding=... model=linear"
         )
     _check_committee(settings)
     quiet_lightning()

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from al_lightning import asking, build, signals
+from al_lightning.acquisition.initial import draw
 from al_lightning.clock import Clock
 from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
@@ -103,13 +104,13 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
             _begin(folder, run_info, cfg, images, pool)
             classifier = build.classifiers(settings, data, device, [done.row for done in kept])
             tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors)
-            rows = [done.row for done in kept]
+            rounds = [*kept]
             end.waiting = ask(kept[-1].queries if kept else folder.initial or [])
-            while not (end.waiting or plan.is_over(rows)):
-                done = fit_choose_test(len(rows), tools, plan.is_last(rows), seen=folder.ledger.position())
+            while not (end.waiting or plan.is_over([done.row for done in rounds])):
+                done = fit_choose_test(rounds, tools, seen=folder.ledger.position())
                 gc.collect()  # Trainer and model hold each other: 180 MB a round that would wait for Python to look
                 folder.commit(done)
-                rows.append(done.row)
+                rounds.append(replace(done, diagnostics=None, weights=None))
                 end.waiting = ask(done.queries)
                 folder.write_summary(summarize(run_info, folder.rounds, "running"))
                 observers.round(done)
@@ -147,7 +148,7 @@ def _begin(folder: RunFolder, run: RunInfo, cfg: DictConfig, images: Images, poo
     folder.write_rejected(run.data.rejected)
     folder.write_duplicates(run.data.duplicates)
     if folder.initial is None:
-        folder.commit_initial(asking.initial_query(pool, run.plan), run.data.classes)
+        folder.commit_initial(asking.initial_query(run.data, *draw(pool, run.plan)), run.data.classes)
     asking.restore(pool, folder, run.rounds)
 
 

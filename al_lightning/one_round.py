@@ -11,6 +11,7 @@ import torch
 from al_lightning import asking, build
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.choose import StrategyError
+from al_lightning.acquisition.initial import first_strategy
 from al_lightning.acquisition.select import Query
 from al_lightning.clock import Clock
 from al_lightning.committee import fit_members
@@ -26,6 +27,7 @@ from al_lightning.profiling import profiled
 from al_lightning.runs import diagnostics
 from al_lightning.runs.rounds import Diagnostics, Round
 from al_lightning.runs.run_info import RunInfo
+from al_lightning.stopping.watching import Watching
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.tracking import Observer, loggers
 from al_lightning.tracking.console import ConsoleReporter
@@ -56,32 +58,33 @@ class Tools:
     mirrors: Sequence[Observer]
 
 
-def fit_choose_test(number: int, tools: Tools, is_last: bool, seen: dict[str, Any]) -> Round:
+def fit_choose_test(before: Sequence[Round], tools: Tools, seen: dict[str, Any]) -> Round:
     """One round: a fresh model and a fresh Trainer; it chooses in the last hook of the fit.
 
     Without labels to train on there is no model: what is chosen then does not need one, and nothing is measured.
 
     Args:
-        number: of the round.
+        before: the rounds that are committed.
         tools: of the run.
-        is_last: whether it only makes the model that is kept, and chooses nothing.
         seen: how far the ledger is.
 
     Raises:
         RoundError: a fit that diverged, a strategy that cannot choose, or not enough memory.
     """
-    with _named(number, tools.run), profiled(tools.run.settings["train"]["profile"]) as operations:
-        done = _round(number, tools, is_last)
+    with _named(len(before), tools.run), profiled(tools.run.settings["train"]["profile"]) as operations:
+        done = _round(before, tools)
     return replace(done, operations=operations, environment={**done.environment, "ledger": seen})
 
 
-def _round(number: int, tools: Tools, is_last: bool) -> Round:
+def _round(before: Sequence[Round], tools: Tools) -> Round:
     run, pool, clock, settings = tools.run, tools.pool, tools.clock, tools.run.settings
+    number, is_last = len(before), run.plan.is_last([done.row for done in before])
     pool.round = number
     n_labeled = int(pool.labeled_mask.sum())
     epochs, steps = build.fit_length(settings, n_labeled)
     choosing, check = _choosing(number, tools, has_model=steps > 0), FitCheck(pool, build.fit_rule(settings), epochs)
     own, shown = _callbacks(number, tools, epochs, steps)
+    watching = Watching(run.plan, pool, settings["al"], before)
     is_committee = settings["model"].get("members", 1) > 1
     in_fit, members = [] if is_last or is_committee else [choosing], {}
     parts = [part for part, size in (("test", len(pool.data.test)), ("val", run.plan.val_size)) if size]
@@ -89,7 +92,7 @@ def _round(number: int, tools: Tools, is_last: bool) -> Round:
     if steps:
         with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
             model = tools.classifier(number, n_labeled)
-            trainer = build.make_trainer(settings, epochs, [*shown, check, *in_fit])
+            trainer = build.make_trainer(settings, epochs, [*shown, check, *watching.callbacks, *in_fit])
             with callbacks.fit(trainer, own):
                 trainer.fit(model, datamodule=pool)
         if is_committee and not is_last:
@@ -98,14 +101,17 @@ def _round(number: int, tools: Tools, is_last: bool) -> Round:
             measured = measure_round(trainer, model, pool, parts)
     elif not is_last:
         choosing.choose(None)
-    queries = [] if is_last else asking.query(number, pool, choosing)
-    diagnosed = _diagnostics(measured, choosing.query, pool)
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
     row |= check.row(steps) | (model.fit_columns() if model else {}) | members | measured.row(parts)
+    row |= watching.columns(row, model)
+    ends = is_last or run.plan.is_stopped_by(row.get("stop/act"))
+    queries = [] if ends else asking.query(number, pool, choosing)
+    diagnosed = _diagnostics(measured, None if ends else choosing.query, pool)
     row |= {f"seconds/{phase}": round(seconds, 4) for phase, seconds in clock.seconds().items()}
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if is_last and model else None
-    return Round(row, queries, measured.confusion, pool.data.classes, run.environment, diagnosed, weights)
+    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if ends and model else None
+    environment = run.environment | watching.kept()
+    return Round(row, queries, measured.confusion, pool.data.classes, environment, diagnosed, weights)
 
 
 def _choose_by_committee(
@@ -123,10 +129,10 @@ def _choose_by_committee(
 
 def _choosing(number: int, tools: Tools, has_model: bool) -> AcquisitionCallback:
     run, pool = tools.run, tools.pool
-    strategy = build.make_strategy(run.settings) if has_model else build.first_strategy(run.settings, pool.data)
+    strategy = build.make_strategy(run.settings) if has_model else first_strategy(run.plan.initial, pool.data)
     bar = tools.console.bar("score", run.plan.n_candidates(number))
     scoring = Scoring(pool.eval_batch_size, tools.clock, bar, build.SCORING[run.settings["al"]["scoring_precision"]])
-    return AcquisitionCallback(strategy, run.plan.query_size, pool, scoring)
+    return AcquisitionCallback(strategy, run.plan.query_size, pool, scoring, run.plan.n_control)
 
 
 def _callbacks(number: int, tools: Tools, epochs: int, steps: int) -> tuple[dict[str, pl.Callback], list[pl.Callback]]:

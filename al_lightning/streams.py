@@ -24,6 +24,9 @@ class Stream(IntEnum):
     NOISE = 10
     FOLDS = 11
     MEMBERS = 12
+    STOP = 13
+    CONTROL = 14
+    CONTROL_SHARE = 15
 
 
 def generator(seed: int, stream: Stream, round_: int = 0) -> np.random.Generator:

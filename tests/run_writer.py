@@ -75,13 +75,11 @@ def write_run(
     assert not path.exists(), f"{path}: written before"
     assert len(accuracy) <= plan.rounds + 1, f"{path}: {len(accuracy)} rounds of {plan.rounds + 1}"
     order = _order(run)
-    drawn = SimpleNamespace(
-        data=data, draw=lambda plan: order[: plan.n_paid(0)].split((plan.val_size, plan.initial_size))
-    )
+    val, first = order[: plan.n_paid(0)].split((plan.val_size, plan.initial_size))
     with RunFolder(path) as folder:
         folder.write_config(config.text)
         folder.write_images(listed, shown)
-        initial = asking.initial_query(cast(Any, drawn), plan)
+        initial = asking.initial_query(cast(Any, data), val, first)
         folder.commit_initial(initial, classes)
         answer(folder, initial, _labels(data, initial), classes)
         for number, value in enumerate(accuracy):

@@ -16,6 +16,7 @@ from run_folders import contents, differences, only_run
 from test_conf import OPTIONS, composed
 from test_pool_data import make_data
 
+from al_lightning.acquisition.initial import draw
 from al_lightning.config import schema
 from al_lightning.config.plan import Plan
 from al_lightning.data import masks
@@ -118,7 +119,7 @@ def test_what_takes_no_part_is_in_none_of_the_masks(mask: list[bool], seed: int)
     whole = make_data()
     data = ImageData(whole.pool, whole.test, whole.classes, mask=torch.tensor(mask))
     pool, plan = PoolDataModule(data, 4, 4, seed), Plan(sum(mask), 2, 1, 2, rounds=2, initial="random")
-    val, initial = pool.draw(plan)
+    val, initial = draw(pool, plan)
     pool.keep_for_validation(val, data.pool.labels[val])
     pool.label(initial, data.pool.labels[initial], since=0)
     parts = torch.stack([pool.labeled_mask, pool.unlabeled_mask, pool.val_mask])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from al_lightning.acquisition.initial import draw
 from al_lightning.config.plan import Plan
 from al_lightning.data.augment import augment
 from al_lightning.data.batches import EvalBatches, epoch_plan, steps_per_epoch
@@ -105,22 +106,22 @@ PLAN = Plan(pool_size=N, initial_size=4, query_size=2, val_size=3, rounds=2)
 @pytest.mark.parametrize("seed", range(5))
 def test_validation_and_initial_set_depend_on_seed_and_sizes_only(seed: int) -> None:
     data = make_data()
-    val, initial = PoolDataModule(data, 4, 4, seed).draw(PLAN)
+    val, initial = draw(PoolDataModule(data, 4, 4, seed), PLAN)
     other = PoolDataModule(data, 8, 2, seed)
     other.label(torch.tensor([0, 5]), torch.tensor([1, 1]), since=0)
     other.round = 3
     torch.manual_seed(99)
-    again = other.draw(replace(PLAN, query_size=1, rounds=5))
+    again = draw(other, replace(PLAN, query_size=1, rounds=5))
     assert [t.tolist() for t in again] == [val.tolist(), initial.tolist()]
     assert (len(val), len(initial)) == (3, 4)
     assert len({*val.tolist(), *initial.tolist()}) == 7
     assert (val.diff() > 0).all() and (initial.diff() > 0).all()
-    bigger = PoolDataModule(data, 4, 4, seed).draw(replace(PLAN, initial_size=6))
+    bigger = draw(PoolDataModule(data, 4, 4, seed), replace(PLAN, initial_size=6))
     assert bigger[0].tolist() == val.tolist()
 
 
 def test_other_seeds_draw_other_sets() -> None:
-    drawn = [PoolDataModule(make_data(), 4, 4, seed).draw(PLAN) for seed in range(20)]
+    drawn = [draw(PoolDataModule(make_data(), 4, 4, seed), PLAN) for seed in range(20)]
     for which in range(2):
         assert len({tuple(sets[which].tolist()) for sets in drawn}) > 10
 
@@ -130,7 +131,7 @@ def test_other_seeds_draw_other_sets() -> None:
 def test_a_balanced_start_takes_every_class_in_turn(initial: int, val: int, seed: int) -> None:
     data = make_data()
     plan = replace(PLAN, initial_size=initial, val_size=val, initial="balanced")
-    kept, drawn = PoolDataModule(data, 4, 4, seed).draw(plan)
+    kept, drawn = draw(PoolDataModule(data, 4, 4, seed), plan)
     assert len(drawn) == len(drawn.unique()) == initial and not torch.isin(drawn, kept).any()
     left = torch.ones(N, dtype=torch.bool)
     left[kept] = False

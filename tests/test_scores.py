@@ -16,8 +16,9 @@ from torch import Tensor
 
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import choose
+from al_lightning.acquisition.epig import epig
 from al_lightning.acquisition.kmeans import boundary, cluster, lloyd
-from al_lightning.acquisition.scores import bald, entropy, margin, mean_std, uncertainty, variation_ratios
+from al_lightning.acquisition.scores import bald, entropy, margin, mean_margin, mean_std, uncertainty, variation_ratios
 from al_lightning.acquisition.select import Query, top, uniform
 from al_lightning.clock import Clock
 from al_lightning.contract import ContractError
@@ -35,10 +36,13 @@ SCORES: dict[str, Callable[[Candidates], Tensor]] = {
     "bald": lambda pool: bald(pool, mc_samples=5),
     "variation_ratios": lambda pool: variation_ratios(pool, mc_samples=5),
     "mean_std": lambda pool: mean_std(pool, mc_samples=5),
+    "mean_margin": lambda pool: mean_margin(pool, mc_samples=5),
+    "epig": lambda pool: epig(pool, mc_samples=5, n_targets=3),
     "kmeans": lambda pool: boundary(pool, n_clusters=4),
 }
 BOUNDS = {"margin": (-1, 0), "uncertainty": (0, 1 - 1 / K), "entropy": (0, LOG_K), "bald": (0, LOG_K)}
 BOUNDS |= {"variation_ratios": (0, 1 - 1 / K), "mean_std": (0, math.sqrt((K - 1) / K**2))}
+BOUNDS |= {"mean_margin": (-1, 0), "epig": (0, LOG_K)}
 
 
 def make_model(backbone: Backbone, dropout: float) -> Classifier:

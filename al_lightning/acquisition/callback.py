@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from al_lightning.acquisition.candidates import Candidates
@@ -21,16 +22,20 @@ class AcquisitionCallback(pl.Callback):
     Args:
         strategy: chooses `n` of the candidates.
         n: size of the query.
+        n_control: images of it that are drawn at random instead, before the others are chosen.
         pool: whose unlabeled images are scored, and whose round and seed key the random choices.
         scoring: how the pass is made.
 
     Attributes:
         query: what was chosen; None before.
-        predicted: `int64 [n]`, the model's classes for the queried images; None without a model.
+        control: `int64 [n_control]`, what was drawn at random, data set indices.
+        predicted: `int64 [n]`, the model's classes for the images that were chosen, and then for the others; None
+            without a model.
     """
 
-    def __init__(self, strategy: Strategy, n: int, pool: PoolDataModule, scoring: Scoring) -> None:
+    def __init__(self, strategy: Strategy, n: int, pool: PoolDataModule, scoring: Scoring, n_control: int = 0) -> None:
         self.strategy, self.n, self.pool, self.scoring = strategy, n, pool, scoring
+        self.n_control, self.control = n_control, torch.empty(0, dtype=torch.int64)
         self.query: Query | None = None
         self.predicted: Tensor | None = None
 
@@ -40,7 +45,7 @@ class AcquisitionCallback(pl.Callback):
         self.choose_with(pl_module)
 
     def choose_with(self, model: Classifier, committee: Committee | None = None) -> None:
-        """Choose with a fitted model and the other members of its committee, on its device; errors as :meth:`choose`."""
+        """Choose with a fitted model and the rest of its committee, on its device; errors as :meth:`choose`."""
         with evaluating(model):
             self.choose(Learner(model, self.pool.images, self.scoring, committee))
 
@@ -54,8 +59,15 @@ class AcquisitionCallback(pl.Callback):
         labeled = pool.trained_on
         rng = generator(pool.seed, Stream.ACQUISITION, pool.round)
         embedding = pool.data.embedding.pool if pool.data.embedding else None
-        candidates = Candidates(learner, pool.candidates(), rng, (labeled, pool.labels[labeled]), embedding)
+        indices = pool.candidates()
+        if self.n_control:
+            self.control = pool.draw_control(self.n_control)
+            indices = indices[~torch.isin(indices, self.control)]
+        candidates = Candidates(learner, indices, rng, (labeled, pool.labels[labeled]), embedding)
         with clock.phase("select") if clock else nullcontext():
-            self.query = choose(self.strategy, candidates, self.n, torch_seed(pool.seed, Stream.GLOBAL, pool.round))
+            n = self.n - self.n_control
+            self.query = choose(self.strategy, candidates, n, torch_seed(pool.seed, Stream.GLOBAL, pool.round))
             if learner:
                 self.predicted = candidates.predict(self.query.indices)
+                if self.n_control:
+                    self.predicted = torch.cat([self.predicted, learner.predict(self.control)])

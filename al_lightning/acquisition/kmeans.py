@@ -9,12 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_lightning.acquisition.blocks import blocks, squared_distances
+from al_lightning.acquisition.blocks import blocks
 from al_lightning.acquisition.candidates import Candidates
-from al_lightning.acquisition.pick import drawn_order, filled, ranked
+from al_lightning.acquisition.pick import drawn_order, filled
 
 MAX_ITERATIONS = 300
 RESTARTS = 4
+CLOSE = 1e-5  # relative, of distances that differ by rounding in fp32
 
 
 def boundary(candidates: Candidates, *, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
@@ -24,11 +25,14 @@ def boundary(candidates: Candidates, *, n_clusters: Annotated[int, Field(ge=2)])
 
     Args:
         candidates: M images.
-        n_clusters: from 2 to M.
+        n_clusters: at least 2; as many as there are images at most are made.
     """
-    centroids = cluster(candidates.of_features(lambda rows: rows), n_clusters, candidates.rng)
-    nearest = candidates.of_features(lambda rows: _distances(rows, centroids).topk(2, dim=1, largest=False).values)
-    return nearest[:, 0] - nearest[:, 1]
+    k = min(n_clusters, len(candidates))
+    centroids = cluster(candidates.of_features(lambda rows: rows), k, candidates.rng)
+    nearest = candidates.of_features(
+        lambda rows: _distances(rows, centroids).topk(min(k, 2), dim=1, largest=False).values
+    )
+    return nearest[:, 0] - nearest[:, -1]
 
 
 def nearest_to_centers(features: Tensor, n: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:
@@ -37,7 +41,7 @@ def nearest_to_centers(features: Tensor, n: int, rng: np.random.Generator, weigh
     Where there are fewer clusters with rows in them, rows of the others at random.
 
     Args:
-        features: `float [M, D]`, stays as it is.
+        features: `float [M, D]`; the caller has no more use for them, see :func:`cluster`.
         n: number of clusters and of rows, at most M.
         rng: of the clustering, and of the order among equal rows.
         weights: `float [M]`, how much a row counts for the centroids; None: all the same.
@@ -45,14 +49,35 @@ def nearest_to_centers(features: Tensor, n: int, rng: np.random.Generator, weigh
     place = drawn_order(len(features), rng, features.device)
     if n == len(features):
         return place.argsort()
-    centroids = cluster(features.clone(), n, rng, weights)
+    centroids = cluster(features, n, rng, weights)
     distance, assigned = features.new_empty(len(features)), torch.empty_like(place)
     for rows in blocks(len(features), n):
-        distance[rows], assigned[rows] = squared_distances(features[rows], centroids).min(1)
-    order = ranked(-distance, place)
-    first = torch.full((n,), len(order), device=order.device)
-    first.scatter_reduce_(0, assigned[order], torch.arange(len(order), device=order.device), "amin")
-    return filled(order[first[first < len(order)]], n, place)
+        # Equal rows have to be equally far, so that their places decide: a matrix product rounds them differently.
+        distance[rows], assigned[rows] = _distances(features[rows], centroids).min(1)
+    closest = torch.full_like(centroids[:, 0], torch.inf).scatter_reduce_(0, assigned, distance, "amin")
+    # Both images of a cluster of two are equally far from its centroid, but for rounding: their places decide.
+    tied = distance <= closest[assigned] * (1 + CLOSE)
+    first = place.new_full((n,), len(place)).scatter_reduce_(0, assigned[tied], place[tied], "amin")
+    return filled(place.argsort()[first[first < len(place)]], n, place)
+
+
+def representatives(candidates: Candidates, among: Tensor, n: int, weights: Tensor | None = None) -> Tensor:
+    """Of some candidates, those nearest to the centroids of n clusters of their features, `int64 [n]`, positions.
+
+    Where they are at most n, all of them, and others at random.
+
+    Args:
+        candidates: M images.
+        among: `int64 [m]`, different positions.
+        n: at most M.
+        weights: `float [m]`, see :func:`nearest_to_centers`.
+    """
+    place = drawn_order(len(candidates), candidates.rng, candidates.indices.device)
+    if len(among) > n:
+        # The copy of all is gone before k-means makes one of its own.
+        features = candidates.of_features(lambda rows: rows)[among]
+        among = among[nearest_to_centers(features, n, candidates.rng, weights)]
+    return filled(among, n, place)
 
 
 def cluster(features: Tensor, n_clusters: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:

@@ -3,9 +3,14 @@
 All are positions among the candidates, whose order is that of their indices.
 """
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
+
+AT_ONCE = 64  # looked at first by `highest_lazily`; which ones are looked at may decide, so that memory must not
 
 
 def drawn_order(n: int, rng: np.random.Generator, device: torch.device) -> Tensor:
@@ -13,15 +18,35 @@ def drawn_order(n: int, rng: np.random.Generator, device: torch.device) -> Tenso
     return torch.from_numpy(rng.permutation(n)).to(device)
 
 
-def highest(values: Tensor, place: Tensor) -> int:
+def highest(values: Tensor, place: Tensor, slack: float = 0.0) -> int:
     """The position of the highest value, of equal ones that of the lowest place.
 
     Args:
         values: `float [M]`; `-inf` for those that are out.
         place: `int64 [M]`, see :func:`drawn_order`.
+        slack: how far below the highest is rounding only, and counts as equal.
     """
-    tied = (values == values.max()).nonzero().squeeze(1)
+    tied = (values >= values.max() - slack).nonzero().squeeze(1)
     return int(tied[place[tied].argmin()])
+
+
+def highest_lazily(bounds: Tensor, place: Tensor, looked_at: Callable[[Tensor], Tensor], slack: float) -> int:
+    """The position of the highest value, where only those are worked out that could be it (Minoux 1978).
+
+    Args:
+        bounds: `float [M]`, what the values are at most, at least 0 or `-inf` for those that are out; those that are
+            worked out are put in their place. A bound of 0 is the value.
+        place: `int64 [M]`, see :func:`drawn_order`.
+        looked_at: values of some positions.
+        slack: see :func:`highest`.
+    """
+    order, best, size = ranked(bounds, place), -math.inf, AT_ONCE
+    while len(order) and (bound := float(bounds[order[0]])) > 0 and bound >= best - slack:
+        now, order = order[:size], order[size:]
+        now = now[bounds[now] > 0]
+        bounds[now] = looked_at(now)
+        best, size = max(best, float(bounds[now].max())), 2 * size
+    return highest(bounds, place, slack)
 
 
 def ranked(values: Tensor, place: Tensor) -> Tensor:

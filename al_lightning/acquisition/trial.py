@@ -50,7 +50,8 @@ def try_strategy(
         print(f"warning: al.n_clusters={n_clusters}: fewer than the {len(data.classes)} classes", file=sys.stderr)
     size = min(smallest, max(CANDIDATES, 2 * n_clusters))
     # A query of all candidates is tried only where the run may come to it.
-    most = plan.query_size if size == smallest else min(plan.query_size, size // 2)
+    chosen = plan.query_size - plan.n_control
+    most = chosen if size == smallest else min(chosen, size // 2)
     for n in sorted({1, min(3, most), most}):
         _choose(strategy, node["name"], _candidates(model, data, size, committee), n)
     once, again = (_choose(strategy, node["name"], _candidates(model, data, size, committee), most) for _ in range(2))

@@ -5,16 +5,17 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from al_lightning.config.stop_rules import parse
 from al_lightning.errors import ConfigError
 
 if TYPE_CHECKING:
-    from al_lightning.config.schema import Config
+    from al_lightning.config.schema import ActiveLearning, Config
 
 ENGINES = ("fast", "plain", "graph")
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-INITIAL = ("random", "balanced")
+INITIAL = ("random", "balanced", "typiclust", "probcover", "maxherding", "kmeans")
 SCORING_PRECISIONS = ("fp32", "bf16")
 OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")), "aubc")
 
@@ -78,6 +79,9 @@ def check(config: "Config") -> None:
     if config.al.pool_batch_size is not None:
         _within("al.pool_batch_size", config.al.pool_batch_size, 1, 65_536)
     _one_of("al.scoring_precision", config.al.scoring_precision, SCORING_PRECISIONS)
+    _check_stop(config.al)
+    if config.al.control is not None and not 0 < config.al.control <= 0.5:
+        raise ConfigError(f"al.control={config.al.control}: must be a share above 0 and at most 0.5, or null")
     check_objective(config.al.objective, config.al.val_size)
     _within("batch_size", config.batch_size, 2, 65_536, " (batch normalization needs two images)")
     _within("train.min_steps", config.train.min_steps, 0, 1_000_000)
@@ -146,6 +150,17 @@ def check_objective(objective: str | None, val_size: int | float) -> None:
         )
     if not val_size > 0:
         raise ConfigError(f"al.objective={objective}: needs validation labels: add al.val_size=100, or another number")
+
+
+def _check_stop(al: "ActiveLearning") -> None:
+    if not al.price > 0:
+        raise ConfigError(f"al.price={al.price}: must be above 0")
+    rules = [parse(text) for text in al.stop]
+    if (twice := {rule.name for rule in rules}) and len(twice) < len(rules):
+        raise ConfigError(f"al.stop={al.stop}: a rule of each kind at most")
+    for rule in rules:
+        if rule.name in ("accuracy", "gain") and not al.val_size:
+            raise ConfigError(f"al.stop={rule.text} al.val_size=0: the rule looks at validation labels; give it some")
 
 
 def _check_masks(node: dict[str, Any]) -> None:

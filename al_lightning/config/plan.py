@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from al_lightning.config.schema import ActiveLearning
+from al_lightning.config.stop_rules import StopRule, parse
 from al_lightning.errors import ConfigError
 
 
@@ -41,6 +42,8 @@ class Plan:
         n_gone: images of the pool that are no longer there, and cannot be asked for.
         begun: what was asked for before these sizes counted; None: they count from the first round on.
         n_given: images of the initial set whose labels were known before anything was asked.
+        stop: rules that say, or decide, that enough has been labeled.
+        n_control: images of every query that are drawn at random.
     """
 
     pool_size: int
@@ -53,9 +56,11 @@ class Plan:
     n_gone: int = 0
     begun: Begun | None = None
     n_given: int = 0
+    stop: tuple[StopRule, ...] = ()
+    n_control: int = 0
 
     def is_last(self, before: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether the round after these is the last one, which chooses nothing: a stopping rule belongs here.
+        """Whether the round after these is the last one by its number, and chooses nothing.
 
         Args:
             before: rows of `rounds.csv`.
@@ -63,8 +68,12 @@ class Plan:
         return len(before) == self.rounds
 
     def is_over(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether these rounds are all, the last one included."""
-        return bool(rows) and self.is_last(rows[:-1])
+        """Whether these rounds are all, the last one included: by their number, or by a stopping rule."""
+        return bool(rows) and (self.is_last(rows[:-1]) or self.is_stopped_by(rows[-1].get("stop/act")))
+
+    def is_stopped_by(self, rule: str | None) -> bool:
+        """Whether a rule, as it was typed, is still one that ends the run."""
+        return any(each.acts and each.text == rule for each in self.stop)
 
     def n_labeled(self, round_: int) -> int:
         """Images that a round trains on."""
@@ -137,4 +146,8 @@ def make_plan(
             f"al.rounds={al.rounds}: {counted} x {query} (al.query_size){'' if begun else f' + {val} (al.val_size)'} = "
             f"{labels} labels, but the pool has {there}; at most {done + (there - asked) // query} rounds fit"
         )
-    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun, n_given)
+    stop = tuple(parse(text) for text in al.stop)
+    control = 0 if al.control is None else max(1, round(al.control * query))
+    if control >= query:
+        raise ConfigError(f"al.control={al.control} al.query_size={query}: leaves nothing to choose")
+    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun, n_given, stop, control)

@@ -5,11 +5,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from al_lightning.config.plan import Plan
 from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
 from al_lightning.data.images import UNKNOWN, ImageData
 from al_lightning.data.memory import fits
-from al_lightning.data.split import in_turn
 from al_lightning.streams import Stream, generator
 
 UNLABELED = -1
@@ -68,23 +66,21 @@ class PoolDataModule(LightningDataModule):
         """Images that a strategy may ask for."""
         return ~self.labeled_mask & ~self.val_mask & ~self.skipped_mask & self._there
 
-    def draw(self, plan: Plan) -> tuple[Tensor, Tensor]:
-        """Draw the validation and the initial set: the same for every strategy of a seed.
-
-        Images whose labels are given are in the initial set, all of them; it is filled up with others.
+    def draw_validation(self, size: int) -> tuple[Tensor, Tensor]:
+        """Draw the validation set: the same for every strategy of a seed, none of those whose labels are given.
 
         Returns:
-            Data set indices of the validation set and of the initial set, sorted.
+            Data set indices of the validation set, and of the images that are left for the initial set, sorted.
         """
-        given = self.data.given.numpy()
-        pool = np.flatnonzero(self._there.numpy() & ~given)
-        val = generator(self.seed, Stream.VALIDATION).choice(pool, plan.val_size, replace=False)
-        rest, rng = np.setdiff1d(pool, val), generator(self.seed, Stream.INITIAL)
-        if plan.initial == "balanced":
-            drawn = in_turn(rng.permutation(rest), self.data.pool.labels.numpy(), plan.initial_size)
-        else:
-            drawn = rng.choice(rest, plan.initial_size - int(given.sum()), replace=False)
-        return torch.from_numpy(np.sort(val)), torch.from_numpy(np.union1d(np.flatnonzero(given), drawn))
+        pool = np.flatnonzero((self._there & ~self.data.given).numpy())
+        val = generator(self.seed, Stream.VALIDATION).choice(pool, size, replace=False)
+        return torch.from_numpy(np.sort(val)), torch.from_numpy(np.setdiff1d(pool, val))
+
+    def draw_control(self, n: int) -> Tensor:
+        """Draw n of the unlabeled images in this round: the control that chosen ones are held against, `int64 [n]`."""
+        unlabeled = self.unlabeled_mask.nonzero().squeeze(1)
+        rng = generator(self.seed, Stream.CONTROL, self.round)
+        return unlabeled[torch.from_numpy(rng.choice(len(unlabeled), n, replace=False))]
 
     @property
     def n_skipped(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from al_lightning.contract import ContractError, described
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
 
-TRAIN, VALIDATION = "train", "val"  # what the labels of an image are for
+TRAIN, VALIDATION, CONTROL = "train", "val", "control"  # what labels are for; control: to train on, drawn at random
 GIVEN = "given"  # who answered for an image whose label was known before
 
 

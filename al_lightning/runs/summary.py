@@ -47,6 +47,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 
         summary |= {
             "n_labeled": rows[-1]["n_labeled"],
             "n_paid": rows[-1]["n_paid"],
+            "stopped_by": rows[-1].get("stop/act") or "",
             "final": {name: rows[-1][f"test/{name}"] for name in MEASURES},
             "aubc": aubc(labels, accuracy) if measured else None,
             "learns_nothing": learns_nothing(
@@ -66,7 +67,8 @@ def covers(summary: dict[str, Any] | None, al: ActiveLearning) -> bool:
     """Whether a finished run already has the rounds that are asked for; it may have more."""
     if not summary or not summary.get("finished") or not {"rounds_done", "pool_size", "final"} <= summary.keys():
         return False
-    return summary["rounds_done"] > plan_of(al, summary).rounds
+    plan = plan_of(al, summary)
+    return summary["rounds_done"] > plan.rounds or plan.is_stopped_by(summary.get("stopped_by"))
 
 
 def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:

@@ -204,9 +204,5 @@ def _all_the_same(chosen: dict[str, list[int]]) -> None:
 
 
 def _generators() -> tuple[object, ...]:
-    legacy = np.random.get_state()  # noqa: NPY002
-    return (
-        torch.get_rng_state().tolist(),
-        [part.tolist() if hasattr(part, "tolist") else part for part in legacy],
-        random.getstate(),
-    )
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002
+    return torch.get_rng_state().tolist(), repr(legacy), random.getstate()

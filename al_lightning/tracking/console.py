@@ -119,6 +119,10 @@ class ConsoleReporter:
             f" {row['round']:>5} {row['n_labeled']:>8} {shown} {seconds:>9.1f}   {duration(left) if left else '':<6}"
             + (_failed(row) if row["fit/ok"] is False else "")
         )
+        if reason := row.get("stop/reason"):
+            self._say(f"       stop  {reason}", markup=False)
+        if (verdict := row.get("control/verdict", "undecided")) != "undecided":
+            self._say(f"       chosen labels are {verdict} than random ones: {_verdict(row)}", markup=False)
 
     def _say(self, text: str, markup: bool = True) -> None:
         """Print lines, each with the job that it is of where several run side by side."""
@@ -181,6 +185,11 @@ def _warnings(summary: dict[str, Any]) -> Iterator[str]:
             f"{len(failed)} of {summary['rounds_done']} fits failed, of round {rounds}: the labels trained on were not "
             "fitted, so what these rounds measured and asked says little about the strategy"
         )
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    low, high = 100 * row["control/lower"], 100 * row["control/upper"]
+    return f"{low:+.1f} to {high:+.1f} points (95%, however often it is looked at)"
 
 
 def _figure(value: float | None, width: int) -> str:

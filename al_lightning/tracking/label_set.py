@@ -11,7 +11,6 @@ import numpy as np
 
 from al_lightning.data.images import UNKNOWN
 from al_lightning.oracle import ledger
-from al_lightning.oracle.ledger import TRAIN
 from al_lightning.runs.folder_state import standing
 from al_lightning.runs.rounds import to_csv
 from al_lightning.runs.run_info import RunInfo
@@ -54,8 +53,8 @@ def log(run: "wandb.Run", info: RunInfo, run_id: str, last: int) -> None:
     queried = {index: image for query in queries for index, image in ledger.queried(query).items()}
     answers = {event.index: event.answer for event in found.ledger.events}
     known = sorted(index for index in queried if isinstance(answers.get(index), int))
-    labeled = np.array([index for index in known if queried[index].use == TRAIN], dtype=np.int64)
-    validation = np.array([index for index in known if queried[index].use != TRAIN], dtype=np.int64)
+    labeled = np.array([index for index in known if queried[index].use != ledger.VALIDATION], dtype=np.int64)
+    validation = np.array([index for index in known if queried[index].use == ledger.VALIDATION], dtype=np.int64)
     classes, of_pool = info.data.classes, info.data.pool.labels
     of_pool = of_pool if info.data.mask is None else of_pool[info.data.mask]
     of_pool = of_pool[of_pool != UNKNOWN]

@@ -1,0 +1,1 @@
+"""When enough has been labeled, and whether choosing has paid."""
