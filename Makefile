@@ -9,6 +9,10 @@ PEER   := benchmarks/peer/.venv
 UV     ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(VENV)/bin/uv)
 # Where `make bench` finds MNIST/raw, or puts it.
 DATA   ?= data
+# What `make leaderboard` takes in place of downloads: CIFAR-10 as class folders of images, and the weights of
+# EfficientNet-Lite0 in safetensors.
+IMAGES ?=
+WEIGHTS ?=
 # What `make run` runs, e.g. make run RUN="study=demo dataset=mnist seed=0,1,2 strategy=random,entropy".
 RUN    ?= experiment=quick study=demo seed=0,1,2 strategy=random,margin
 
@@ -16,7 +20,7 @@ RUN    ?= experiment=quick study=demo seed=0,1,2 strategy=random,margin
 SIDE_BY_SIDE := hydra/launcher=joblib hydra.launcher.n_jobs=2
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper paper-small test lint types bench bench-gpu faults clean install lock wheel
+.PHONY: help run paper paper-small test lint types bench bench-gpu leaderboard faults clean install lock wheel
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -60,6 +64,11 @@ bench: $(STAMP) $(PEER)/.installed ## measure speed and memory, also against Baa
 
 bench-gpu: $(STAMP) ## measure steps, rounds and sweeps on a GPU, rewrite benchmarks/RESULTS-GPU.md
 	$(PY) benchmarks/gpu.py --data $(DATA)
+
+leaderboard: $(STAMP) ## run every strategy on five data sets, what is there already not again, rewrite docs/leaderboard.md: hours
+	$(PY) benchmarks/leaderboard.py --data $(DATA) $(if $(IMAGES),--images $(IMAGES)) $(if $(WEIGHTS),--weights $(WEIGHTS))
+	$(PY) benchmarks/leaderboard_page.py
+	$(PY) benchmarks/strategy_pages.py
 
 faults: $(STAMP) ## kill runs, feed odd images and drawn configurations, run long: the tables of docs/reliability.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/reliability.py

@@ -21,7 +21,7 @@ from pathlib import Path
 from al_lightning.config import schema
 
 STUDY = "leaderboard"
-ROUNDS = 9  # queries of a run: 10 fits
+ROUNDS = 6  # queries of a run: 7 fits
 SAMPLE = 10_000  # unlabeled images that a strategy looks at
 QUERIES = {"digits": (5, 20)}  # sizes of a query, and of the initial set
 USUAL = (20, 100)
@@ -119,7 +119,7 @@ def run(job: Job, until: float) -> tuple[Job, str, float, str]:
 
 def main() -> None:
     """Run what is missing, and write what there is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Run what is missing of the leaderboard.")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--images", type=Path)
     parser.add_argument("--weights", default="")
@@ -145,7 +145,7 @@ def main() -> None:
         for number, (job, folder, seconds, failure) in enumerate(pool.imap_unordered(one, todo), 1):
             failed += bool(failure)
             if folder:
-                table.add(job, Path(folder), seconds)
+                table.add(job, Path(folder))
             if folder or failure:
                 name = f"{job.setting}, {job.query_size}, {job.strategy}, {job.seed}"
                 print(f"{number}/{len(todo)} {name}: {failure or f'{seconds:.1f} s'}", flush=True)

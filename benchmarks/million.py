@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from results import machine, write_section
 
-N, D, TEST, CLASSES, BLOCK = 1_000_000, 512, 1_000, 10, 10_000
+N, D, QUERY = 1_000_000, 512, 1_000
+TEST, CLASSES, BLOCK = 1_000, 10, 10_000
 DATA_SET = """
 import numpy as np, torch
 from al_lightning.data.images import ImageData, ImageSet
@@ -36,27 +37,28 @@ sys.exit(code)
 """
 
 
-def prepare(place: Path) -> None:
-    """Features of ten overlapping classes, and a data set that they belong to."""
+def prepare(place: Path, n: int, d: int) -> None:
+    """Features `[n, d]` of ten overlapping classes, and a data set that they belong to."""
+    place.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    labels, centers = rng.integers(CLASSES, size=N + TEST), 0.1 * rng.standard_normal((CLASSES, D))
+    labels, centers = rng.integers(CLASSES, size=n + TEST), 0.1 * rng.standard_normal((CLASSES, d))
     np.save(place / "labels.npy", labels)
-    rows = np.lib.format.open_memmap(place / "features.npy", "w+", np.float16, (N + TEST, D))
-    for start in range(0, N + TEST, BLOCK):
+    rows = np.lib.format.open_memmap(place / "features.npy", "w+", np.float16, (n + TEST, d))
+    for start in range(0, n + TEST, BLOCK):
         some = labels[start : start + BLOCK]
-        rows[start : start + len(some)] = rng.standard_normal((len(some), D)) + centers[some]
+        rows[start : start + len(some)] = rng.standard_normal((len(some), d)) + centers[some]
     rows.flush()
     (place / "million.py").write_text(DATA_SET, encoding="utf-8")
     (place / "conf" / "dataset").mkdir(parents=True, exist_ok=True)
-    node = f"name: million\n_target_: million.million\nn: {N}\nplace: {place}\n"
+    node = f"name: million\n_target_: million.million\nn: {n}\nplace: {place}\n"
     (place / "conf" / "dataset" / "million.yaml").write_text(node, encoding="utf-8")
 
 
-def most_memory(strategy: str, place: Path) -> tuple[int, float]:
+def most_memory(strategy: str, place: Path, query_size: int) -> tuple[int, float]:
     """MiB that the process of a run held at most, and seconds to score and choose."""
     typed = [
         *("--config-dir=conf", "dataset=million", "embedding=file", "embedding.path=features.npy", "model=linear"),
-        *("al.initial_size=1000", "al.query_size=1000", "al.rounds=1", "logger=none", "overwrite=true"),
+        *("al.initial_size=1000", f"al.query_size={query_size}", "al.rounds=1", "logger=none", "overwrite=true"),
         *(f"strategy={strategy}", f"study={strategy}"),
     ]
     known = {"PYTHONPATH": os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH"))))}
@@ -79,9 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", type=Path, required=True, help="folder for a gigabyte of features")
     place = parser.parse_args().place.resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    prepare(place)
-    measured = {strategy: most_memory(strategy, place) for strategy in ("margin", "entropy", "bald")}
+    prepare(place, N, D)
+    measured = {strategy: most_memory(strategy, place, QUERY) for strategy in ("margin", "entropy", "bald")}
     write_section(
         "A million embeddings",
         f"By `python benchmarks/million.py` on {machine()}. A run on {N:,} x {D} features of a file in half precision "

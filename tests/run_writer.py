@@ -195,7 +195,8 @@ def _round(run: RunInfo, number: int, accuracy: float, order: Tensor, fit_ok: bo
     if number < run.plan.rounds:
         scored = run.settings["strategy"]["name"] != "random"
         query = Query(order[first : first + n], *((SCORES[:n], SCORES) if scored else ()))
-        chosen = SimpleNamespace(query=query, predicted=data.pool.labels[query.indices])
+        none = torch.empty(0, dtype=torch.int64)
+        chosen = SimpleNamespace(query=query, control=none, predicted=data.pool.labels[query.indices])
         queries = asking.query(number, cast(Any, SimpleNamespace(data=data)), cast(Any, chosen))
     measures = (accuracy, accuracy - 0.004, accuracy - 0.006, 1 - (1 - accuracy) / 8, 3 * (1 - accuracy), 0.02)
     values = {f"test/{name}": value for name, value in zip(MEASURES, measures, strict=True)}

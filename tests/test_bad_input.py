@@ -31,7 +31,7 @@ REFUSED = [
     ("model.widht=4", "did you mean model.width?"),
     ("dataset.augment.crup=3", "dataset.augment has: crop, flip"),
     ("optimizer.learning_rate=1", "lr, weight_decay"),
-    ("model.stem=small", "model has: name, _target_, width, dropout"),  # a key of the other model
+    ("model.stem=small", "model has: members, ensemble, sampling, name, _target_, width, dropout"),  # a key of the other model
     ("+unknown=1", "seed, study, batch_size"),
     ("+al.unknown=1", "al has: initial_size, initial,"),
     ("+strategy.unknown=1", "no such setting", "score"),
@@ -47,7 +47,7 @@ REFUSED = [
     ("optimizer.lr=abc", "valid number"),
     ("dataset.augment.flip=maybe", "a valid boolean"),
     ("strategy.score=margin", "callable"),
-    ("strategy=null", "margin, mean_std, random"),
+    ("strategy=null", "margin, margin_diverse"),
     ("~seed", "cannot be taken away"),
     ("~strategy.score", "score"),
     ("~trainer.accelerator", "accelerator"),
@@ -70,7 +70,7 @@ REFUSED = [
     ("al.mc_samples=0", "at least 1"),
     ("al.pool_sample=0", SIZE),
     ("al.pool_sample=19", "at least 20 are needed"),
-    ("al.initial=maybe", "must be one of random, balanced"),
+    ("al.initial=maybe", "must be one of random, balanced, typiclust"),
     ("al.pool_batch_size=0", "at least 1"),
     ("al.scoring_precision=16", "fp32", "bf16"),
     ("model.live_taps=2", "a valid boolean"),
@@ -117,7 +117,7 @@ REFUSED = [
     ("al.rounds=${nope}", "'nope' not found"),
     ("study=${oc.env:AL_LIGHTNING_NO_SUCH}", "'AL_LIGHTNING_NO_SUCH' not found"),
     ("seed=${seed}", "seed"),
-    ("strategy=-0.5", "margin, mean_std, random"),
+    ("strategy=-0.5", "margin, margin_diverse"),
     ("+=", "+="),
     # names of folders
     ("study=a/b", "letters, digits"),

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import _kmeans
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from al_lightning.acquisition.alfa_mix import alfa_mix
 from al_lightning.acquisition.drop_query import drop_query
-from al_lightning.acquisition.kmeans import cluster, nearest_to_centers
+from al_lightning.acquisition.kmeans import _tolerance, cluster, nearest_to_centers
 from al_lightning.acquisition.kmeans_center import kmeans_center
 from al_lightning.acquisition.margin_diverse import margin_diverse
 from al_lightning.testing import Pool, make_pool
@@ -147,3 +148,10 @@ def test_alfa_mix_without_an_anchor_or_a_change_is_random() -> None:
     for each in (unlabeled, indifferent):
         seen = Counter(i for seed in range(60) for i in alfa_mix(each.candidates(seed), 20).indices.tolist())
         assert all(5 <= seen[i] <= 37 for i in pool.indices.tolist())
+
+
+@pytest.mark.parametrize("shape", [(1000, 37), (60, 8), (2000, 130), (7, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_k_means_stops_where_scikit_learn_s_own_tolerance_has_it_stop(shape: tuple[int, int], dtype: type) -> None:
+    rows = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    assert _tolerance(rows, 1e-4) == _kmeans._tolerance(rows, 1e-4)

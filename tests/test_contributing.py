@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from run_folders import only_run
 from sklearn.datasets import load_digits
 
 import al_lightning
+from al_lightning.acquisition.coreset import coreset
+from al_lightning.acquisition.select import top
 from al_lightning.config.plan import Plan
 from al_lightning.runs.folder_state import committed
+from al_lightning.testing import check_strategy, make_pool
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -61,23 +65,18 @@ def test_a_stopping_rule_needs_no_other_loop(command: Command, monkeypatch: pyte
     assert (folder / "rounds" / "003" / "model.safetensors").exists()
 
 
-def test_coreset_asks_for_what_is_farthest_from_the_labeled_and_the_chosen(written: Path) -> None:
-    """On a line, labeled at 0: first 10, the farthest; then 4, of which neither is near; each image once."""
-    from types import SimpleNamespace
+def test_the_strategy_that_is_shown_is_certified_and_is_coreset(written: Path) -> None:
+    from my_package.farthest import farthest  # pyright: ignore[reportMissingImports]
 
-    import torch
-    from my_package.coreset import coreset  # pyright: ignore[reportMissingImports]
+    check_strategy(farthest)
+    own, built_in = (strategy(make_pool().candidates(), 10) for strategy in (farthest, coreset))
+    assert own.indices.tolist() == built_in.indices.tolist()
 
-    class Line(SimpleNamespace):
-        def __len__(self) -> int:
-            return len(self.indices)
 
-    places = torch.tensor([[1.0], [10.0], [4.0], [9.0]])
-    line = Line(
-        features=places, indices=torch.tensor([7, 3, 5, 9]), labeled=SimpleNamespace(features=torch.zeros(1, 1))
-    )
-    assert coreset(line, 2).indices.tolist() == [3, 5]
-    assert sorted(coreset(line, 4).indices.tolist()) == [3, 5, 7, 9]
+def test_the_score_that_is_shown_is_certified(written: Path) -> None:
+    from my_package.scores import gini  # pyright: ignore[reportMissingImports]
+
+    check_strategy(partial(top, score=gini))
 
 
 def test_every_file_that_is_named_is_there() -> None:

@@ -141,9 +141,11 @@ def keeps_on_warning(pool: Candidates, n: int) -> Query:
 
 def raw_memory(pool: Any, n: int) -> Query:
     """Takes the features as they lie in memory, row after row."""
-    rows = np.frombuffer(bytes(pool._embedding.untyped_storage()), pool._embedding.numpy().dtype)
-    width = pool._embedding.shape[1]
-    values = torch.from_numpy(rows[: width * len(pool._embedding)].reshape(-1, width).copy())[pool.indices]
+    rows, width = (
+        torch.empty(0, dtype=pool._embedding.dtype).set_(pool._embedding.untyped_storage()),
+        pool._embedding.shape[1],
+    )
+    values = rows[: width * len(pool._embedding)].view(-1, width)[pool.indices]
     return highest(pool, n, values.nan_to_num(0, 0, 0) @ torch.arange(1.0, width + 1).to(values))
 
 

@@ -2,7 +2,10 @@
 
 import math
 import warnings
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,13 +22,25 @@ CLOSE = 1e-5  # relative, of distances that differ by rounding in fp32
 
 
 def boundary(candidates: Candidates, *, n_clusters: Annotated[int, Field(ge=2)]) -> Tensor:
-    """Minus the difference of the Euclidean distances to the second closest and the closest centroid; at most 0.
+    """Minus the difference of the distances to the second closest and the closest centroid: images between clusters.
 
-    The paper's k-means strategy. The features are clustered as they are, unscaled.
+    Formula: d1 - d2, with d1 and d2 the Euclidean distances of the features to the closest and the second closest of k
+        centroids by k-means; at most 0. The features are clustered as they are, unscaled.
+    Source: "Using neural networks to select what data to label", its k-means strategy.
+    Cost: O(I M k D) time for I iterations of k-means, one copy of the features; M images, D features.
+    Use when: the borders of the clusters are those of the classes, and the predictions are not to be trusted.
+    Avoid when: clusters cut through classes: images at their borders are no harder than others. Or the pool is large
+        and D too: it is clustered anew each round.
 
     Args:
         candidates: M images.
-        n_clusters: at least 2; as many as there are images at most are made.
+        n_clusters: k, at least 2; as many as there are images at most are made.
+
+    Returns:
+        `float [M]`.
+
+    Raises:
+        ConfigError: there is no model.
     """
     k = min(n_clusters, len(candidates))
     centroids = cluster(candidates.of_features(lambda rows: rows), k, candidates.rng)
@@ -90,17 +105,32 @@ def cluster(features: Tensor, n_clusters: int, rng: np.random.Generator, weights
         weights: `float [M]`, how much a row counts; None: all the same.
     """
     if features.device.type == "cpu":
-        from sklearn.cluster import KMeans
+        from sklearn.cluster import KMeans, _kmeans
         from threadpoolctl import threadpool_limits
 
         seed = int(rng.integers(2**31))
         fit = KMeans(n_clusters, n_init="auto", max_iter=MAX_ITERATIONS, random_state=seed, copy_x=False)
         # With several threads, sums differ from run to run. Fewer different rows than clusters are no mistake here.
-        with threadpool_limits(1), warnings.catch_warnings():
+        with threadpool_limits(1), warnings.catch_warnings(), _in_place(_kmeans, "_tolerance", _tolerance):
             warnings.filterwarnings("ignore", "Number of distinct clusters")
             fit.fit(features.numpy(), sample_weight=None if weights is None else weights.numpy())
         return torch.from_numpy(fit.cluster_centers_).to(features)
     return lloyd(features, n_clusters, rng, weights)
+
+
+@contextmanager
+def _in_place(module: ModuleType, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, function)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def _tolerance(rows: np.ndarray, tol: float) -> float:
+    """The bits of scikit-learn's, which copies all rows on the way, a few columns at a time."""
+    return np.mean(np.concatenate([rows[:, start : start + 16].var(0) for start in range(0, rows.shape[1], 16)])) * tol
 
 
 def lloyd(features: Tensor, n_clusters: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:

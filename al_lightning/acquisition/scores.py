@@ -15,30 +15,93 @@ from al_lightning.acquisition.candidates import Candidates
 
 
 def margin(candidates: Candidates) -> Tensor:
-    """Minus the difference of the two highest class probabilities; in [-1, 0].
+    """Minus the difference of the two highest class probabilities: the images that the model is torn between.
 
-    Scheffer et al. 2001, "Active Hidden Markov Models for Information Extraction", section 3.
+    Formula: p2 - p1, with p1 and p2 the highest and the second highest class probability; in [-1, 0].
+    Source: Scheffer et al. 2001, "Active Hidden Markov Models for Information Extraction", section 3.
+    Cost: O(M K) time, O(M) memory, beside the predictions.
+    Use when: a query is small, or a first strategy is wanted: it is as fast as a pass over the pool and has no setting.
+    Avoid when: there are so few labels that predictions say little, or many images of the pool are alike: it asks for
+        all of them at once.
+
+    Args:
+        candidates: M images.
+
+    Returns:
+        `float [M]`.
+
+    Raises:
+        ConfigError: there is no model.
     """
     top = candidates.log_probabilities.exp().topk(2, dim=1).values
     return top[:, 1] - top[:, 0]
 
 
 def uncertainty(candidates: Candidates) -> Tensor:
-    """Least confidence, 1 - max p; in [0, 1 - 1/K]. Settles 2009, "Active Learning Literature Survey", section 3.1."""
+    """Least confidence: the images whose predicted class is the least probable.
+
+    Formula: 1 - max p over the class probabilities p; in [0, 1 - 1/K].
+    Source: Lewis and Gale 1994, "A Sequential Algorithm for Training Text Classifiers", for two classes; Settles 2009,
+        "Active Learning Literature Survey", section 3.1.
+    Cost: O(M K) time, O(M) memory, beside the predictions.
+    Use when: there are two classes, where margin and entropy choose the same; or only the predicted class matters.
+    Avoid when: there are many classes and few labels: images that are hard for any model come first. Like all scores
+        it does not see that images of a batch are alike.
+
+    Args:
+        candidates: M images.
+
+    Returns:
+        `float [M]`.
+
+    Raises:
+        ConfigError: there is no model.
+    """
     # Near 0, expm1 has more digits than 1 - p.
     return -torch.expm1(candidates.log_probabilities.amax(1))
 
 
 def entropy(candidates: Candidates) -> Tensor:
-    """Entropy of the prediction, -sum p log p, in nats; in [0, log K]. Shannon 1948."""
+    """Entropy of the prediction: the images whose class probabilities are spread over the most classes.
+
+    Formula: H = -sum p log p over the class probabilities p, in nats, 0 log 0 = 0; in [0, log K].
+    Source: Shannon 1948, "A Mathematical Theory of Communication", section 6; as a query: Settles 2009, "Active
+        Learning Literature Survey", section 3.1.
+    Cost: O(M K) time, O(M) memory, beside the predictions.
+    Use when: all class probabilities matter, not only which is the highest.
+    Avoid when: there are many classes and few labels: small probabilities of many classes outweigh a close decision
+        between two. Like all scores it does not see that images of a batch are alike.
+
+    Args:
+        candidates: M images.
+
+    Returns:
+        `float [M]`.
+
+    Raises:
+        ConfigError: there is no model.
+    """
     return _entropy(candidates.log_probabilities)
 
 
 def bald(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
-    """Mutual information of prediction and weights, H[mean p] - mean H[p] over dropout samples; in [0, log K].
+    """Mutual information of prediction and weights: images on which samples are each sure, and of different classes.
 
-    Houlsby et al. 2011, eq. 2, with Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image
-    Data", section 3.
+    Formula: H[(1/T) sum_t p_t] - (1/T) sum_t H[p_t], with p_t the class probabilities of sample t of T and H their
+        entropy in nats; in [0, log K].
+    Source: Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning", eq. 2, with
+        Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian Active Learning with Image Data", section 3.
+    Cost: O(M T K) time, O(M) memory, beside the samples, which come in pieces.
+    Use when: some images are ambiguous whatever is learned (their labels are noise): it passes over them, entropy and
+        margin do not.
+    Avoid when: queries are large: the highest scores are often copies of one image (see batchbald, and `noise`).
+
+    Args:
+        candidates: M images.
+        mc_samples: T, at least 2.
+
+    Returns:
+        `float [M]`.
 
     Raises:
         ConfigError: a model without dropout, or a single sample: it would be 0 everywhere.
@@ -52,9 +115,21 @@ def bald(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10
 
 
 def variation_ratios(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
-    """Share of dropout samples that predict another class than most of them do; in [0, 1 - 1/K].
+    """Share of samples that predict another class than most of them do: the images on which the vote is closest.
 
-    Freeman 1965, "Elementary Applied Statistics", by Monte-Carlo dropout: Gal et al. 2017, section 3.
+    Formula: 1 - f / T, with f of the T samples predicting the class that most of them predict; in [0, 1 - 1/K].
+    Source: Freeman 1965, "Elementary Applied Statistics", by Monte-Carlo dropout: Gal et al. 2017, "Deep Bayesian
+        Active Learning with Image Data", section 3.
+    Cost: O(M T K) time, O(M) memory, beside the samples, which come in pieces.
+    Use when: only the predicted classes of samples can be trusted, not their probabilities.
+    Avoid when: samples are few: there are at most T different scores, and ties, which the seed breaks, decide.
+
+    Args:
+        candidates: M images.
+        mc_samples: T, at least 2.
+
+    Returns:
+        `float [M]`.
 
     Raises:
         ConfigError: as :func:`bald`.
@@ -70,10 +145,24 @@ def variation_ratios(candidates: Candidates, *, mc_samples: Annotated[int, Field
 
 
 def mean_std(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:
-    """Standard deviation of a class probability over dropout samples, in mean over the classes.
+    """Standard deviation of a class probability over samples, in mean over the classes.
 
-    sqrt(E[p^2] - E[p]^2), in [0, sqrt((K - 1) / K^2)]. Kampffmeyer et al. 2016, "Semantic Segmentation of Small Objects
-    and Modeling of Uncertainty"; Gal et al. 2017, section 3.
+    Formula: (1/K) sum over the classes of sqrt((1/T) sum_t p_t^2 - ((1/T) sum_t p_t)^2), with p_t the probability of
+        the class by sample t of T; in [0, sqrt((K - 1) / K^2)].
+    Source: Kampffmeyer et al. 2016, "Semantic Segmentation of Small Objects and Modeling of Uncertainty in Urban Remote
+        Sensing Images Using Deep Convolutional Neural Networks", by Monte-Carlo dropout: Gal et al. 2017, "Deep
+        Bayesian Active Learning with Image Data", section 3.
+    Cost: O(M T K) time, O(M) memory, beside the samples, which come in pieces.
+    Use when: samples are to be compared by their probabilities, in a simpler way than by the logarithms of BALD.
+    Avoid when: there are many classes: the mean over those that no sample predicts hides the few that matter. Like all
+        scores it does not see that images of a batch are alike.
+
+    Args:
+        candidates: M images.
+        mc_samples: T, at least 2.
+
+    Returns:
+        `float [M]`.
 
     Raises:
         ConfigError: as :func:`bald`.

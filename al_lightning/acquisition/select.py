@@ -115,6 +115,17 @@ def _name(score: Callable[[Candidates], Tensor]) -> str:
 
 
 def uniform(candidates: Candidates, n: int) -> Query:
-    """N images uniformly at random."""
+    """N images uniformly at random, what every other strategy has to beat.
+
+    Formula: n of the M images without putting back; each subset of n with the same probability.
+    Source: none; the baseline of all comparisons, and the only strategy whose labels are a fair sample of the pool.
+    Cost: O(M) time and memory; M images.
+    Use when: a test set, an estimate or a study of the pool is to come of the same labels; or nothing beats it.
+    Avoid when: labels cost much and a strategy is known to do better on such data, or classes are rare.
+
+    Args:
+        candidates: M images.
+        n: at most M.
+    """
     drawn = torch.from_numpy(candidates.rng.choice(len(candidates), n, replace=False))
     return Query(candidates.indices[drawn.to(candidates.indices.device)])

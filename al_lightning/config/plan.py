@@ -147,7 +147,8 @@ def make_plan(
             f"{labels} labels, but the pool has {there}; at most {done + (there - asked) // query} rounds fit"
         )
     stop = tuple(parse(text) for text in al.stop)
-    control = 0 if al.control is None else max(1, round(al.control * query))
+    # At most half of a query: equally many random and chosen ones are held against each other.
+    control = 0 if al.control is None else max(1, min(round(al.control * query), query // 2))
     if control >= query:
         raise ConfigError(f"al.control={al.control} al.query_size={query}: leaves nothing to choose")
     return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun, n_given, stop, control)

@@ -12,7 +12,7 @@ from torch.nn.functional import nll_loss
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.inference import evaluating
-from al_lightning.models.learner import Learner, Scoring
+from al_lightning.models.learner import Learner, NotFiniteError, Scoring
 
 # A cycle that brings less than both has brought nothing, and the next one would not either.
 LEAST_GAIN = {"acc": 0.005, "min_recall": 0.05}
@@ -116,7 +116,11 @@ class FitCheck(pl.Callback):
         indices = self.pool.trained_on
         with evaluating(pl_module):
             labeled = Learner(pl_module, self.pool.images, Scoring(self.pool.eval_batch_size)).of(indices)
-            self.cycles.append(fitted(labeled.log_probabilities, self.pool.labels[indices].to(pl_module.device)))
+            try:
+                predicted = labeled.log_probabilities
+            except NotFiniteError:  # a fit that diverged: the model stops it, after this
+                return
+            self.cycles.append(fitted(predicted, self.pool.labels[indices].to(pl_module.device)))
         if pl_module.converged is not None:
             self.reason = "" if pl_module.converged else "max_iterations"
             return

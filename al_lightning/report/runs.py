@@ -26,7 +26,7 @@ _OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}
 # A run that never queries does not depend on them, or has them as the axis of its curve.
 OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
-_OF_FIT = ("fit/ok", "fit/reason")  # the columns that hold no numbers
+_TEXT = ("fit/reason", "stop/reason", "stop/act", "control/verdict")  # with fit/ok, the columns that hold no numbers
 _NEEDED = ("round", "n_labeled", "test/acc")
 _HEAD = ("folder", "study", "dataset", "model", "strategy", "setting", "method", "seed", "state", "one_shot")
 
@@ -154,11 +154,11 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     int(settings["seed"])
     try:
         rows = pd.read_csv(folder / "rounds.csv")
-        values = rows.drop(columns=[column for column in _OF_FIT if column in rows]).astype(float)
+        values = rows.drop(columns=[column for column in ("fit/ok", *_TEXT) if column in rows]).astype(float)
         if "fit/ok" in rows:
             rows["fit/ok"] = rows["fit/ok"].astype("boolean")
-        if "fit/reason" in rows:
-            rows["fit/reason"] = rows["fit/reason"].astype("string")
+        for column in [column for column in _TEXT if column in rows]:
+            rows[column] = rows[column].astype("string").map(_printable, na_action="ignore")
     except (ValueError, TypeError) as error:
         raise ValueError(f"rounds.csv: {error}") from error
     if missing := [column for column in _NEEDED if column not in rows]:

@@ -79,6 +79,8 @@ def limit(al: ActiveLearning, summary: dict[str, Any]) -> str:
         summary: of a run that covers them.
     """
     plan, there = plan_of(al, summary), summary["pool_size"] - summary.get("n_gone", 0)
+    if summary["rounds_done"] <= plan.rounds and plan.is_stopped_by(rule := summary.get("stopped_by")):
+        return f"; al.stop={rule} ended it: for more, take it away"
     paid = plan.n_paid(plan.rounds)
     more = paid + plan.query_size
     if al.budget is None or summary["rounds_done"] > plan.rounds + 1:

@@ -108,12 +108,12 @@ def accuracy_lower_bound(correct: int, n: int, alpha: float = ALPHA) -> float:
     It covers one model, one look, and labels drawn uniformly from the images of interest that neither trained the model
     nor chose anything of it: then the true accuracy is below the bound with probability alpha at most. The same labels
     looked at for T models do not become new ones: the chance that some bound is too high grows with T. `alpha / T`
-    covers all T looks, whatever their dependence, hence also a stop at the first that is high enough. It does not cover
-    labels that also set when training ends, nor images of another kind.
+    covers all T looks, whatever their dependence, hence also a stop at the first that is high enough; so do other
+    levels that add up to alpha. It does not cover labels that also set when training ends, nor images of another kind.
 
     Args:
         correct: labels that the model predicts, from 0 to n.
         n: labels.
-        alpha: level, divided by the number of looks that there may be.
+        alpha: level of this look.
     """
     return float(stats.beta.ppf(alpha, correct, n - correct + 1)) if correct else 0.0

@@ -37,7 +37,7 @@ def look(rules: Sequence[StopRule], now: Situation) -> dict[str, Any]:
     reasons, acting = [], ""
     for rule in rules:
         value, reached, said = _SEEN[rule.name](rule.value, now)
-        columns[f"stop/{rule.name}"] = None if value is None else float(f"{value:.6g}")
+        columns[f"stop/{rule.name}"] = float(f"{value:.6g}") if isinstance(value, float) else value
         if reached:
             reasons.append(f"{rule.text}: {said}")
             acting = acting or (rule.text if rule.acts else "")
@@ -87,15 +87,18 @@ def _labels(limit: float, now: Situation) -> Seen:
 
 def _money(limit: float, now: Situation) -> Seen:
     paid = now.rows[-1]["n_paid"]
-    spent, then = now.price * paid, now.price * (paid + now.plan.query_size)
-    return spent, then > limit, f"{spent:g} spent, another query would make it {then:g}"
+    # To 12 digits: ten cents, 30 times, are no more than 3.
+    spent, then = (float(f"{now.price * n:.12g}") for n in (paid, paid + now.plan.query_size))
+    return spent, then > limit, f"{spent:.12g} spent, another query would make it {then:.12g}"
 
 
 def _accuracy(target: float, now: Situation) -> Seen:
     if (seen := now.rows[-1].get("val/acc")) is None:
         return None, False, ""
-    # The same labels are looked at every round.
-    bound = accuracy_lower_bound(round(seen * now.n_val), now.n_val, ALPHA / (now.plan.rounds + 1))
+    # The same labels are looked at every round. The shares 1/2, 1/6, 1/12, ... of the level add up to 1, however many
+    # rounds there are: what a round says does not change when a run is given more of them.
+    look_ = now.rows[-1]["round"] + 1
+    bound = accuracy_lower_bound(round(seen * now.n_val), now.n_val, ALPHA / (look_ * (look_ + 1)))
     return bound, bound >= target, f"validation accuracy {seen:.4f}, at least {bound:.4f} with 95% confidence"
 
 

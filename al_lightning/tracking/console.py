@@ -28,7 +28,7 @@ class ConsoleReporter:
     """
 
     def __init__(self, prefix: str = "") -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, emoji=False)  # labels:100: is no picture
         self._prefix = prefix
         self._progress: Progress | None = None
 
@@ -120,7 +120,7 @@ class ConsoleReporter:
             + (_failed(row) if row["fit/ok"] is False else "")
         )
         if reason := row.get("stop/reason"):
-            self._say(f"       stop  {reason}", markup=False)
+            self._say(f"       {'stopped' if row.get('stop/act') else 'would stop'}  {reason}", markup=False)
         if (verdict := row.get("control/verdict", "undecided")) != "undecided":
             self._say(f"       chosen labels are {verdict} than random ones: {_verdict(row)}", markup=False)
 
