@@ -48,7 +48,7 @@ def main() -> None:
         "A choice of every strategy",
         f"By `python benchmarks/strategies.py` on {machine()}, one thread. A run on {N:,} x {D:,} features of a file "
         f"in half precision ({N * D * 2 / 2**20:.0f} MiB, mapped, and part of what is counted), 1,000 labels, a query "
-        f"of {QUERY}, `model=linear`, 100 dropout samples, 12 clusters. Most memory of the whole process, and seconds to "
+        f"of {QUERY}, `model=linear`, 100 dropout samples, 12 clusters. Most memory of the process, and seconds to "
         "score and choose; one run each.",
         "",
         "| strategy | most memory | score and choose |",

@@ -13,7 +13,7 @@ from run_folders import differences, only_run
 from torch import Tensor
 
 from al_lightning import build
-from al_lightning.acquisition import kmeans
+from al_lightning.acquisition import kmeans, probcover, typiclust
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.clock import Clock
 from al_lightning.config import schema
@@ -26,6 +26,7 @@ from al_lightning.models.graph import GraphClassifier
 from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.runs import environment
+from al_lightning.testing import contracts, make_pool
 
 pytestmark = [
     pytest.mark.gpu,
@@ -126,11 +127,28 @@ def test_memory_is_as_large_after_150_rounds_as_after_5(engine: str) -> None:
     assert taken[-1][0] <= 1.02 * settled[0] and taken[-1][1] <= 1.05 * settled[1]
 
 
+def same_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K-means with the same algorithm on both devices; that it finds what scikit-learn finds is tested elsewhere."""
+
+    def cluster(features: Tensor, k: int, rng: np.random.Generator, weights: Tensor | None = None) -> Tensor:
+        return kmeans.lloyd(features.cpu(), k, rng, None if weights is None else weights.cpu()).to(features)
+
+    for module in (kmeans, probcover, typiclust):
+        monkeypatch.setattr(module, "cluster", cluster)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_keeps_its_contracts_on_the_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of given tensors, in both precisions, the choice is that of the CPU but for what rounding explains."""
+    same_clusters(monkeypatch)
+    strategy = build.make_strategy(settings_of(f"strategy={name}", "al.n_clusters=4", "al.mc_samples=8"))
+    for dtype in (torch.float64, torch.float32):
+        contracts.agree(strategy, make_pool(), make_pool().to(dtype, "cuda"))
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_strategy_chooses_on_the_gpu_what_it_chooses_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K-means with the same algorithm on both; that it finds what scikit-learn finds is tested elsewhere."""
-    means = kmeans.lloyd
-    monkeypatch.setattr(kmeans, "cluster", lambda features, k, rng: means(features.cpu(), k, rng).to(features))
+    same_clusters(monkeypatch)
     settings = settings_of(f"strategy={name}", "al.n_clusters=5", "al.mc_samples=20")
     model = build.make_classifier(settings, DATA, 0, 20)
     chosen = []
