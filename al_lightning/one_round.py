@@ -99,6 +99,7 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
             members = _choose_by_committee(tools, model, trainer.strategy.root_device, choosing)
         with clock.phase("test"):
             measured = measure_round(trainer, model, pool, parts)
+        model.trainer = pool.trainer = None  # they would hold each other, and all images, when the run is over
     elif not is_last:
         choosing.choose(None)
     row: dict[str, Any] = {"round": number, "n_labeled": n_labeled, "n_paid": pool.n_paid, "n_skipped": pool.n_skipped}
@@ -129,7 +130,8 @@ def _choose_by_committee(
 
 def _choosing(number: int, tools: Tools, has_model: bool) -> AcquisitionCallback:
     run, pool = tools.run, tools.pool
-    strategy = build.make_strategy(run.settings) if has_model else first_strategy(run.plan.initial, pool.data)
+    data = pool.data
+    strategy = build.make_strategy(run.settings, data) if has_model else first_strategy(run.plan.initial, data)
     bar = tools.console.bar("score", run.plan.n_candidates(number))
     scoring = Scoring(pool.eval_batch_size, tools.clock, bar, build.SCORING[run.settings["al"]["scoring_precision"]])
     return AcquisitionCallback(strategy, run.plan.query_size, pool, scoring, run.plan.n_control)
