@@ -194,8 +194,8 @@ def _about(runs: Sequence[Run], around: Surroundings) -> Iterator[str]:
     if around.processes > 1:
         took += f", that is {duration(total / around.processes)} with {around.processes} side by side"
     yield (
-        f"{took}, on {around.machine}; with the features there already. It can be stopped and goes on: what is in "
-        "[runs.csv](leaderboard/runs.csv) is not run again."
+        f"{took}, on {around.machine}; without the features, which are computed once, and without loading. It can be "
+        "stopped and goes on: what is in [runs.csv](leaderboard/runs.csv) is not run again."
     )
     yield (
         "A new strategy gets in by its file in `conf/strategy/`: `make leaderboard` makes its runs only, and this page "

@@ -32,6 +32,7 @@ from al_lightning.words import listed, plus_minus
 ROOT = Path(__file__).parents[1]
 SECTIONS = ("Formula", "Source", "Cost", "Use when", "Avoid when")
 HEADER = re.compile(rf"^({'|'.join(SECTIONS)}|Args|Returns|Raises|Examples):[ \n]?", re.MULTILINE)
+NOT_ATTAINABLE = "labels that nobody has"
 OF_CODE = {"_target_", "_partial_", "name"}
 CANDIDATES, MC_SAMPLES, N_CLUSTERS, N = 200, 8, 4, 5  # where strategies are tried
 
@@ -73,9 +74,13 @@ def read(name: str) -> Page:
 
 def needs(node: dict[str, Any]) -> str:
     """What it cannot do without, found by trying it without a model, an embedding, dropout, and with other labels."""
-    pool, strategy = make_pool(CANDIDATES), _made(node)
+    pool = make_pool(CANDIDATES)
+    try:
+        strategy = _made(node)
+    except UserError:  # there is a setting that only a run can fill in
+        return NOT_ATTAINABLE
     if _chosen(strategy, pool) is None:
-        return "labels of the whole pool, which no user has"
+        return NOT_ATTAINABLE
     found = []
     if _chosen(strategy, replace(pool, dropout=0.0)) is None:
         found.append("dropout samples or a committee")

@@ -151,11 +151,12 @@ def recomputed(folder: Path, features: np.ndarray, share: int) -> list[dict[str,
 def test_the_columns_are_those_of_a_plain_computation(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
 ) -> None:
-    features: list[np.ndarray] = []
-    right = control._right
+    features, sizes, decays, right = [], [], [], control._right
 
     def noted(indices: Tensor, asked: Tensor, weight_decay: float, pool: PoolDataModule, model: Any) -> Tensor:
         features.append(model.normalized(pool.images).numpy())
+        sizes.append(len(indices))
+        decays.append(weight_decay)
         return right(indices, asked, weight_decay, pool, model)
 
     monkeypatch.setattr(control, "_right", noted)
@@ -169,6 +170,8 @@ def test_the_columns_are_those_of_a_plain_computation(
     rows = table(folder / "rounds.csv")
     plain = recomputed(folder, features[0], 7 if "al.query_size=15" in settings else 10)
     assert len(rows) == 7 and sum(each["n"] for each in plain) >= 12 and any(e["better"] + e["worse"] for e in plain)
+    assert sizes[::2] == sizes[1::2], "equally many labels"
+    assert decays[::2] == [float(row["fit/weight_decay"]) for row in rows[-len(decays) // 2 - 1 : -1]]
     for row, expected in zip(rows, plain, strict=True):
         seen = {name.partition("/")[2]: value for name, value in row.items() if name.startswith("control/")}
         assert [int(seen[name]) for name in ("n", "better", "worse")] == [expected[n] for n in ("n", "better", "worse")]
@@ -225,6 +228,7 @@ def test_what_it_cannot_be_used_with_is_refused(command: Command, settings: tupl
     assert (ended.code, ended.err.strip()) == (2, f"error: {message}")
 
 
+HALF = 15  # of a query
 Choose = Callable[[Tensor, PoolDataModule, np.random.Generator], Tensor]
 
 
@@ -235,7 +239,7 @@ def verdicts(seed: int, labels: np.ndarray, features: np.ndarray, choose: Choose
     rows, queries = [], []
     for pool.round in range(rounds + 1):
         rows.append({"fit/weight_decay": 0.01, **control.columns(queries, rows, pool, model)})
-        drawn = pool.draw_control(10)
+        drawn = pool.draw_control(HALF)
         rest = pool.candidates()
         chosen = choose(rest[~torch.isin(rest, drawn)], pool, rng)
         queries.append(
@@ -247,17 +251,17 @@ def verdicts(seed: int, labels: np.ndarray, features: np.ndarray, choose: Choose
 
 
 def uniform(candidates: Tensor, pool: PoolDataModule, rng: np.random.Generator) -> Tensor:
-    return candidates[torch.from_numpy(rng.choice(len(candidates), 10, replace=False))]
+    return candidates[torch.from_numpy(rng.choice(len(candidates), HALF, replace=False))]
 
 
 def of_all_classes_in_turn(candidates: Tensor, pool: PoolDataModule, rng: np.random.Generator) -> Tensor:
     labels = pool.data.pool.labels[candidates]
-    wanted = [(10 * pool.round + i) % len(pool.data.classes) for i in range(10)]
+    wanted = [(HALF * pool.round + i) % len(pool.data.classes) for i in range(HALF)]
     return torch.stack([candidates[labels == label][0] for label in wanted])
 
 
 def of_one_class(candidates: Tensor, pool: PoolDataModule, rng: np.random.Generator) -> Tensor:
-    return candidates[pool.data.pool.labels[candidates] == 0][:10]
+    return candidates[pool.data.pool.labels[candidates] == 0][:HALF]
 
 
 def test_where_choosing_cannot_help_it_rarely_says_that_it_does_or_harms() -> None:
@@ -275,8 +279,7 @@ def test_where_it_helps_or_harms_it_says_so(choose: Choose, verdict: str) -> Non
     last = []
     for seed in range(5):
         rng = np.random.default_rng([seed, 2])
-        labels = rng.integers(0, 40, 1500)
-        labels[:200] = 0
-        features = 64 + 128 * np.eye(40)[labels] + rng.normal(0, 5, (1500, 40))
-        last.append(verdicts(seed, labels, features, choose, rounds=7)[-1])
+        labels = rng.integers(0, 60, 1500)
+        features = 64 + 128 * np.eye(60)[labels] + rng.normal(0, 5, (1500, 60))
+        last.append(verdicts(seed, labels, features, choose, rounds=10)[-1])
     assert last.count(verdict) >= 4 and {*last} <= {verdict, "undecided"}

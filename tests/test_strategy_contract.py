@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from al_lightning import build
+from al_lightning.acquisition import ceiling
 from al_lightning.acquisition.callback import AcquisitionCallback
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy
@@ -25,7 +26,8 @@ from al_lightning.models.fast import FastClassifier
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.testing import CONTRACTS
 
-STRATEGIES = sorted(file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml"))
+# It takes labels that nobody has, which these pools do not give: tests/test_ceiling.py.
+STRATEGIES = sorted({file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml")} - {ceiling.NAME})
 N, M, K = 150, 60, 5
 INDICES = torch.from_numpy(np.sort(np.random.default_rng(1).choice(N, M, replace=False)))
 
