@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
+from al_lightning.acquisition import ceiling
 from al_lightning.acquisition.choose import Strategy
 from al_lightning.acquisition.initial import BLIND
 from al_lightning.acquisition.trial import try_strategy
@@ -77,9 +78,10 @@ def is_simulated(settings: Settings) -> bool:
     return public(settings["oracle"]["_target_"]) == SIMULATED
 
 
-def make_strategy(settings: Settings) -> Strategy:
-    """The strategy, its settings bound."""
-    return instantiate("strategy", settings["strategy"], partial=True)
+def make_strategy(settings: Settings, data: ImageData | None = None) -> Strategy:
+    """The strategy, its settings bound; `ceiling` alone is given the data too, which has labels that nobody has."""
+    knows: Settings = {"data": data} if public(settings["strategy"]["_target_"]) == ceiling.TARGET else {}
+    return partial(instantiate("strategy", settings["strategy"], partial=True, **knows), **knows)
 
 
 def make_oracle(settings: Settings, data: ImageData) -> Oracle:
@@ -243,7 +245,7 @@ def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
         with within_memory("strategy", settings["strategy"]):
             others = [model] * (settings["model"].get("members", 1) - 1)
             committee = Committee(others, settings["model"].get("sampling") == "both") if others else None
-            try_strategy(make_strategy(settings), settings["strategy"], model, data, plan, committee)
+            try_strategy(make_strategy(settings, data), settings["strategy"], model, data, plan, committee)
     return device
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def twin(pool: Pool, data: ImageData, n: int, trials: int, steps: int, decay: fl
         logits = test @ w[:, :-1].T + w[:, -1]
         return (logits.argmax(1) == answers).mean(), -losses(logits, answers).mean()
 
-    def layer(images: list[int], decay: float, **extra: object) -> np.ndarray:
+    def layer(images: list[int], decay: float, **extra: Any) -> np.ndarray:
         return best_layer(rows[known + images], truth[known + images], decay, **extra)
 
     def falls(images: list[int], image: int) -> float:

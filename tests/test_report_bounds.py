@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from report_runs import one, table
 from run_writer import write_run
-from scipy import stats
 
 from al_lightning.acquisition import ceiling
 from al_lightning.report import load
@@ -17,7 +16,7 @@ from al_lightning.report.compare import Comparison, compare
 from al_lightning.report.measures import MEASURES
 from al_lightning.report.sections import sections
 from al_lightning.report.settle import settle
-from al_lightning.report.statistics import ratio_interval
+from al_lightning.report.statistics import paired, ratio_interval
 from al_lightning.report.tables import tables
 
 TOP = "ceiling (not attainable)"
@@ -55,7 +54,8 @@ def test_a_ceiling_changes_nothing_that_is_said_of_the_others() -> None:
         assert with_it.headline.startswith(alone.headline) and settle(with_it)[:1] == settle(alone)[:1]
         assert with_it.methods == (*alone.methods, TOP) and with_it.ranked == (*alone.ranked, TOP)
         assert with_it.beyond == (TOP,) and alone.beyond == () and alone.bounds.empty
-    some, none = (one(flat(without("random", *names))) for names in ((), (TOP,)))  # targets then follow from all others
+    far = {**without("random"), TOP: {0: 0.85, 1: 0.85, 2: 0.85}}
+    some, none = one(flat(far)), one(flat(without("random", TOP)))  # targets then follow from all others
     assert some.targets == none.targets != ()
 
 
@@ -74,20 +74,21 @@ def test_the_share_of_the_way_by_hand() -> None:
     assert TOP not in comparison.headline.partition("The ceiling")[0]
     a, b = np.array([0.06, 0.04, 0.06]), np.array([0.20, 0.19, 0.21])
     for end in (way["margin"]["low"], way["margin"]["high"]):  # there the t-test is at its level
-        assert stats.ttest_1samp(a - end * b, 0).pvalue == pytest.approx(0.05)
+        assert paired(a, end * b).p == pytest.approx(0.05)
 
 
 def test_the_verdict_table_and_every_other_name_it() -> None:
     (section,) = sections([one(flat(CURVES))])
-    verdict = section.tables[0]
-    at = verdict.columns.index("of the way to the ceiling")
-    rows = {row[0].text: [cell.text for cell in row] for row in verdict.rows}
-    assert list(rows) == ["margin", "random", "entropy", TOP], "best first, and what competes with nobody last"
+    verdict, bounds = section.tables[:2]
+    rows, way = ({row[0].text: [cell.text for cell in row] for row in each.rows} for each in (verdict, bounds))
+    assert [*rows] == [*way] == ["margin", "random", "entropy", TOP], "best first, and what competes with nobody last"
     assert [row[1] for row in rows.values()][1:] == ["reference", "not distinguishable", "not attainable"]
-    assert rows["margin"][at].startswith("27% (") and rows["entropy"][at].startswith("−5% (")
-    assert (rows["random"][at], rows[TOP][at], rows[TOP][at - 1], rows[TOP][at - 2]) == ("0%", "100%", "", "")
-    assert any("random, with the same training, is the floor; ceiling (not attainable)" in n for n in verdict.notes)
-    assert verdict.data.set_index("method").loc["margin", "way_share"] == pytest.approx(0.16 / 0.60)
+    assert rows[TOP][3:5] == ["", ""], "no difference, no p"
+    assert "random, with the same training, is the floor." in verdict.notes
+    assert (bounds.name, bounds.title, bounds.folded) == ("bounds", "From random, the floor, to the ceiling", False)
+    assert way["margin"][1] == "+0.0533" and way["margin"][2].startswith("27% (") and way["margin"][3] == "+0.1467"
+    assert way["entropy"][2].startswith("−5% (")
+    assert (way["random"][1:], way[TOP][1:]) == (["0.0000", "0%", "+0.2000", "3"], ["+0.2000", "100%", "0.0000", "3"])
     shown = " ".join(cell.text for each in section.tables for row in each.rows for cell in row)
     assert "ceiling" in shown.replace(TOP, "ceiling") and "ceiling" not in shown.replace(TOP, "")
 
@@ -96,7 +97,7 @@ def test_without_a_ceiling_random_is_named_as_the_floor_and_that_is_all() -> Non
     comparison = one(flat(without(TOP)))
     verdict = tables(comparison, {})[0]
     assert "random, with the same training, is the floor." in verdict.notes
-    assert not any("way" in column for column in (*verdict.columns, *verdict.data))
+    assert "bounds" not in [each.name for each in tables(comparison, {})]
     assert "ceiling" not in comparison.headline
 
 

@@ -168,6 +168,14 @@ class Candidates(Part):
         indices, labels = self._labeled
         return Labeled(self._learner, indices, self._embedding, labels)
 
+    def others(self, images: Tensor) -> Part:
+        """Images from elsewhere, in their order, as the learner sees them.
+
+        Args:
+            images: `uint8 [m, C, H, W]`, or what else the model takes.
+        """
+        return Part(self._learner and self._learner.on(images), torch.arange(len(images)))
+
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of some of them, `int64 [n]`, without a pass where there was none.
 

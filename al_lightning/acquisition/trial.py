@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_lightning.acquisition import ceiling
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy, StrategyError, choose
 from al_lightning.config.plan import Plan
+from al_lightning.config.targets import public
 from al_lightning.data.images import ImageData
 from al_lightning.errors import ConfigError
 from al_lightning.models.classifier import Classifier
@@ -41,6 +43,10 @@ def try_strategy(
     Raises:
         ConfigError: it cannot choose, or returns something other than was asked for.
     """
+    if public(node["_target_"]) == ceiling.TARGET:
+        if node["name"] != ceiling.NAME:  # by which the report knows it
+            raise ConfigError(f"strategy.name={node['name']}: what ceiling chose has to bear its name")
+        print(f"warning: {ceiling.NOT_ATTAINABLE}", file=sys.stderr)
     smallest, n_clusters = plan.n_candidates(plan.rounds - 1), _n_clusters(node)
     if n_clusters > smallest:
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -83,6 +83,11 @@ class Learner:
         others = [type(self)(each, self._images, self._scoring).of(indices) for each in committee.members]
         batches = partial(self._batches, indices.to(self.device))
         return Predictions(self.model, len(indices), batches, others, committee.by_dropout)
+
+    def on(self, images: Tensor) -> "Learner":
+        """The same one with other images; no bar shows how far it is with them."""
+        scoring = replace(self._scoring, on_batch=lambda done: None)
+        return type(self)(self.model, images, scoring, self._committee)
 
     def predict(self, indices: Tensor) -> Tensor:
         """Predicted classes of a few images, `int64 [n]`, in batches of the model as it is."""

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from al_lightning.errors import DataError
+from al_lightning.report.bounds import REFERENCE, bounds_table, ceilings, left_to_win
 from al_lightning.report.measures import BY_COLUMN, MEASURES, Measure
+from al_lightning.report.notes import range_notes, seed_notes
 from al_lightning.report.pairs import all_pairs, pairs_table, penalty_matrix
 from al_lightning.report.run_curve import RunCurve, curves_of
 from al_lightning.report.runs import OF_QUERYING
@@ -17,7 +19,6 @@ from al_lightning.report.targets import crossings, labels_table, round_targets, 
 from al_lightning.report.verdict import headline, verdicts_table
 from al_lightning.words import counted
 
-REFERENCE = "random"
 ACCURACY = MEASURES["acc"]
 
 
@@ -29,7 +30,8 @@ class Comparison:
         setting: what the runs have in common.
         rounds: rows of the active learning runs as :func:`al_lightning.report.load` gives them, each run once.
         one_shot: rows of the runs that trained once, each size and seed once.
-        methods: the reference first, then by name.
+        methods: the reference first, then by name, those that are not attainable last.
+        beyond: those that are not attainable: they take no part in verdicts, pairs and penalties, nor in the range.
         reference: `random` where there is such a method.
         measure: the column of `rounds` that areas, targets and verdicts are of.
         start: labels at which the areas begin; nan where no run takes part, likewise the next two.
@@ -47,6 +49,7 @@ class Comparison:
             is `better`, `worse`, `not distinguishable` or `unknown`.
         pairs: every two methods, see :func:`al_lightning.report.pairs.pairs_table`.
         penalty: see :func:`al_lightning.report.pairs.penalty_matrix`.
+        bounds: see :func:`al_lightning.report.bounds.bounds_table`; empty without a ceiling.
         fits: `method, failed, fits`, a row a method: fits that are said to have failed, of those that say.
     """
 
@@ -54,6 +57,7 @@ class Comparison:
     rounds: pd.DataFrame
     one_shot: pd.DataFrame
     methods: tuple[str, ...]
+    beyond: tuple[str, ...]
     reference: str | None
     measure: str
     start: float
@@ -70,6 +74,7 @@ class Comparison:
     verdicts: pd.DataFrame
     pairs: pd.DataFrame
     penalty: pd.DataFrame
+    bounds: pd.DataFrame
     fits: pd.DataFrame
 
     @property
@@ -79,9 +84,9 @@ class Comparison:
 
     @property
     def ranked(self) -> tuple[str, ...]:
-        """The methods by result, best first; those without one last."""
+        """The methods by result, best first; those without one last, and behind them those that are not attainable."""
         ranked = self.aubc.sort_values("whole", ascending=self.lower_is_better, kind="stable", na_position="last")
-        return tuple(ranked["method"])
+        return tuple(sorted(ranked["method"], key=self.beyond.__contains__))
 
 
 def compare(
@@ -143,23 +148,27 @@ def _compare(
         notes.append(f"{', '.join(without)}: left out: no {measure.column}.")
     names = {run.method for run in runs}
     reference = REFERENCE if REFERENCE in names else None
-    methods = tuple(sorted(names, key=lambda name: (name != reference, _natural(name))))
-    start, end = _range(runs)
+    beyond = ceilings(rounds)
+    methods = tuple(sorted(names, key=lambda name: (name in beyond, name != reference, _natural(name))))
+    rivals = [method for method in methods if method not in beyond]
+    racing = [run for run in runs if run.method in rivals] or runs
+    start, end = _range(racing)
     early_end = start + (end - start) / 4
-    part = [run for run in runs if run.n_labeled[-1] >= end >= start]
+    part = [run for run in runs if run.n_labeled[-1] >= end >= start >= run.n_labeled[0]]
     areas = _areas(part, start, early_end, end)
     aubc = _aubc(areas, methods)
-    against = pairs_table(areas, [(method, reference) for method in methods if reference and method != reference])
+    against = pairs_table(areas, [(method, reference) for method in rivals if reference and method != reference])
     mean = float(aubc["whole"].iloc[0]) if reference else np.nan
     verdicts = verdicts_table(against, measure, mean, f"{start:,.0f} to {end:,.0f}")
-    penalty, budgets = penalty_matrix(part, methods, start, end, measure.lower_is_better)
+    bounds = bounds_table(areas, methods, reference, beyond, measure)
+    penalty, budgets = penalty_matrix(part, rivals, start, end, measure.lower_is_better)
     if targets is None:
-        targets = round_targets([run for run in runs if reference in (None, run.method)], end, measure)
+        targets = round_targets([run for run in racing if reference in (None, run.method)], end, measure)
     found = crossings(runs, targets, measure)
     reached = tuple(
         t for t in targets if any(labels is not None for m in methods for labels, _ in found[m, t].values())
     )
-    notes += _range_notes(runs, methods, start, end) + _seed_notes(part, methods, reference, budgets)
+    notes += range_notes(runs, methods, start, end) + seed_notes(part, methods, reference, budgets)
     if runs and (missed := [measure.text(target) for target in targets if target not in reached]):
         notes.append(f"No run reached {', '.join(missed)}.")
     kept = rounds.loc[rounds["folder"].isin([run.folder for run in runs])].reset_index(drop=True)
@@ -168,6 +177,7 @@ def _compare(
         rounds=kept,
         one_shot=one_shot.loc[one_shot["folder"].isin([run.folder for run in trained_once])].reset_index(drop=True),
         methods=methods,
+        beyond=tuple(method for method in methods if method in beyond),
         reference=reference,
         measure=measure.column,
         start=start,
@@ -176,14 +186,15 @@ def _compare(
         targets=reached,
         cost_per_label=cost_per_label,
         notes=tuple(notes),
-        headline=headline(verdicts, reference, len(methods), measure),
+        headline=f"{headline(verdicts, reference, len(methods), measure)} {left_to_win(bounds, reference)}".strip(),
         areas=areas,
         aubc=aubc,
         labels_to=labels_table(found, methods, reached),
         saved=saved_table(found, methods, reference, reached, cost_per_label),
         verdicts=verdicts,
-        pairs=pairs_table(areas, all_pairs(methods, reference)),
+        pairs=pairs_table(areas, all_pairs(rivals, reference)),
         penalty=penalty,
+        bounds=bounds,
         fits=_fits(kept, methods),
     )
 
@@ -238,50 +249,6 @@ def _fits(rounds: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         fine = said.loc[said["method"] == method, "fit/ok"].to_numpy(bool)
         rows.append((method, int((~fine).sum()), len(fine)))
     return pd.DataFrame(rows, columns=pd.Index(("method", "failed", "fits")))
-
-
-def _range_notes(runs: Sequence[RunCurve], methods: Sequence[str], start: float, end: float) -> list[str]:
-    if not runs:
-        return []
-    if start > end:
-        late = next(run for run in runs if run.n_labeled[0] == start)
-        return [f"{late.method} begins at {start} labels, where others have ended ({end}): nothing can be compared."]
-    notes = [f"AUBC from {start} to {end} labels; early: to {start + (end - start) / 4:g}."]
-    if (most := max(run.n_labeled[-1] for run in runs)) > end:
-        reached = "finished" if any(run.state == "finished" for run in runs) else "reached so far"
-        notes.append(
-            f"Some runs have up to {most} labels; what they did after {end}, the most that every method has {reached}, "
-            "is in the curves only."
-        )
-    for method in methods:
-        short = [run for run in runs if run.method == method and run.n_labeled[-1] < end]
-        if short:
-            which = ", ".join(f"seed {run.seed} ({run.state} at {run.n_labeled[-1]})" for run in short)
-            notes.append(f"{method}: left out of AUBC, verdicts, pairs and penalties, short of {end} labels: {which}.")
-    return notes
-
-
-def _seed_notes(
-    part: Sequence[RunCurve], methods: Sequence[str], reference: str | None, budgets: Sequence[int]
-) -> list[str]:
-    notes = []
-    if methods and reference is None:
-        notes.append(f"There are no runs of {REFERENCE}, so no labels saved and no verdict.")
-    everyone = {run.seed for run in part}
-    for method in methods:
-        own = {run.seed for run in part if run.method == method}
-        if lacking := sorted(everyone - own):
-            notes.append(f"{method}: no AUBC for {_seeds(lacking)}, which others have; pairs go by the seeds of both.")
-        if len(own) == 1:
-            notes.append(f"{method}: one seed, so no interval.")
-    if budgets:
-        least, most = min(budgets), max(budgets)
-        notes.append(f"Penalty matrix: {least if least == most else f'{least} to {most}'} budgets a pair.")
-    return notes
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
 
 
 def _without_queries(setting: str) -> str:

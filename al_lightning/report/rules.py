@@ -39,4 +39,9 @@ RULES: tuple[str, ...] = (
     "Penalty matrix: the number of label counts, of those that all runs of two strategies have in the range, at which "
     "the row's strategy beats the column's (paired t-test at 0.05, not adjusted for their number; at least 2 common "
     "seeds, and differences that are not the same in all of them).",
+    "Floor and ceiling: random, trained the same, is the floor. Runs of strategy=ceiling choose by labels that nobody "
+    "has, those of the test part: they are not attainable, named so, and take no part in the range of labels, "
+    "verdicts, pairs and penalties. Of the way to the ceiling: mean difference of AUBC to random over that of the "
+    "ceiling, both over the seeds that all three have, with its 95% interval by Fieller's theorem, where it is "
+    "bounded.",
 )

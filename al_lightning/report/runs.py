@@ -17,6 +17,7 @@ import yaml
 from al_lightning.config import identity
 from al_lightning.config.effects import ALWAYS, Effect, leaves, of
 from al_lightning.errors import DataError
+from al_lightning.report.bounds import marked
 from al_lightning.runs.folder_state import SET_ASIDE, SWEEPS
 from al_lightning.runs.lock import HOLDER, is_open
 from al_lightning.runs.rounds import read_json
@@ -223,7 +224,7 @@ def _settings(runs: Sequence[_Run]) -> list[str]:
 
 def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
     """The strategy with what tells its variants apart within a setting, for every run."""
-    names = [str(run["strategy.name"]) for run in runs]
+    names = [marked(str(run["strategy.name"])) for run in runs]
     for members in _groups([None if run.one_shot else pair for run, *pair in zip(runs, settings, names, strict=True)]):
         group = [runs[i] for i in members]
         if group[0].one_shot:

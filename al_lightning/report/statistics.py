@@ -80,6 +80,31 @@ def paired_columns(differences: npt.NDArray[np.floating]) -> tuple[npt.NDArray[n
     return mean, p
 
 
+def ratio_interval(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[float, float]:
+    """The 95% interval of mean(a) / mean(b), element by element of one seed, by Fieller's theorem.
+
+    It holds the ratios r at which a t-test does not find mean(a - r b) different from 0.
+
+    Returns:
+        nan where it is not bounded, which is where the mean of b is not distinguishable from 0; for fewer than two
+        pairs; and where the ratio is the same in every pair.
+    """
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    n = len(a)
+    if n < 2:
+        return np.nan, np.nan
+    scatter = stats.t.ppf(1 - ALPHA / 2, n - 1) ** 2 / n * np.cov(a, b)
+    # (mean(a) - r mean(b))^2 <= t^2 var(a - r b) / n is quadratic in r.
+    square, middle, rest = (
+        float(np.mean(x) * np.mean(y) - s)
+        for x, y, s in ((b, b, scatter[1, 1]), (a, b, scatter[0, 1]), (a, a, scatter[0, 0]))
+    )
+    if square <= 0 or np.ptp(a * b.mean() - b * a.mean()) <= _ROUNDING:
+        return np.nan, np.nan
+    half = np.sqrt(max(0.0, middle**2 - square * rest))
+    return float((middle - half) / square), float((middle + half) / square)
+
+
 def curve(rows: pd.DataFrame, measure: str = "test/acc") -> pd.DataFrame:
     """Learning curve of runs that differ in their seed.
 

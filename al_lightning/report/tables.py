@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from al_lightning.report import bounds
 from al_lightning.report.compare import Comparison
 from al_lightning.report.measures import BY_COLUMN
 from al_lightning.report.statistics import curve
@@ -26,6 +27,8 @@ def tables(comparison: Comparison, summaries: Mapping[str, Mapping[str, Any]]) -
     made: list[Table] = []
     if comparison.methods:
         made.append(verdict_table(comparison))
+        if len(comparison.bounds):
+            made.append(_bounds(comparison))
         if comparison.targets:
             made.append(_labels_to(comparison))
         if len(comparison.saved):
@@ -44,6 +47,7 @@ def verdict_table(comparison: Comparison) -> Table:
     areas = comparison.aubc.set_index("method").to_dict("index")
     verdicts = comparison.verdicts.set_index("method").to_dict("index")
     fits = comparison.fits.set_index("method").to_dict("index")
+    names = {comparison.reference: "reference", **dict.fromkeys(comparison.beyond, bounds.MARK)}
     tested = len(comparison.verdicts.dropna(subset=["p"]))
     target = (min if comparison.lower_is_better else max)(comparison.targets, default=None)
     reached = comparison.labels_to.loc[comparison.labels_to["target"] == target].set_index("method")["text"]
@@ -60,7 +64,7 @@ def verdict_table(comparison: Comparison) -> Table:
         verdict = verdicts.get(method, {})
         row = [
             Cell(method),
-            Cell(verdict.get("verdict", "reference" if method == comparison.reference else "")),
+            Cell(verdict.get("verdict", names.get(method, ""))),
             Cell(plus_minus(areas[method]["whole"], areas[method]["whole_half_width"])),
         ]
         if comparison.reference:
@@ -72,8 +76,9 @@ def verdict_table(comparison: Comparison) -> Table:
     adjusted = f"p: paired t-test, adjusted for {tested} comparisons; level 0.05." if tested > 1 else ""
     data = comparison.aubc.merge(comparison.verdicts.drop(columns="seeds"), "left", "method")
     data = data.merge(comparison.fits, "left", "method").set_index("method").loc[list(comparison.ranked)].reset_index()
-    notes = tuple(filter(None, (f"AUBC: {explained(comparison)}, ± half of its 95% t interval over seeds.", adjusted)))
-    return Table("verdict", "Verdict", columns, rows, data, notes, left=2)
+    area = f"AUBC: {explained(comparison)}, ± half of its 95% t interval over seeds."
+    floor = f"{comparison.reference}, with the same training, is the floor." if comparison.reference else ""
+    return Table("verdict", "Verdict", columns, rows, data, tuple(filter(None, (area, adjusted, floor))), left=2)
 
 
 def explained(comparison: Comparison) -> str:
@@ -101,6 +106,18 @@ def _scale(verdicts: pd.DataFrame) -> tuple[float, float]:
     most = 3 * float(verdicts["difference"].abs().to_numpy().max())
     ends = np.nan_to_num(verdicts[["low", "difference", "high"]].to_numpy(float)).clip(-most, most)
     return min(0.0, float(ends.min())), max(0.0, float(ends.max()))
+
+
+def _bounds(comparison: Comparison) -> Table:
+    found = comparison.bounds.set_index("method").to_dict("index")
+    rows = _cells(
+        [method, signed(row["gain"]), bounds.share_text(row), signed(row["left"]), str(row["seeds"])]
+        for method in comparison.ranked
+        if (row := found.get(method))
+    )
+    columns = ("strategy", f"AUBC better than {comparison.reference}", "of the way to the ceiling", "left", "seeds")
+    title = f"From {comparison.reference}, the floor, to the ceiling"
+    return Table("bounds", title, columns, rows, comparison.bounds, (bounds.EXPLAINED,))
 
 
 def _areas(comparison: Comparison) -> Table:

@@ -60,7 +60,10 @@ def headline(verdicts: pd.DataFrame, reference: str | None, methods: int, measur
     if reference is None:
         return "There are no runs of random, so whether a strategy is worth it cannot be said."
     if verdicts.empty:
-        return f"There are no runs but {reference}'s: there is nothing to compare it with."
+        only = (
+            f"are no runs but {reference}'s" if methods == 1 else f"is no strategy but {reference} that is attainable"
+        )
+        return f"There {only}: there is nothing to compare it with."
     by = verdicts.sort_values("difference", ascending=measure.lower_is_better, kind="stable")
     of = {name: rows.to_dict("records") for name, rows in by.groupby("verdict", sort=False)}
     better, worse, unclear, unknown = (of.get(name, []) for name in (BETTER, WORSE, OPEN, UNKNOWN))
