@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,30 +11,23 @@ from pydantic import Field
 
 from al_lightning.acquisition import ceiling
 from al_lightning.acquisition.choose import Strategy
-from al_lightning.acquisition.initial import BLIND
-from al_lightning.acquisition.trial import try_strategy
-from al_lightning.config.callbacks import make_callbacks
-from al_lightning.config.instantiate import as_typed, check_type, instantiate, refusals
-from al_lightning.config.loggers import WANDB, nodes
-from al_lightning.config.plan import Plan
+from al_lightning.config.instantiate import as_typed, check_type, instantiate
 from al_lightning.config.targets import public
-from al_lightning.contract import out_of_memory, told
+from al_lightning.contract import out_of_memory
 from al_lightning.data import masks
 from al_lightning.data.batches import steps_per_epoch
-from al_lightning.data.images import UNKNOWN, ImageData
+from al_lightning.data.images import ImageData
 from al_lightning.data.memory import largest_batch
-from al_lightning.errors import ConfigError, UserError
+from al_lightning.errors import ConfigError
 from al_lightning.models import graph
 from al_lightning.models.backbones import Backbone
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.convex import ConvexClassifier, KeptWeightDecay
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
-from al_lightning.models.learner import Committee
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle
 from al_lightning.streams import Stream, generator, seeded, torch_seed
-from al_lightning.trainer import make_trainer, quiet_lightning
 
 Settings = dict[str, Any]
 
@@ -42,7 +36,6 @@ LEAST = 2  # images that a model can be fitted to: batch normalization needs two
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 SIMULATED = "al_lightning.oracle.Simulated"
 LBFGS = "al_lightning.optimizer.Lbfgs"
-COMMITTEE = {"members": 1, "ensemble": "deep", "sampling": None}  # keys of a model, as good as none
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 
@@ -196,78 +189,39 @@ def classifiers(
     return graph.one_for_all(make)
 
 
-def check(settings: Settings, data: ImageData, plan: Plan) -> torch.device:
-    """Make every object once before anything is trained or written, so that what cannot work is refused at once.
+@dataclass(frozen=True)
+class Members:
+    """What the keys of a model say of its committee.
 
-    Returns:
-        The device that will train.
+    Attributes:
+        n: of all members.
+        goes_on: whether a further one goes on from the one before (`model.ensemble=snapshots`), or begins afresh.
+        by_dropout: whether all of them sample by dropout too (`model.sampling=both`).
+    """
+
+    n: int
+    goes_on: bool
+    by_dropout: bool
+
+
+def members(settings: Settings) -> Members:
+    """The committee that is asked for.
 
     Raises:
-        ConfigError: naming what cannot work.
+        ConfigError: it cannot be.
     """
-    if settings["al"]["initial"] == "balanced" and (data.pool.labels[data.there] == UNKNOWN).any():
-        raise ConfigError(
-            "al.initial=balanced: takes the labels of all images, and nobody knows them; al.initial=random"
-        )
-    if settings["al"]["initial"] not in BLIND and not data.embedding:
-        raise ConfigError(
-            f"al.initial={settings['al']['initial']}: takes an embedding of the images, and there is none; give one, "
-            "embedding=timm or embedding=pixels, or al.initial=random"
-        )
-    if plan.n_control and not is_convex(settings):
-        raise ConfigError(
-            f"al.control={settings['al']['control']}: fits heads on an embedding; it needs embedding=... model=linear"
-        )
-    _check_committee(settings)
-    quiet_lightning()
-    has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
-    device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
-    with within_memory("model", settings["model"]):
-        model = make_classifier(settings, data, 0, 2)
-    if is_convex(settings):
-        if not (data.on_embedding and not len(model.hidden)):
-            name = settings["model"]["name"]
-            raise ConfigError(f"optimizer=lbfgs model={name}: it fits model=linear only; use another, optimizer=adam")
-    else:
-        with refusals("optimizer", settings["optimizer"]):
-            _check_optimizer(model.new_optimizer())
-    try:
-        with within_memory("model", settings["model"]), torch.inference_mode():
-            model.eval()(data.inputs[0][:1])
-    except UserError:
-        raise
-    except Exception as error:  # a user's own network may raise anything
-        height, width = data.image_size
-        raise ConfigError(
-            f"model={settings['model']['name']}: does not take {height} x {width} images: {told(error)}"
-        ) from error
-    if plan.rounds:
-        with within_memory("strategy", settings["strategy"]):
-            others = [model] * (settings["model"].get("members", 1) - 1)
-            committee = Committee(others, settings["model"].get("sampling") == "both") if others else None
-            try_strategy(make_strategy(settings, data), settings["strategy"], model, data, plan, committee)
-    return device
-
-
-def _check_committee(settings: Settings) -> None:
-    members, ensemble, sampling = (settings["model"].get(key, usual) for key, usual in COMMITTEE.items())
-    check_type("model.members", members, Annotated[int, Field(ge=1, le=100)])
+    usual = {"members": 1, "ensemble": "deep", "sampling": None}
+    n, ensemble, sampling = (settings["model"].get(key, value) for key, value in usual.items())
+    check_type("model.members", n, Annotated[int, Field(ge=1, le=100)])
     check_type("model.ensemble", ensemble, Literal["deep", "snapshots"])
-    check_type("model.sampling", sampling, Literal["dropout", "members", "both"] | None)
-    if (sampling in ("members", "both")) == (members == 1) and sampling:
-        wanted = "at least 2 members" if members == 1 else "members or both: else they are fitted for nothing"
-        raise ConfigError(f"model.members={members} model.sampling={sampling}: give it {wanted}")
-    if members > 1 and ensemble == "snapshots" and is_convex(settings):
-        raise ConfigError(
-            "model.ensemble=snapshots optimizer=lbfgs: a convex fit that goes on ends where it was; model.ensemble=deep"
-        )
-
-
-def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    if isinstance(optimizer, torch.optim.SparseAdam):
-        raise ValueError("the gradients of these networks are not sparse")
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError("the weights are channels-last in memory, which it does not take")
+    check_type("model.sampling", sampling, Literal["both"] | None)
+    if n == 1 and (ensemble != "deep" or sampling):
+        typed = f"model.sampling={sampling}" if sampling else f"model.ensemble={ensemble}"
+        raise ConfigError(f"model.members=1 {typed}: there is no committee; give it at least 2 members")
+    if ensemble == "snapshots" and (is_convex(settings) or settings["train"]["schedule"] == "constant"):
+        why = "a convex fit" if is_convex(settings) else "train.schedule=constant"
+        raise ConfigError(f"model.ensemble=snapshots: of {why}, each would be the one before; model.ensemble=deep")
+    return Members(n, ensemble == "snapshots", sampling == "both")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from al_lightning import asking, build, signals
+from al_lightning import asking, build, checking, signals
 from al_lightning.acquisition.initial import draw
 from al_lightning.clock import Clock
 from al_lightning.config import schema
@@ -73,7 +73,8 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         return Outcome(path, "skipped", earlier)
     images = loaded or same_images.load(path, settings)
     plan, embedder = images.plan(typed.al), make_embedder(settings, images.data)
-    device = build.check(settings, expecting(images.data, embedder and embedder.n_features, settings), plan)
+    checked = checking.check(settings, expecting(images.data, embedder and embedder.n_features, settings), plan)
+    device = checked.device
     # Features are shared with other runs: they are never of TF32.
     with environment.tf32(False), build.within_memory("embedding", settings["embedding"]):
         data = with_embedding(images.data, embedder, settings, device, images.embedding_key)
@@ -103,7 +104,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
             observers.start(run_info)
             _begin(folder, run_info, cfg, images, pool)
             classifier = build.classifiers(settings, data, device, [done.row for done in kept])
-            tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors)
+            tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors, checked.has_committee)
             rounds = [*kept]
             end.waiting = ask(kept[-1].queries if kept else folder.initial or [])
             while not (end.waiting or plan.is_over([done.row for done in rounds])):

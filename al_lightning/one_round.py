@@ -31,6 +31,7 @@ from al_lightning.stopping.watching import Watching
 from al_lightning.streams import Stream, seeded, torch_seed
 from al_lightning.tracking import Observer, loggers
 from al_lightning.tracking.console import ConsoleReporter
+from al_lightning.trainer import make_trainer
 
 
 class RoundError(UserError):
@@ -48,6 +49,7 @@ class Tools:
         clock: of the phases of a round.
         console: shows how far a fit and a pass are.
         mirrors: whose loggers a fit logs to.
+        has_committee: whether further members are fitted, and sample predictions.
     """
 
     run: RunInfo
@@ -56,6 +58,7 @@ class Tools:
     clock: Clock
     console: ConsoleReporter
     mirrors: Sequence[Observer]
+    has_committee: bool
 
 
 def fit_choose_test(before: Sequence[Round], tools: Tools, seen: dict[str, Any]) -> Round:
@@ -85,17 +88,16 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
     choosing, check = _choosing(number, tools, has_model=steps > 0), FitCheck(pool, build.fit_rule(settings), epochs)
     own, shown = _callbacks(number, tools, epochs, steps)
     watching = Watching(run.plan, pool, settings["al"], before)
-    is_committee = settings["model"].get("members", 1) > 1
-    in_fit, members = [] if is_last or is_committee else [choosing], {}
+    in_fit, members = [] if is_last or tools.has_committee else [choosing], {}
     parts = [part for part, size in (("test", len(pool.data.test)), ("val", run.plan.val_size)) if size]
     model, measured = None, Measured({}, len(pool.data.classes))
     if steps:
         with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
             model = tools.classifier(number, n_labeled)
-            trainer = build.make_trainer(settings, epochs, [*shown, check, *watching.callbacks, *in_fit])
+            trainer = make_trainer(settings, epochs, [*shown, check, *watching.callbacks, *in_fit])
             with callbacks.fit(trainer, own):
                 trainer.fit(model, datamodule=pool)
-        if is_committee and not is_last:
+        if tools.has_committee and not is_last:
             members = _choose_by_committee(tools, model, trainer.strategy.root_device, choosing)
         with clock.phase("test"):
             measured = measure_round(trainer, model, pool, parts)

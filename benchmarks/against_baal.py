@@ -31,6 +31,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.memory import largest_batch
 from al_lightning.models.learner import Scoring
 from al_lightning.streams import Stream, torch_seed
+from al_lightning.trainer import make_trainer, quiet_lightning
 
 PEER = Path(__file__).with_name("peer")
 SIZES = ("data", "threads", "pool", "labeled", "epochs", "samples", "query")
@@ -82,13 +83,13 @@ def chooser(settings: build.Settings, query: int, pool: PoolDataModule, clock: C
 def iterate(arguments: argparse.Namespace) -> dict[str, float]:
     """One label iteration as the command runs it: its seconds, and the accuracy if asked for."""
     settings = configuration(arguments)
-    data, device = read(arguments, settings), build.make_trainer(settings, 1, []).strategy.root_device
+    data, device = read(arguments, settings), make_trainer(settings, 1, []).strategy.root_device
     pool, clock = labeled_pool(data, settings, arguments.labeled, device), Clock(device)
     choosing = chooser(settings, arguments.query, pool, clock)
     model = build.make_classifier(settings, data, 0, arguments.labeled)
     clock.restart()
     with clock.phase("fit"):
-        trainer = build.make_trainer(settings, arguments.epochs, [choosing])
+        trainer = make_trainer(settings, arguments.epochs, [choosing])
         torch.manual_seed(torch_seed(arguments.seed, Stream.DROPOUT))
         trainer.fit(model, datamodule=pool)
     assert choosing.query is not None
@@ -106,7 +107,7 @@ def sample_numbers(arguments: argparse.Namespace) -> dict[str, float]:
         configuration(argparse.Namespace(**{**vars(arguments), "samples": samples}))
         for samples in (arguments.samples, MORE_SAMPLES)
     )
-    data, trainer = read(arguments, few), build.make_trainer(few, 1, [])
+    data, trainer = read(arguments, few), make_trainer(few, 1, [])
     device = trainer.strategy.root_device
     pool, clock = labeled_pool(data, few, arguments.labeled, device), Clock(device)
     model = build.make_classifier(few, data, 0, arguments.labeled).to(device)
@@ -125,7 +126,7 @@ def sample_numbers(arguments: argparse.Namespace) -> dict[str, float]:
 def run_side(arguments: argparse.Namespace) -> None:
     """Our side, as a line of JSON."""
     torch.set_num_threads(arguments.threads)
-    build.quiet_lightning()
+    quiet_lightning()
     with contextlib.redirect_stdout(sys.stderr):
         iterate(argparse.Namespace(**{**vars(arguments), **WARM_UP, "accuracy": False}))
         done = {"ours": iterate, "samples": sample_numbers}[arguments.side](arguments)

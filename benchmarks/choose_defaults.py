@@ -29,6 +29,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.fit_check import FitCheck
 from al_lightning.streams import Stream, torch_seed
+from al_lightning.trainer import make_trainer, quiet_lightning
 
 SEEDS = (100, 101, 102)  # not those of the results
 SCHEDULES = ["train.schedule=constant", "train.schedule=linear", "train.schedule=cosine"]
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--out", default="docs/defaults.csv", type=Path)
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     arguments = parser.parse_args()
-    build.quiet_lightning()
+    quiet_lightning()
     held_out, sizes, variants = STUDIES[arguments.study]
     with (
         initialize_config_dir(str(schema.conf_dir()), version_base="1.3"),
@@ -117,7 +118,7 @@ def fit(settings: build.Settings, data: ImageData, labeled: Tensor) -> tuple[pl.
     pool.label(labeled, data.pool.labels[labeled], since=0)
     model = build.make_classifier(settings, data, 0, len(labeled))
     epochs = build.fit_length(settings, len(labeled))[0]
-    trainer = build.make_trainer(settings, epochs, [FitCheck(pool, build.fit_rule(settings), epochs)])
+    trainer = make_trainer(settings, epochs, [FitCheck(pool, build.fit_rule(settings), epochs)])
     torch.manual_seed(torch_seed(settings["seed"], Stream.DROPOUT, 0))
     trainer.fit(model, datamodule=pool)
     return trainer, model, pool

@@ -8,6 +8,7 @@ from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.models.classifier import Classifier
+from al_lightning.trainer import make_trainer
 
 
 def settings(*overrides: str) -> build.Settings:
@@ -35,5 +36,5 @@ def fitted(data: ImageData, n: int, made: build.Settings) -> Classifier:
     pool = PoolDataModule(data, made["batch_size"], eval_batch_size=256, seed=0, whole_epochs=whole_epochs)
     pool.label(torch.arange(n), data.pool.labels[:n], since=0)
     model = build.make_classifier(made, data, 0, n)
-    build.make_trainer(made, build.fit_length(made, n)[0], []).fit(model, datamodule=pool)
+    make_trainer(made, build.fit_length(made, n)[0], []).fit(model, datamodule=pool)
     return model

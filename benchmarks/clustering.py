@@ -16,13 +16,13 @@ from in_turn import timed, times
 from results import machine, write_section
 from torch import Tensor
 
-from al_lightning import build
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.kmeans import cluster, lloyd
 from al_lightning.clock import Clock
 from al_lightning.data.sources import torchvision_set
 from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
+from al_lightning.trainer import quiet_lightning
 
 CLUSTERS = 12
 SKLEARN, TORCH = (
@@ -33,7 +33,7 @@ SKLEARN, TORCH = (
 
 def pool_features(data: str, n: int, n_labels: int) -> Tensor:
     """Features `[n, 512]` of MNIST, by a ResNet-18 that has been fitted on some labels."""
-    build.quiet_lightning()
+    quiet_lightning()
     images = torchvision_set("mnist", data, download=True)
     made = settings("dataset=mnist", "model=resnet18", "trainer.max_epochs=1", "train.min_steps=0")
     model = fitted(images, n_labels, made)

@@ -29,6 +29,7 @@ from al_lightning import build
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData
 from al_lightning.runs import environment
+from al_lightning.trainer import make_trainer, quiet_lightning
 
 BATCH = 64
 NETWORKS = {
@@ -55,7 +56,7 @@ class Fits:
         """One fit, waited for."""
         model = self.classifier(0, self.n)
         with environment.tf32(self.made["train"]["tf32"]):
-            build.make_trainer(self.made, self.made["trainer"]["max_epochs"], []).fit(model, datamodule=self.pool)
+            make_trainer(self.made, self.made["trainer"]["max_epochs"], []).fit(model, datamodule=self.pool)
         synchronize(self.device)
 
 
@@ -101,7 +102,7 @@ def least(data: ImageData, made: build.Settings, product: float, copy: float) ->
 
 def step_table(device: torch.device, steps: int, repeats: int) -> Iterator[str]:
     """Milliseconds a step for every network, precision and engine."""
-    build.quiet_lightning()
+    quiet_lightning()
     products, copy = limits(device)
     batches = min(16, steps)
     epochs = -(-steps // batches)

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +33,7 @@ VARIANTS = {
     "epig, 5 members": ("strategy=epig", "model.members=5"),
     "mean_margin, 5 members": ("strategy=mean_margin", "model.members=5"),
 }
-LARGE_ONLY = ("members", "bait")  # at the larger size of a query only: they take the longest
+LARGE_ONLY = ("members", "bait", "ceiling")  # at the larger size of a query only: they take the longest
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", help="of the five; all by default")
     parser.add_argument("--strategies", nargs="*", default=[*strategies()])
     parser.add_argument("--seeds", type=int, nargs="*", default=[*range(5)])
+    parser.add_argument("--again", action="store_true", help="run those that are named though they are there")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "leaderboard" / "runs.csv")
@@ -137,6 +138,9 @@ def main() -> None:
     from leaderboard_runs import Table
 
     table, failed = Table(args.out), 0
+    if args.again:  # a strategy has changed: what is there of it is of before
+        table.forget(todo)
+        todo = [replace(job, overrides=(*job.overrides, "overwrite=true")) for job in todo]
     todo = [job for job in todo if not table.has(job)]
     print(f"{len(todo)} runs to make, {len(table.rows)} are there", flush=True)
     context = multiprocessing.get_context("spawn")

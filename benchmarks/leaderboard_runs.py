@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,16 @@ class Table:
     def has(self, job: Any) -> bool:
         """Whether the run is in the table."""
         return tuple(str(getattr(job, name)) for name in KEY) in self._there
+
+    def forget(self, jobs: Sequence[Any]) -> None:
+        """Take runs out of the table and its file."""
+        gone = {tuple(str(getattr(job, name)) for name in KEY) for job in jobs}
+        self.rows = [row for row in self.rows if tuple(row[name] for name in KEY) not in gone]
+        self._there -= gone
+        with self.file.open("w", newline="", encoding="utf-8") as lines:
+            writer = csv.DictWriter(lines, [*COLUMNS], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
 
     def add(self, job: Any, folder: Path) -> None:
         """Add a run that has finished: its accuracies by round, and what a choice took in median.

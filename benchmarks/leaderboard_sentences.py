@@ -24,7 +24,7 @@ def sentences(table: Sequence[Standing], cells: Sequence[Cell]) -> list[str]:
         f"**Early**, with a third of the labels, {_ahead(rivals, 'early')}.",
         f"**Late**, with all of them, {_ahead(rivals, 'final')}.",
         f"**On what**: by AUBC, {_winners(cells)}.",
-        f"**Nobody beats random** {_nobody(cells)}.",
+        f"**Where nobody beats random**: {_nobody(cells)}.",
         f"**What it is worth**: {_worth(rivals, cells)}.",
     ]
 
@@ -91,11 +91,11 @@ def _nobody(cells: Sequence[Cell]) -> str:
     told = [cell for cell in cells if cell.compared]
     rows = [row for cell in told for row in cell.compared]
     if not rows:
-        return "or somebody does: with one seed there is no interval that could say so"
+        return "not known: with one seed there is no interval that could say so"
     none = [cell.name for cell in told if all(row.side < 1 for row in cell.compared)]
     above, below = (sum(row.side == side for row in rows) for side in (1, -1))
     held = sum(row.side == 1 and row.p_holm < 0.05 for row in rows)
-    text = f"in {listed(none)}" if none else "in no cell: everywhere somebody does"
+    text = listed(none) if none else "nowhere"
     return (
         f"{text}, by a 95% interval of AUBC that excludes 0; of {counted(len(rows), 'interval')}, {above} lie above "
         f"random, where chance alone would make about {0.025 * len(rows):.0f}, and {below} below; when Holm's method "

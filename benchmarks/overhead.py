@@ -36,6 +36,7 @@ from al_lightning.data.memory import largest_batch
 from al_lightning.models import backbones
 from al_lightning.runs.rounds import Round
 from al_lightning.tracking.console import ConsoleReporter
+from al_lightning.trainer import quiet_lightning
 
 BACKBONES = {"resnet18": backbones.resnet18, "cnn": backbones.cnn}
 PHASES = ("fit", "score", "test", "other")
@@ -137,7 +138,7 @@ def run_both(cfg: DictConfig, data: ImageData) -> dict[str, Any]:
 def run_side(arguments: argparse.Namespace) -> None:
     """One process, as a line of JSON."""
     torch.set_num_threads(arguments.threads)
-    build.quiet_lightning()
+    quiet_lightning()
     with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as output:
         cfg = configuration(arguments, output)
         done = run_both(cfg, build.load_data(schema.resolved(cfg)))

@@ -26,7 +26,7 @@ from al_lightning.config import schema
 from al_lightning.config.instantiate import instantiate
 from al_lightning.config.targets import located
 from al_lightning.errors import UserError
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 from al_lightning.words import listed, plus_minus
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def read(name: str) -> Page:
 
 def needs(node: dict[str, Any]) -> str:
     """What it cannot do without, found by trying it without a model, an embedding, dropout, and with other labels."""
-    pool = make_pool(CANDIDATES)
+    pool = make_example(CANDIDATES)
     try:
         strategy = _made(node)
     except UserError:  # there is a setting that only a run can fill in
@@ -114,11 +114,11 @@ def _asked(strategy: Strategy, candidates: Candidates) -> list[int] | None:
         return None
 
 
-def _chosen(strategy: Strategy, pool: Pool) -> list[int] | None:
+def _chosen(strategy: Strategy, pool: Example) -> list[int] | None:
     return _asked(strategy, pool.candidates())
 
 
-def _works_blindly(strategy: Strategy, pool: Pool, embedding: Tensor | None) -> bool:
+def _works_blindly(strategy: Strategy, pool: Example, embedding: Tensor | None) -> bool:
     """Whether it chooses without a model, by the embedding or without one."""
     return _asked(strategy, Candidates(None, pool.indices, np.random.default_rng(0), None, embedding)) is not None
 

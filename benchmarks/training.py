@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from al_lightning import build
 from al_lightning.data.batches import TrainBatches
 from al_lightning.data.images import ImageData
+from al_lightning.trainer import quiet_lightning
 
 BATCH = 64
 
@@ -94,7 +95,7 @@ def steps(network: Network, repeats: int) -> Seconds:
 
 def engines(steps_an_epoch: int, epochs: int, repeats: int) -> Seconds:
     """Seconds of fits of a network so small that what is around its steps shows."""
-    build.quiet_lightning()
+    quiet_lightning()
     made = {engine: settings(*SMALL, f"trainer.max_epochs={epochs}", f"train.engine={engine}") for engine in ENGINES}
     data, n = build.load_data(made["plain"]), BATCH * steps_an_epoch
     runs: dict[str, Callable[[], object]] = {BARE: partial(bare_loop, data, n, made["plain"])}

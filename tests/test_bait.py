@@ -11,7 +11,7 @@ from al_lightning.acquisition import pick
 from al_lightning.acquisition.bait import bait
 from al_lightning.acquisition.candidates import Part
 from al_lightning.errors import ConfigError
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 
 def informations(part: Part, directions: np.ndarray) -> list[np.ndarray]:
@@ -22,7 +22,7 @@ def informations(part: Part, directions: np.ndarray) -> list[np.ndarray]:
     return out
 
 
-def slow_bait(pool: Pool, n: int, regularization: float) -> tuple[list[int], list[int]]:
+def slow_bait(pool: Example, n: int, regularization: float) -> tuple[list[int], list[int]]:
     """What is chosen, and what would be without the pruning."""
     candidates = pool.candidates()
     d = min(256 // len(pool.weight), pool.rows.shape[1])
@@ -45,20 +45,20 @@ def slow_bait(pool: Pool, n: int, regularization: float) -> tuple[list[int], lis
     return chosen, forward
 
 
-def unlabeled(pool: Pool) -> Pool:
+def unlabeled(pool: Example) -> Example:
     return replace(pool, labeled=pool.labeled[:0], labels=pool.labels[:0])
 
 
 @pytest.mark.parametrize(
     ("pool", "regularization"),
     [
-        (make_pool(40, 3, 8, 3, seed=0), 1.0),
-        (make_pool(40, 3, 8, 3, seed=1), 0.01),
-        (unlabeled(make_pool(40, 10, 8, 3, seed=2)), 1.0),
-        (make_pool(16, 10, 8, 40), 1.0),  # on 6 of 8 directions
+        (make_example(40, 3, 8, 3, seed=0), 1.0),
+        (make_example(40, 3, 8, 3, seed=1), 0.01),
+        (unlabeled(make_example(40, 10, 8, 3, seed=2)), 1.0),
+        (make_example(16, 10, 8, 40), 1.0),  # on 6 of 8 directions
     ],
 )
-def test_choices_are_those_by_the_trace(pool: Pool, regularization: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choices_are_those_by_the_trace(pool: Example, regularization: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pick, "AT_ONCE", 2)
     wanted, forward = slow_bait(pool, 5, regularization)
     assert bait(pool.candidates(), 5, regularization=regularization).indices.tolist() == pool.indices[wanted].tolist()
@@ -66,7 +66,7 @@ def test_choices_are_those_by_the_trace(pool: Pool, regularization: float, monke
 
 
 def test_bounds_bound_and_are_close_where_much_is_known() -> None:
-    pool = make_pool(30, 20, 8, 3).candidates()
+    pool = make_example(30, 20, 8, 3).candidates()
     z, p = pool.features, pool.log_probabilities.exp()
     target = module._fisher(z, p) / len(z)
     for much, factor in ((1e-2, 1e3), (1e4, 1.01)):
@@ -77,7 +77,7 @@ def test_bounds_bound_and_are_close_where_much_is_known() -> None:
 
 
 def test_signs_of_components_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, original = make_pool(30, 10, 8, 40), module._directions
+    pool, original = make_example(30, 10, 8, 40), module._directions
     wanted = bait(pool.candidates(), 6).indices.tolist()
     signs = torch.tensor([1, -1, -1, 1, -1, 1])
     monkeypatch.setattr(module, "_directions", lambda features, n: original(features, n) * signs)
@@ -85,12 +85,12 @@ def test_signs_of_components_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_scale_of_the_features_decides_nothing() -> None:
-    pool = make_pool(30, 10)
+    pool = make_example(30, 10)
     larger = replace(pool, rows=100 * pool.rows, weight=pool.weight / 100)
     assert bait(pool.candidates(), 6).indices.tolist() == bait(larger.candidates(), 6).indices.tolist()
 
 
 def test_more_classes_than_parameters_are_refused() -> None:
-    assert len(bait(make_pool(10, 5, 4, 256).candidates(), 2).indices) == 2
+    assert len(bait(make_example(10, 5, 4, 256).candidates(), 2).indices) == 2
     with pytest.raises(ConfigError, match="strategy=bait: it takes at most 256 classes, and there are 257"):
-        bait(make_pool(10, 5, 4, 257).candidates(), 2)
+        bait(make_example(10, 5, 4, 257).candidates(), 2)

@@ -11,12 +11,12 @@ from torch import Tensor
 from al_lightning.acquisition import batchbald as module
 from al_lightning.acquisition import pick
 from al_lightning.acquisition.batchbald import batchbald
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 T, K = 5, 3
 
 
-def samples_of(pool: Pool, seed: int) -> np.ndarray:
+def samples_of(pool: Example, seed: int) -> np.ndarray:
     """Probabilities `[M, T, K]` under the masks that the strategy draws, too: after the order among equal ones."""
     candidates = pool.candidates(seed)
     candidates.rng.permutation(len(candidates))
@@ -50,14 +50,14 @@ def test_choices_are_those_of_plain_greedy_by_enumeration(
     looked: list[int] = []
     original = module._information
     monkeypatch.setattr(module, "_information", lambda *args: (looked.append(len(args[-1])), original(*args))[1])
-    pool = make_pool(80, n_classes=K, seed=seed)
+    pool = make_example(80, n_classes=K, seed=seed)
     query = batchbald(pool.candidates(seed), 4, mc_samples=T, configurations=K**3)
     assert query.indices.tolist() == pool.indices[slow_batchbald(samples_of(pool, seed), 4)].tolist()
     assert at_once > 1 or sum(looked) < 3 * 80, "an image that cannot be the best is looked at again"
 
 
 def test_it_does_not_ask_for_copies_of_an_image_where_bald_does() -> None:
-    pool = make_pool(30, n_classes=K, seed=1)
+    pool = make_example(30, n_classes=K, seed=1)
     best = int(batchbald(pool.candidates(), 1, mc_samples=50).indices)
     pool.rows[pool.indices[:10]] = pool.rows[best].clone()
     query = batchbald(pool.candidates(), 5, mc_samples=50).indices
@@ -65,7 +65,7 @@ def test_it_does_not_ask_for_copies_of_an_image_where_bald_does() -> None:
     assert copies < 3
 
 
-def recorded(pool: Pool, seed: int, n: int, configurations: int, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+def recorded(pool: Example, seed: int, n: int, configurations: int, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """The gains of all images at the n-th choice."""
     gains: list[Tensor] = []
 
@@ -80,7 +80,7 @@ def recorded(pool: Pool, seed: int, n: int, configurations: int, monkeypatch: py
 
 def test_gains_by_drawn_configurations_are_those_of_all_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fourth choice, where 27 configurations are more than 26. Listed ones have no error at all."""
-    pool, errors, truths = make_pool(12, n_classes=K), [], []
+    pool, errors, truths = make_example(12, n_classes=K), [], []
     for seed in range(150):
         p, batch = samples_of(pool, seed), [0, 1, 2]
         truth = np.array([information(p, [*batch, x]) for x in range(3, 12)]) - information(p, batch)
@@ -96,5 +96,5 @@ def test_gains_by_drawn_configurations_are_those_of_all_on_average(monkeypatch: 
 
 def test_a_large_batch_of_drawn_configurations_in_fp32() -> None:
     """What a configuration is likely to be under a sample, 60 labels long, is below the smallest fp32."""
-    query = batchbald(make_pool(60).to(torch.float32).candidates(), 60, mc_samples=8, configurations=16)
+    query = batchbald(make_example(60).to(torch.float32).candidates(), 60, mc_samples=8, configurations=16)
     assert len(query.indices.unique()) == 60

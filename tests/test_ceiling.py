@@ -24,15 +24,15 @@ from al_lightning.data.images import UNKNOWN, ImageData, ImageSet
 from al_lightning.errors import ConfigError
 from al_lightning.models import convex
 from al_lightning.report import load
-from al_lightning.testing import make_pool
-from al_lightning.testing.pools import Pool
+from al_lightning.testing import make_example
+from al_lightning.testing.examples import Example
 
 K = 4
 
 
-def make(seed: int = 0, decay: float = 0.03) -> tuple[Pool, ImageData]:
+def make(seed: int = 0, decay: float = 0.03) -> tuple[Example, ImageData]:
     """A pool whose head is the optimum of a weight decay, and all of its labels."""
-    pool = make_pool(40, 15, seed=seed)
+    pool = make_example(40, 15, seed=seed)
     rng = np.random.default_rng(seed)
     truth = (pool.rows @ pool.weight.T + torch.from_numpy(rng.normal(size=(len(pool.rows), K)))).argmax(1)
     pool = replace(pool, labels=truth[pool.labeled])
@@ -84,7 +84,7 @@ def best_layer(
     )
 
 
-def twin(pool: Pool, data: ImageData, n: int, trials: int, steps: int, decay: float, seed: int = 0) -> list[int]:
+def twin(pool: Example, data: ImageData, n: int, trials: int, steps: int, decay: float, seed: int = 0) -> list[int]:
     """By its docstring; how fast the loss falls, by adding a little of every image and fitting again."""
     rng, rows, truth = np.random.default_rng(seed), pool.rows.numpy(), data.pool.labels.numpy()
     test, answers = data.inputs[1].double().numpy(), data.test.labels.numpy()

@@ -9,7 +9,7 @@ import torch
 from al_lightning.acquisition import blocks
 from al_lightning.acquisition import cluster_margin as module
 from al_lightning.acquisition.cluster_margin import cluster_margin
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 
 def agglomerated(rows: np.ndarray, n_clusters: int) -> list[list[int]]:
@@ -27,7 +27,7 @@ def agglomerated(rows: np.ndarray, n_clusters: int) -> list[list[int]]:
     return clusters
 
 
-def slow_cluster_margin(pool: Pool, n: int, factor: int, size: int, seed: int) -> list[int]:
+def slow_cluster_margin(pool: Example, n: int, factor: int, size: int, seed: int) -> list[int]:
     candidates = pool.candidates(seed)
     margins = [sorted(p)[-1] - sorted(p)[-2] for p in candidates.log_probabilities.exp().tolist()]
     candidates.rng.permutation(len(candidates))  # the order among equal margins
@@ -51,7 +51,7 @@ def test_choices_are_those_of_naive_agglomeration(
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK", block)
     for seed in range(4):
-        pool = make_pool(seed=seed)
+        pool = make_example(seed=seed)
         query = cluster_margin(pool.candidates(seed), n, margin_factor=factor, cluster_size=size)
         wanted = slow_cluster_margin(pool, n, factor, size, seed)
         assert query.indices.tolist() == pool.indices[wanted].tolist()
@@ -59,7 +59,7 @@ def test_choices_are_those_of_naive_agglomeration(
 
 def test_so_many_images_are_clustered_at_most_and_a_larger_query_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CLUSTERED", 20)
-    pool = make_pool()
+    pool = make_example()
     top = pool.candidates().log_probabilities.exp().topk(2).values
     by_margin = pool.indices[(top[:, 0] - top[:, 1]).argsort()]
     assert torch.isin(cluster_margin(pool.candidates(), 12).indices, by_margin[:20]).all()

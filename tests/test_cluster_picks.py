@@ -16,7 +16,7 @@ from al_lightning.acquisition.drop_query import drop_query
 from al_lightning.acquisition.kmeans import _tolerance, cluster, nearest_to_centers
 from al_lightning.acquisition.kmeans_center import kmeans_center
 from al_lightning.acquisition.margin_diverse import margin_diverse
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 
 def picks(rows: Tensor, n: int, rng: np.random.Generator, weights: Tensor | None = None) -> list[int]:
@@ -29,7 +29,7 @@ def picks(rows: Tensor, n: int, rng: np.random.Generator, weights: Tensor | None
     return [min(of, key=lambda i: (round(math.dist(rows[i], centroids[k]), 8), place[i])) for k, of in members.items()]
 
 
-def asked(pool: Pool, kept: list[int], n: int, rng: np.random.Generator, weights: Tensor | None = None) -> list[int]:
+def asked(pool: Example, kept: list[int], n: int, rng: np.random.Generator, weights: Tensor | None = None) -> list[int]:
     """Data set indices, from the positions that are kept: representatives of these, or all and others at random."""
     place = rng.permutation(len(pool.indices))
     if len(kept) > n:
@@ -40,7 +40,7 @@ def asked(pool: Pool, kept: list[int], n: int, rng: np.random.Generator, weights
 
 def test_kmeans_center_takes_the_image_nearest_to_each_centroid() -> None:
     for seed in range(5):
-        pool = make_pool(seed=seed)
+        pool = make_example(seed=seed)
         twin = picks(pool.rows[pool.indices], 12, np.random.default_rng(seed))
         chosen = kmeans_center(pool.candidates(seed), 12).indices.tolist()
         assert sorted(chosen) == sorted(pool.indices[twin].tolist())
@@ -59,7 +59,7 @@ def test_of_a_cluster_of_two_the_seed_decides(dtype: torch.dtype) -> None:
 
 
 def test_where_there_are_fewer_different_images_than_clusters_each_kind_is_taken_before_one_comes_twice() -> None:
-    pool = make_pool()
+    pool = make_example()
     rows = pool.rows.clone()
     rows[pool.indices] = rows[pool.indices[torch.arange(60) % 4]]
     pool = replace(pool, rows=rows)
@@ -68,11 +68,11 @@ def test_where_there_are_fewer_different_images_than_clusters_each_kind_is_taken
         assert sorted((at[:4] % 4).tolist()) == [0, 1, 2, 3]
 
 
-def probabilities(pool: Pool) -> list[list[float]]:
+def probabilities(pool: Example) -> list[list[float]]:
     return (pool.rows[pool.indices] @ pool.weight.T).softmax(1).tolist()
 
 
-def informativeness(pool: Pool) -> list[float]:
+def informativeness(pool: Example) -> list[float]:
     best = [sorted(p)[-2:] for p in probabilities(pool)]
     return [1 - (first - second) for second, first in best]
 
@@ -80,7 +80,7 @@ def informativeness(pool: Pool) -> list[float]:
 @pytest.mark.parametrize("beta", [1, 3, 10])
 def test_margin_diverse_clusters_the_lowest_margins_by_how_informative_they_are(beta: int) -> None:
     for seed in range(5):
-        pool, rng = make_pool(seed=seed), np.random.default_rng(seed)
+        pool, rng = make_example(seed=seed), np.random.default_rng(seed)
         of = informativeness(pool)
         rng.permutation(60)  # the order of equal margins, of which there are none
         kept = sorted(sorted(range(60), key=lambda i: -of[i])[: beta * 8])
@@ -94,7 +94,7 @@ def test_margin_diverse_clusters_the_lowest_margins_by_how_informative_they_are(
 def test_drop_query_keeps_what_more_than_half_of_the_masks_change(n: int, mc_samples: int) -> None:
     halves = 0
     for seed in range(5):
-        pool, rng = make_pool(seed=seed), np.random.default_rng(seed)
+        pool, rng = make_example(seed=seed), np.random.default_rng(seed)
         masks = rng.random((mc_samples, 8), dtype=np.float32) < 0.25
         kept = []
         for i, row in enumerate(pool.rows[pool.indices].numpy()):
@@ -108,7 +108,7 @@ def test_drop_query_keeps_what_more_than_half_of_the_masks_change(n: int, mc_sam
     assert mc_samples == 3 or halves, "without exactly half, nothing tells > from >="
 
 
-def mixed_otherwise(pool: Pool, epsilon: float) -> list[int]:
+def mixed_otherwise(pool: Example, epsilon: float) -> list[int]:
     """Positions whose predicted class an anchor changes: the definition, with the gradient by autograd."""
     anchors = [pool.rows[pool.labeled[pool.labels == label]].mean(0) for label in pool.labels.unique()]
     kept = []
@@ -131,7 +131,7 @@ def mixed_otherwise(pool: Pool, epsilon: float) -> list[int]:
 @pytest.mark.parametrize("n", [4, 40])
 def test_alfa_mix_keeps_what_an_anchor_changes(n: int) -> None:
     for seed in range(5):
-        pool = make_pool(seed=seed)
+        pool = make_example(seed=seed)
         rows, weight = pool.rows.clone(), pool.weight.clone()
         rows[:, 0], weight[:, 0] = 0, 2 * weight[:, 0]  # a feature that never is on, as after a ReLU
         pool = replace(pool, rows=rows, weight=weight)
@@ -142,7 +142,7 @@ def test_alfa_mix_keeps_what_an_anchor_changes(n: int) -> None:
 
 
 def test_alfa_mix_without_an_anchor_or_a_change_is_random() -> None:
-    pool = make_pool()
+    pool = make_example()
     unlabeled = replace(pool, labeled=pool.labeled[:0], labels=pool.labels[:0])
     indifferent = replace(pool, weight=torch.zeros_like(pool.weight))
     for each in (unlabeled, indifferent):

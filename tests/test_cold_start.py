@@ -52,7 +52,7 @@ def test_without_a_label_round_0_asks_by_it(command: Command, tmp_path, initial:
 def test_the_first_images_lie_closer_to_all_others_than_random_ones(initial: str) -> None:
     """What they are for: more of the pool has one of them nearby."""
     data = digits()
-    rows = torch.from_numpy(load_digits().data[:600] / 16).float()
+    rows = torch.from_numpy(load_digits(return_X_y=True)[0][:600] / 16).float()
     covered = []
     for name in (initial, "random"):
         distances = []

@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from al_lightning import build
+from al_lightning import build, checking
 from al_lightning.config import schema
 from al_lightning.config.plan import make_plan, to_images
 from al_lightning.data.sources import digits
@@ -177,12 +177,12 @@ def test_every_option_makes_its_objects(group: str, option: str, monkeypatch: py
     plan = make_plan(schema.typed(cfg).al, len(data.pool))
     if (group, option) == ("model", "timm") and not find_spec("timm"):
         with pytest.raises(ConfigError, match="the extra timm"):
-            build.check(settings, data, plan)
+            checking.check(settings, data, plan)
     elif (group, option) == ("trainer", "gpu") and not torch.cuda.is_available():
         with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
-            build.check(settings, data, plan)
+            checking.check(settings, data, plan)
     else:
-        build.check(settings, data, plan)
+        checking.check(settings, data, plan)
 
 
 @pytest.mark.parametrize("option", OPTIONS["dataset"])

@@ -15,7 +15,7 @@ from al_lightning.acquisition.coreset import coreset
 from al_lightning.acquisition.select import top
 from al_lightning.config.plan import Plan
 from al_lightning.runs.folder_state import committed
-from al_lightning.testing import check_strategy, make_pool
+from al_lightning.testing import check_strategy, make_example
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_the_strategy_that_is_shown_is_certified_and_is_coreset(written: Path) -
     from my_package.farthest import farthest  # pyright: ignore[reportMissingImports]
 
     check_strategy(farthest)
-    own, built_in = (strategy(make_pool().candidates(), 10) for strategy in (farthest, coreset))
+    own, built_in = (strategy(make_example().candidates(), 10) for strategy in (farthest, coreset))
     assert own.indices.tolist() == built_in.indices.tolist()
 
 

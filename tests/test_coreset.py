@@ -11,10 +11,10 @@ from scipy import stats
 from al_lightning.acquisition import blocks
 from al_lightning.acquisition.blocks import offsets
 from al_lightning.acquisition.coreset import coreset
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 
-def twin(pool: Pool, n: int, first: int | None = None) -> list[int]:
+def twin(pool: Example, n: int, first: int | None = None) -> list[int]:
     rows = {i: pool.rows[i].tolist() for i in [*pool.indices.tolist(), *pool.labeled.tolist()]}
     centers, chosen = pool.labeled.tolist(), []
     if first is not None:
@@ -33,12 +33,12 @@ def test_each_time_it_takes_the_image_farthest_from_all_labeled_and_chosen_ones(
     seed: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK", block)
-    pool = make_pool(seed=seed)
+    pool = make_example(seed=seed)
     assert coreset(pool.candidates(), 25).indices.tolist() == twin(pool, 25)
 
 
 def test_without_labels_the_first_is_drawn_at_random() -> None:
-    pool = make_pool(n_candidates=8)
+    pool = make_example(n_candidates=8)
     pool, counts = replace(pool, labeled=pool.labeled[:0], labels=pool.labels[:0]), np.zeros(8)
     for seed in range(400):
         chosen = coreset(pool.candidates(seed), 5).indices
@@ -49,7 +49,7 @@ def test_without_labels_the_first_is_drawn_at_random() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_images_equal_to_a_labeled_or_a_chosen_one_come_last_and_in_any_order(dtype: torch.dtype) -> None:
-    pool = make_pool(n_features=64).to(dtype)
+    pool = make_example(n_features=64).to(dtype)
     rows = pool.rows + 10  # long vectors that are close: what a matrix product rounds
     copies = pool.indices[:20]
     rows[copies[:10]] = rows[pool.labeled[:10]]
@@ -64,7 +64,7 @@ def test_images_equal_to_a_labeled_or_a_chosen_one_come_last_and_in_any_order(dt
 
 
 def test_distances_to_one_image_equal_loops_and_are_exactly_0_for_equal_ones() -> None:
-    rows = make_pool(n_features=64).to(torch.float32).rows[:40] + 10
+    rows = make_example(n_features=64).to(torch.float32).rows[:40] + 10
     rows[20:] = rows[:20]
     squared, along = offsets(rows, rows[3])
     assert squared[[3, 23]].tolist() == along[[3, 23]].tolist() == [0, 0]

@@ -12,7 +12,7 @@ from al_lightning.acquisition import blocks
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.epig import epig
 from al_lightning.acquisition.scores import bald, mean_margin, variation_ratios
-from al_lightning.testing import make_pool
+from al_lightning.testing import make_example
 
 T = 6
 
@@ -39,7 +39,7 @@ def slow_epig(p: np.ndarray, targets: np.ndarray) -> list[float]:
 @pytest.mark.parametrize("block", [2**24, 70])
 def test_epig_equals_loops_over_labels_and_targets(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK", block)  # the small one takes an image at a time
-    pool, twin = make_pool(25, n_classes=3), make_pool(25, n_classes=3).candidates(4)
+    pool, twin = make_example(25, n_classes=3), make_example(25, n_classes=3).candidates(4)
     targets = twin.rng.choice(25, 7, replace=False)
     scores = epig(pool.candidates(4), mc_samples=T, n_targets=7)
     assert scores.dtype == torch.float64
@@ -49,7 +49,7 @@ def test_epig_equals_loops_over_labels_and_targets(block: int, monkeypatch: pyte
 
 def test_it_asks_for_what_tells_about_the_pool_and_not_for_an_odd_image() -> None:
     """An image on a feature of its own has the highest BALD, and tells nothing about the others."""
-    pool = make_pool(40, n_features=8, n_classes=2)
+    pool = make_example(40, n_features=8, n_classes=2)
     pool.weight.mul_(0.5)
     pool.rows[:, 0], pool.weight[:, 0] = 0.0, torch.tensor([-8.0, 8.0], dtype=torch.float64)
     pool.rows[pool.indices[5]] = torch.eye(8, dtype=torch.float64)[0]
@@ -59,7 +59,7 @@ def test_it_asks_for_what_tells_about_the_pool_and_not_for_an_odd_image() -> Non
 
 
 def test_mean_margin_equals_loops() -> None:
-    pool = make_pool(25, n_classes=5)
+    pool = make_example(25, n_classes=5)
     scores = mean_margin(pool.candidates(4), mc_samples=T)
     twin = []
     for by_sample in samples_of(pool.candidates(4)):
@@ -74,7 +74,7 @@ def test_the_samples_that_come_count_and_not_those_that_were_asked_for(
     score: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A committee has as many as it has members."""
-    pool = make_pool(12)
+    pool = make_example(12)
     wanted = score(pool.candidates(), mc_samples=4)
     original = Candidates.samples
     monkeypatch.setattr(Candidates, "samples", lambda self, n, dropout=None: original(self, 4, dropout))

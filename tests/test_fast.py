@@ -21,6 +21,7 @@ from al_lightning.models.classifier import Classifier
 from al_lightning.models.inference import evaluating, for_scoring
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.tracking.console import ConsoleReporter
+from al_lightning.trainer import make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"
@@ -42,7 +43,7 @@ def fit(settings: build.Settings, *callbacks: pl.Callback, dtype: torch.dtype = 
     pool = PoolDataModule(DATA, 16, 32, seed=0, whole_epochs=settings["train"]["engine"] != "plain")
     pool.label(torch.arange(N_LABELED), PART.labels[:N_LABELED], since=0)
     model = build.make_classifier(settings, DATA, 0, N_LABELED).to(dtype)
-    trainer = build.make_trainer(settings, settings["trainer"]["max_epochs"], list(callbacks))
+    trainer = make_trainer(settings, settings["trainer"]["max_epochs"], list(callbacks))
     torch.manual_seed(0)
     trainer.fit(model, datamodule=pool)
     return model

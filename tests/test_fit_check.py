@@ -20,6 +20,7 @@ from al_lightning import build
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.fit_check import FitCheck, Fitted, Rule, fitted
+from al_lightning.trainer import make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"
@@ -42,7 +43,7 @@ def fit(rule: Rule, *overrides: str) -> tuple[Classifier, FitCheck, list[float]]
             group = trainer.optimizers[0].param_groups[0]
             trainer.optimizers[0].register_step_pre_hook(lambda *unused: rates.append(float(group["lr"])))
 
-    trainer = build.make_trainer(settings, epochs, [Rates(), check := FitCheck(pool, rule, epochs)])
+    trainer = make_trainer(settings, epochs, [Rates(), check := FitCheck(pool, rule, epochs)])
     torch.manual_seed(0)
     trainer.fit(model, datamodule=pool)
     return model, check, rates

@@ -26,7 +26,8 @@ from al_lightning.models.graph import GraphClassifier
 from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.runs import environment
-from al_lightning.testing import contracts, make_pool
+from al_lightning.testing import contracts, make_example
+from al_lightning.trainer import make_trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -69,7 +70,7 @@ class Rounds:
         known, self.pool.round = int(self.pool.labeled_mask.sum()), number
         self.pool.label(torch.arange(known, n_labeled), PART.labels[known:n_labeled], since=number)
         model = self.classifier(number, n_labeled).to(self.dtype)
-        trainer = build.make_trainer(self.settings, self.settings["trainer"]["max_epochs"], [])
+        trainer = make_trainer(self.settings, self.settings["trainer"]["max_epochs"], [])
         torch.manual_seed(number)
         trainer.fit(model, datamodule=self.pool)
         trainer.test(model, datamodule=self.pool, verbose=False)
@@ -144,7 +145,7 @@ def test_a_strategy_keeps_its_contracts_on_the_gpu(name: str, monkeypatch: pytes
     same_clusters(monkeypatch)
     strategy = build.make_strategy(settings_of(f"strategy={name}", "al.n_clusters=4", "al.mc_samples=8"))
     for dtype in (torch.float64, torch.float32):
-        contracts.agree(strategy, make_pool(), make_pool().to(dtype, "cuda"))
+        contracts.agree(strategy, make_example(), make_example().to(dtype, "cuda"))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -15,6 +15,7 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.models import graph
 from al_lightning.runs import environment
+from al_lightning.trainer import make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:`isinstance.treespec", "ignore:.*does not have many workers.*"
@@ -64,7 +65,7 @@ def rounds(settings: build.Settings, dtype: torch.dtype, capture: object = None)
         model = classifier(number, n_labeled).to(dtype)
         if capture and not number:
             model.capture = capture  # type: ignore[assignment]
-        trainer = build.make_trainer(settings, settings["trainer"]["max_epochs"], [])
+        trainer = make_trainer(settings, settings["trainer"]["max_epochs"], [])
         torch.manual_seed(number)
         trainer.fit(model, datamodule=pool)
         trainer.test(model, datamodule=pool, verbose=False)
@@ -125,7 +126,7 @@ def test_nothing_that_a_graph_knows_the_address_of_is_moved_between_rounds() -> 
         model = classifier(number, 20)
         assert isinstance(model, graph.GraphClassifier)
         model.capture = Recorder()
-        trainer = build.make_trainer(settings, 2, [])
+        trainer = make_trainer(settings, 2, [])
         trainer.fit(model, datamodule=pool)
         trainer.test(model, datamodule=pool, verbose=False)
         optimizer = model.new_optimizer()
@@ -225,11 +226,11 @@ def test_on_a_gpu_its_trainer_leaves_the_model_there(monkeypatch: pytest.MonkeyP
     """As far as a Trainer looks before it trains."""
     for name, value in (("is_available", True), ("device_count", 1), ("current_device", 0)):
         monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
-    trainer = build.make_trainer(settings_of("trainer=default", "train.engine=graph"), 1, [])
+    trainer = make_trainer(settings_of("trainer=default", "train.engine=graph"), 1, [])
     assert isinstance(trainer.strategy, graph.Resident)
     assert trainer.strategy.root_device == torch.device("cuda", 0)
     for overrides in (["trainer=cpu", "train.engine=graph"], ["trainer=default"]):
-        trainer = build.make_trainer(settings_of(*overrides), 1, [])
+        trainer = make_trainer(settings_of(*overrides), 1, [])
         assert not isinstance(trainer.strategy, graph.Resident)
 
 

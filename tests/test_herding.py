@@ -9,10 +9,10 @@ import torch
 
 from al_lightning.acquisition import herding
 from al_lightning.acquisition.herding import maxherding, uherding
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 
-def by_definition(pool: Pool, n: int, weights: np.ndarray, sigma: float) -> list[int]:
+def by_definition(pool: Example, n: int, weights: np.ndarray, sigma: float) -> list[int]:
     """Greedy, the coverage of all images worked out anew for every image that could join.
 
     Two images that are nearest to each other gain the same: the one that is drawn first is chosen.
@@ -32,20 +32,20 @@ def by_definition(pool: Pool, n: int, weights: np.ndarray, sigma: float) -> list
     return pool.indices[chosen].tolist()
 
 
-def uncertainty(pool: Pool, temperature: float) -> np.ndarray:
+def uncertainty(pool: Example, temperature: float) -> np.ndarray:
     logits = (pool.rows @ pool.weight.T)[torch.cat([pool.indices, pool.labeled])].numpy() / temperature
     p = np.exp(logits - logits.max(1, keepdims=True))
     p = np.sort(p / p.sum(1, keepdims=True), 1)
     return 1 - (p[:, -1] - p[:, -2])
 
 
-def smallest(pool: Pool) -> float:
+def smallest(pool: Example) -> float:
     rows = pool.candidates().labeled.representation.numpy()
     apart = [float(np.linalg.norm(x - y)) for x in rows for y in rows]
     return min((d for d in apart if d > 1e-12), default=1.0)
 
 
-def nearly_equal(pool: Pool) -> Pool:
+def nearly_equal(pool: Example) -> Example:
     """Two labeled images whose squared distance is 0 in any precision."""
     rows = pool.rows.clone()
     rows[pool.labeled] = torch.eye(rows.shape[1], dtype=rows.dtype)[0]
@@ -54,17 +54,17 @@ def nearly_equal(pool: Pool) -> Pool:
 
 
 POOLS = {
-    "labels": make_pool(40, 6),
-    "no label": make_pool(40, 0),
-    "one label": make_pool(40, 1),
-    "labels twice": replace(make_pool(40, 6), labeled=torch.tensor([7, 7, 9, 9, 11, 11])),
-    "labels that differ by next to nothing": nearly_equal(make_pool(40, 2)),
+    "labels": make_example(40, 6),
+    "no label": make_example(40, 0),
+    "one label": make_example(40, 1),
+    "labels twice": replace(make_example(40, 6), labeled=torch.tensor([7, 7, 9, 9, 11, 11])),
+    "labels that differ by next to nothing": nearly_equal(make_example(40, 2)),
 }
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 @pytest.mark.parametrize("lazy", [1, 16])
-def test_they_choose_by_the_definition(pool: Pool, lazy: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_choose_by_the_definition(pool: Example, lazy: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(herding, "LAZY", lazy)
     for sigma in (1.0, 0.4):
         chosen = maxherding(pool.candidates(), 15, sigma=sigma).indices.tolist()
@@ -76,7 +76,7 @@ def test_they_choose_by_the_definition(pool: Pool, lazy: int, monkeypatch: pytes
 
 def test_gains_are_worked_out_anew_for_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of the work of the plain way at most."""
-    pool, worked = make_pool(400, 100), []
+    pool, worked = make_example(400, 100), []
     rows = pool.candidates().representation
     plain, real = len(rows) * 20, torch.Tensor.scatter_
     monkeypatch.setattr(torch.Tensor, "scatter_", lambda self, *args: (worked.append(len(self)), real(self, *args))[1])
@@ -85,7 +85,7 @@ def test_gains_are_worked_out_anew_for_few_images(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_high_temperature_is_maxherding() -> None:
-    pool = make_pool()
+    pool = make_example()
     flat = uherding(pool.candidates(), 20, temperature=1e30).indices.tolist()
     assert flat == maxherding(pool.candidates(), 20, sigma=smallest(pool)).indices.tolist()
     assert flat != uherding(pool.candidates(), 20).indices.tolist()
@@ -93,7 +93,7 @@ def test_a_high_temperature_is_maxherding() -> None:
 
 def test_where_nothing_is_left_to_gain_the_seed_decides() -> None:
     """Images that equal labeled ones, and those that the model is sure of."""
-    pool = make_pool()
+    pool = make_example()
     equal = replace(pool, rows=pool.rows[:1].repeat(len(pool.rows), 1)).to(torch.float32)
     sure = replace(pool, weight=1e6 * pool.weight)
     for strategy, odd in ((maxherding, equal), (uherding, equal), (partial(uherding, temperature=1.0), sure)):

@@ -74,7 +74,7 @@ def test_it_says_who_wins_early_late_on_what_and_where_nobody_beats_random(made:
     assert "then `slow` (−1.5) and `bad` (−2.5)" in early
     assert "`slow` is farthest ahead of random: +2.0 points" in late
     assert on == "**On what**: by AUBC, `fast` is first in digits (5); `random` is first in MNIST (20)."
-    assert nobody.startswith("**Nobody beats random** in MNIST (20), by")
+    assert nobody.startswith("**Where nobody beats random**: MNIST (20), by")
     assert "of 6 intervals, 1 lie above random, where chance alone would make about 0, and 4 below" in nobody
     assert "`fast` differs from random's by +0.8 points" in worth
     assert all(sentence in text for sentence in (early, late, on, nobody, worth))
@@ -120,7 +120,7 @@ def test_a_strategy_that_is_not_everywhere_is_first_only_where_it_is(made: Calla
     cells, table, text = made(gains)
     early, _, on, nobody, _ = sentences(table, cells)
     assert "committee" not in early and "`committee` is first in MNIST (20)" in on
-    assert "in no cell" in nobody
+    assert "nowhere" in nobody
     assert [each.strategy for each in table][-1] == "committee", "though its rank is the best"
     assert "| [committee](strategies/committee.md) † | 1 | 5 | 0 ± 0 | +" in text and "† not in all cells" in text
     assert "† not in all cells" not in made(TWO)[2]

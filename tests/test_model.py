@@ -19,6 +19,7 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.backbones import cnn, gal2017, resnet18
+from al_lightning.trainer import make_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:`isinstance.treespec")
 SIZES = [8, 28, 32, 33]
@@ -187,7 +188,7 @@ def test_schedule_runs_over_exactly_one_fit(
     pool = PoolDataModule(data, 8, 64, seed=0, whole_epochs=engine != "plain")
     pool.label(torch.arange(n_labeled), data.pool.labels[:n_labeled], since=0)
     epochs, steps = build.fit_length(settings, n_labeled)
-    trainer = build.make_trainer(settings, epochs, [recorder])
+    trainer = make_trainer(settings, epochs, [recorder])
     trainer.fit(build.make_classifier(settings, data, 0, n_labeled), datamodule=pool)
     assert steps >= 7
     assert recorder.rates == pytest.approx([0.1 * formula(step / steps) for step in range(steps)], abs=1e-12)

@@ -1,18 +1,23 @@
 """ProbCover held against its definition, with the whole graph, given the clusters of k-means."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from al_lightning.acquisition import probcover as module
+from al_lightning.acquisition.candidates import Candidates
+from al_lightning.acquisition.choose import Strategy
 from al_lightning.acquisition.kmeans import cluster
+from al_lightning.acquisition.pick import drawn_order, filled, highest
 from al_lightning.acquisition.probcover import probcover
-from al_lightning.testing import Pool, make_pool
+from al_lightning.acquisition.select import Query
+from al_lightning.testing import Example, make_example
 
 
-def by_definition(pool: Pool, n: int, n_clusters: int, seed: int, n_balls: int) -> tuple[list[int], int]:
+def by_definition(pool: Example, n: int, n_clusters: int, seed: int, n_balls: int) -> tuple[list[int], int]:
     """Images, and how many of them it took to cover all."""
     rng, candidates = np.random.default_rng(seed), pool.candidates()
     rows = torch.cat([candidates.representation, candidates.labeled.representation])
@@ -52,7 +57,7 @@ def test_it_chooses_by_the_definition(
     monkeypatch.setattr(module, "BALLS", n_balls)
     covering = []
     for seed in range(3):
-        pool = make_pool(50, n_labeled, n_features=3, seed=seed)
+        pool = make_example(50, n_labeled, n_features=3, seed=seed)
         for n in (10, 50):
             wanted, n_to_cover = by_definition(pool, n, n_clusters, seed, n_balls)
             assert probcover(pool.candidates(seed), n, n_clusters=n_clusters).indices.tolist() == wanted
@@ -60,13 +65,32 @@ def test_it_chooses_by_the_definition(
     assert 2 < min(covering) < 40, "balls that cover some, and not all"
 
 
-def test_an_image_that_no_other_one_covers_is_found() -> None:
-    """And before those that are covered: 4 clouds, and an image on its own, far from all of them."""
+def find_the_lonely_image(strategy: Strategy) -> None:
+    """Of 4 clouds, and an image on its own, far from all of them: before those that are covered."""
     rng = np.random.default_rng(0)
     rows = np.eye(8)[np.repeat(np.arange(4), 10)] + 0.01 * rng.normal(size=(40, 8))
     rows = torch.from_numpy(np.concatenate([rows, -rows[::10].sum(0, keepdims=True)]))
     nothing = torch.empty(0, dtype=torch.int64)
-    pool = replace(make_pool(), rows=rows, indices=torch.arange(41), labeled=nothing, labels=nothing)
+    pool = replace(make_example(), rows=rows, indices=torch.arange(41), labeled=nothing, labels=nothing)
     pool = replace(pool, weight=rows[:2])
-    chosen = probcover(pool.candidates(), 5, n_clusters=4).indices.tolist()
+    chosen = strategy(pool.candidates(), 5).indices.tolist()
     assert chosen[4] == 40 and {i // 10 for i in chosen[:4]} == {0, 1, 2, 3}
+
+
+def without_edges(candidates: Candidates, n: int) -> Query:
+    """A published mistake: an image covers others only, so that one without edges is never worth asking for."""
+    edges = torch.cdist(candidates.representation, candidates.representation) < 0.5
+    edges.fill_diagonal_(False)
+    place, chosen = drawn_order(len(edges), candidates.rng, edges.device), []
+    while len(chosen) < n and edges.any():
+        chosen.append(highest(edges.sum(1).double(), place))
+        edges &= ~edges[chosen[-1]]
+        edges[chosen[-1]] = edges[:, chosen[-1]] = False
+    with_edges = torch.tensor(chosen, dtype=torch.int64)
+    return Query(candidates.indices[filled(with_edges, n, place)])
+
+
+def test_an_image_that_no_other_one_covers_is_found_and_by_a_published_mistake_it_is_not() -> None:
+    find_the_lonely_image(partial(probcover, n_clusters=4))
+    with pytest.raises(AssertionError):
+        find_the_lonely_image(without_edges)

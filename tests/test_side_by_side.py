@@ -15,9 +15,9 @@ from joblib import cpu_count
 from test_model import settings_of
 from test_sweep import assert_nothing_of_hydra, rows, runs, states
 
-from al_lightning import build
 from al_lightning.runs import environment
 from al_lightning.runs.rounds import read_json
+from al_lightning.trainer import make_trainer
 
 # A job that says its GPU and holds it until its input ends.
 HOLDING = """
@@ -100,7 +100,7 @@ def test_a_trainer_is_made_for_the_current_gpu_or_the_cpu(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
     for option, device in (("default", torch.device("cuda", 2)), ("cpu", torch.device("cpu"))):
         settings = settings_of(f"trainer={option}")
-        assert build.make_trainer(settings, 1, []).strategy.root_device == device
+        assert make_trainer(settings, 1, []).strategy.root_device == device
         assert settings["trainer"]["devices"] == 1
 
 

@@ -25,6 +25,7 @@ from al_lightning.models.classifier import Classifier
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.testing import CONTRACTS
+from al_lightning.trainer import make_trainer
 
 # It takes labels that nobody has, which these pools do not give: tests/test_ceiling.py.
 STRATEGIES = sorted({file.stem for file in (schema.conf_dir() / "strategy").glob("*.yaml")} - {ceiling.NAME})
@@ -161,7 +162,7 @@ def test_choosing_leaves_training_as_it_was(name: str) -> None:
     model.backbone.get_submodule("1").eval()  # a frozen BatchNorm has to stay frozen
     before, after, clock = Witness(), Witness(), Clock()
     choosing = AcquisitionCallback(strategy_of(name), 12, pool, Scoring(32, clock))
-    build.make_trainer(settings, 2, [before, choosing, after]).fit(model, datamodule=pool)
+    make_trainer(settings, 2, [before, choosing, after]).fit(model, datamodule=pool)
     assert choosing.query is not None and choosing.predicted is not None
     assert pool.unlabeled_mask[choosing.query.indices].all()
     assert len(choosing.query.indices) == len(choosing.predicted) == 12

@@ -1,4 +1,8 @@
-"""Strategies with the mistakes of published code: the contracts have to tell each of them by name."""
+"""Strategies with the mistakes of published code: the contracts have to tell each of them by name.
+
+Two that only the twin of a strategy can tell are in `test_badge.py` (a ghost center) and `test_probcover.py` (images
+without edges).
+"""
 
 import random
 from functools import partial
@@ -139,6 +143,44 @@ def keeps_on_warning(pool: Candidates, n: int) -> Query:
     return Query(pool.indices[pool.rng.choice(len(pool), n, replace=False, p=shares)])
 
 
+def pairs_in_parts(pool: Candidates, n: int) -> Query:
+    """All pairs of the pool, a row at a time, and all rows are kept."""
+    rows = [(pool.features - row).square().sum(1) for row in pool.features]
+    return highest(pool, n, torch.stack([row.topk(2, largest=False).values[-1] for row in rows]))
+
+
+def scores_of_others(pool: Candidates, n: int) -> Query:
+    """Scores in another order than the images."""
+    query = top(pool, n, score=margin)
+    assert query.scores is not None
+    return Query(query.indices, query.scores.flip(0), query.pool_scores)
+
+
+def lower_is_better(pool: Candidates, n: int) -> Query:
+    """The sign of the source."""
+    scores = margin(pool)
+    order = torch.from_numpy(pool.rng.permutation(len(pool)))
+    chosen = order[scores[order].argsort(stable=True)[:n]]
+    return Query(pool.indices[chosen], scores[chosen], scores)
+
+
+def spoils_labels(pool: Candidates, n: int) -> Query:
+    pool.labeled.labels.zero_()
+    return top(pool, n, score=margin)
+
+
+def fewer_threads(pool: Candidates, n: int) -> Query:
+    torch.set_num_threads(torch.get_num_threads() % 2 + 1)
+    return top(pool, n, score=margin)
+
+
+def neighbors(pool: Candidates, n: int) -> Query:
+    """A random start, and from there the order of the data set."""
+    scores, start = margin(pool), int(pool.rng.integers(len(pool)))
+    order = (torch.arange(len(pool)) + start) % len(pool)
+    return Query(pool.indices[order[scores[order].argsort(descending=True, stable=True)[:n]]])
+
+
 def raw_memory(pool: Any, n: int) -> Query:
     """Takes the features as they lie in memory, row after row."""
     rows, width = (
@@ -174,6 +216,12 @@ MUTANTS: dict[Strategy, str] = {
     coarse: "agrees_in_fp32",
     keeps_on_warning: "takes_odd_pools",
     raw_memory: "knows_no_storage",
+    pairs_in_parts: "holds_no_pairs",
+    scores_of_others: "asks_for_n_different_candidates",
+    lower_is_better: "prefers_high_scores",
+    spoils_labels: "leaves_everything_as_it_was",
+    fewer_threads: "leaves_everything_as_it_was",
+    neighbors: "breaks_ties_by_the_seed",
     paints_over: "refuses_what_is_not_finite",
 }
 

@@ -75,7 +75,7 @@ def test_a_page_has_the_settings_and_the_rows_of_the_leaderboard(tmp_path: Path)
     assert "| digits | 5 | bald | 1 of 3 | 2 | 0.6100 ± 0.0141 | +0.1050 (+0.0415 to +0.1685) | 0.700 |" in page
     assert "| digits | 5 | bald, power | 3 of 3 | 2 | 0.4050 ± 0.0071 | −0.1000 (−0.1000 to −0.1000) | 0.500 |" in page
     assert "| MNIST" not in page and "| digits | 5 | random" not in page
-    assert "| `strategy.score.mc_samples` | `al.mc_samples` | dropout masks |" in page
+    assert "| `strategy.score.mc_samples` | `al.mc_samples` | samples: by dropout, or of model.members |" in page
     assert "| `strategy.noise` | `null` | draw by the scores instead: power, softmax or softrank of them |" in page
     assert "On the leaderboard" not in written(read("margin"), cells)
 

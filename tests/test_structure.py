@@ -12,8 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from those before it. What is no room lies in the package's root.
 ORDER = [
     *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock"),
-    *("config", "data", "oracle", "models", "embedding", "acquisition", "trainer", "build", "runs", "stopping"),
-    *("tracking", "testing", "asking", "committee", "one_round", "loop"),
+    *("config", "data", "oracle", "models", "embedding", "acquisition", "trainer", "build", "checking"),
+    *("runs", "stopping", "tracking", "testing", "asking", "committee", "one_round", "loop"),
     *("report", "dashboard", "command", "api", "__main__"),
 ]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from al_lightning.acquisition.typiclust import _centroids, typiclust
-from al_lightning.testing import Pool, make_pool
+from al_lightning.testing import Example, make_example
 
 
-def by_definition(pool: Pool, n: int, max_clusters: int, seed: int) -> list[int]:
+def by_definition(pool: Example, n: int, max_clusters: int, seed: int) -> list[int]:
     """Images one after the other, each time from all clusters anew."""
     rng, candidates = np.random.default_rng(seed), pool.candidates()
     rows = torch.cat([candidates.representation, candidates.labeled.representation])
@@ -45,12 +45,12 @@ def by_definition(pool: Pool, n: int, max_clusters: int, seed: int) -> list[int]
 )
 def test_it_chooses_by_the_definition(n_candidates: int, n_labeled: int, n: int, max_clusters: int) -> None:
     for seed in range(3):
-        pool = make_pool(n_candidates, n_labeled, seed=seed)
+        pool = make_example(n_candidates, n_labeled, seed=seed)
         chosen = typiclust(pool.candidates(seed), n, max_clusters=max_clusters).indices.tolist()
         assert chosen == by_definition(pool, n, max_clusters, seed)
 
 
-def clouds(sizes: list[int], labeled: list[int]) -> tuple[Pool, list[int]]:
+def clouds(sizes: list[int], labeled: list[int]) -> tuple[Example, list[int]]:
     """Clouds of directions, far apart; the first of each that is to have a label has one. And the cloud of each row."""
     rng, n = np.random.default_rng(0), sum(sizes)
     cloud = np.repeat(np.arange(len(sizes)), sizes)
@@ -58,7 +58,9 @@ def clouds(sizes: list[int], labeled: list[int]) -> tuple[Pool, list[int]]:
     has = torch.tensor([int((cloud == c).argmax()) for c in labeled], dtype=torch.int64)
     others = torch.tensor([i for i in range(n) if i not in has])
     labels = torch.zeros_like(has)
-    return replace(make_pool(), rows=rows, weight=rows[:2], indices=others, labeled=has, labels=labels), cloud.tolist()
+    return replace(
+        make_example(), rows=rows, weight=rows[:2], indices=others, labeled=has, labels=labels
+    ), cloud.tolist()
 
 
 def test_the_largest_clusters_without_a_label_come_first() -> None:
@@ -74,7 +76,7 @@ def test_a_cluster_of_less_than_five_comes_when_all_others_are_used_up() -> None
 
 
 def test_equal_images_are_one_cluster_and_equally_typical() -> None:
-    pool = make_pool()
+    pool = make_example()
     pool = replace(pool, rows=pool.rows[:1].repeat(len(pool.rows), 1)).to(torch.float32)
     firsts = {int(typiclust(pool.candidates(seed), 1).indices) for seed in range(20)}
     assert len(firsts) > 10

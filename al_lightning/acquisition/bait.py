@@ -34,8 +34,9 @@ def bait(candidates: Candidates, n: int, *, regularization: Annotated[float, Fie
     Cost: time O(M D^2 + n M (d K)^2 + m (d^2 K^2 + K^3) + n (d K)^3), with m images looked at in all, from n to 2 n M:
         few where much is known; memory O(D^2 + (d K)^2) beside features and predictions.
     Use when: a batch should be both informative and diverse, and there are few classes.
-    Avoid when: there are many classes (d = 2 of 100 classes, 1 of more than 128, none of more than 256, which are
-        refused), or pool and query are large and time matters: each of 2 n steps goes over the pool.
+    Avoid when: there are many classes: it sees d = 25 directions of the features with 10 classes, 2 with 100, 1 with
+        more than 128, and more than 256 are refused. Or pool and query are large and time matters: each of 2 n steps
+        goes over the pool.
 
     Args:
         candidates: M images.

@@ -64,6 +64,12 @@ class Part:
         """
         return self.predictions.of_features(then)
 
+    def features_at(self, positions: Tensor) -> Tensor:
+        """A copy of the features of some of them, by their positions `int64 [m]`; errors as :attr:`features`."""
+        if self.predictions.streams and self._learner:
+            return self._learner.of(self.indices[positions]).of_features(lambda rows: rows)
+        return self.features[positions]
+
     @property
     def log_probabilities(self) -> Tensor:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`; errors as :attr:`features`."""

@@ -24,7 +24,8 @@ def drop_query(
     its centroid. Where fewer than n are kept, all of them and others at random.
 
     Source: Gupte et al. 2024, "Revisiting Active Learning in the Era of Vision Foundation Models", DropQuery.
-    Its masks differ from image to image; here all images share the T masks, as in all sampling here.
+    Its masks differ from image to image; here all images share the T masks, as in all sampling here. A model with a
+    hidden layer (`model=mlp`) has its inputs and that layer dropped.
 
     Cost: O(T M D K + I n m D) time for m images kept and I iterations of k-means, O(M D) memory;
     M images, D features, K classes.

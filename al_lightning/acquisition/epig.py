@@ -25,7 +25,8 @@ def epig(
         It is computed as H[y] + H[y*] - H[y, y*] in mean over x*.
     Source: Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", section 4: the Monte-Carlo
         estimate for categorical predictions. The targets are drawn from the candidates, uniformly and without putting
-        back, anew each round; the paper draws them from the inputs that predictions are wanted for.
+        back, anew each round; the paper draws them from the inputs that predictions are wanted for. An image that is
+        drawn is one of its own J targets.
     Cost: time O(M J K^2 T) beside the samples; memory O(M K T) for these.
     Use when: the pool is what the model will have to predict, and it contains images that it will never meet or that
         do not matter: unlike BALD this score is low for them.

@@ -72,7 +72,8 @@ def uherding(candidates: Candidates, n: int, *, temperature: Annotated[float, Fi
         uncertain.
 
     Avoid when:
-        The model is sure of all, right or wrong, as one is that fits few labels: set a temperature above 1 then.
+        The model is sure of all, right or wrong, as one is that fits few labels: set a temperature above 1 then. Two
+        labeled images are nearly the same: sigma is their distance, and the choice that of the margin alone.
 
     Args:
         candidates: M images, and L labeled ones.

@@ -89,9 +89,7 @@ def representatives(candidates: Candidates, among: Tensor, n: int, weights: Tens
     """
     place = drawn_order(len(candidates), candidates.rng, candidates.indices.device)
     if len(among) > n:
-        # The copy of all is gone before k-means makes one of its own.
-        features = candidates.of_features(lambda rows: rows)[among]
-        among = among[nearest_to_centers(features, n, candidates.rng, weights)]
+        among = among[nearest_to_centers(candidates.features_at(among), n, candidates.rng, weights)]
     return filled(among, n, place)
 
 
@@ -128,7 +126,7 @@ def _in_place(module: ModuleType, name: str, function: Callable[..., Any]) -> It
         setattr(module, name, original)
 
 
-def _tolerance(rows: np.ndarray, tol: float) -> float:
+def _tolerance(rows: np.ndarray, tol: float) -> np.floating:
     """The bits of scikit-learn's, which copies all rows on the way, a few columns at a time."""
     return np.mean(np.concatenate([rows[:, start : start + 16].var(0) for start in range(0, rows.shape[1], 16)])) * tol
 

@@ -58,6 +58,9 @@ class Query:
             )
         if self.pool_scores is not None:
             check_scores("Query.pool_scores", self.pool_scores, len(candidates))
+            own = self.pool_scores[torch.searchsorted(candidates.indices, self.indices.to(candidates.indices.device))]
+            if self.scores is not None and not torch.equal(own, self.scores.to(own)):
+                raise ContractError("Query.scores are not those that Query.pool_scores has for these images")
 
 
 def check_scores(name: str, scores: Any, n: int | None = None) -> None:

@@ -29,7 +29,7 @@ def try_strategy(
     data: ImageData,
     plan: Plan,
     committee: Committee | None,
-) -> None:
+) -> bool:
     """Let a strategy choose 1, 3 and as many images as it will have to, among a few with random features.
 
     Args:
@@ -39,6 +39,9 @@ def try_strategy(
         data: the images.
         plan: the rounds, with a query at least.
         committee: of models that have not been trained either.
+
+    Returns:
+        Whether it asked for samples of predictions.
 
     Raises:
         ConfigError: it cannot choose, or returns something other than was asked for.
@@ -60,13 +63,15 @@ def try_strategy(
     most = chosen if size == smallest else min(chosen, size // 2)
     for n in sorted({1, min(3, most), most}):
         _choose(strategy, node["name"], _candidates(model, data, size, committee), n)
-    once, again = (_choose(strategy, node["name"], _candidates(model, data, size, committee), most) for _ in range(2))
+    tried = [_candidates(model, data, size, committee) for _ in range(2)]
+    once, again = (_choose(strategy, node["name"], candidates, most) for candidates in tried)
     if once != again:
         print(
             f"warning: strategy={node['name']}: asked twice the same, it chose other images: a run with it cannot be "
             "repeated; let everything random come from candidates.rng",
             file=sys.stderr,
         )
+    return tried[0].predictions.was_sampled
 
 
 class _Untrained(Learner):

@@ -132,6 +132,9 @@ class Predictions:
         batches: of the pass: calls a function on each batch of :attr:`inputs`, see :meth:`Learner.of`.
         others: of the further members of a committee.
         by_dropout: whether samples are taken by dropout.
+
+    Attributes:
+        was_sampled: whether samples have been asked for.
     """
 
     def __init__(
@@ -143,7 +146,7 @@ class Predictions:
         by_dropout: bool = True,
     ) -> None:
         self._model, self._size, self._batches = model, size, batches
-        self._others, self._by_dropout = others, by_dropout
+        self._others, self._by_dropout, self.was_sampled = others, by_dropout, False
 
     def _look(self, then: Callable[[Tensor], Tensor]) -> Tensor:
         """What becomes of all inputs, `float32 [M, E]`."""
@@ -155,7 +158,7 @@ class Predictions:
 
     def _pieces(self, size: int) -> Iterator[Tensor]:
         """The inputs in consecutive pieces of at most so many images."""
-        if not self._is_free:
+        if not self.streams:
             yield from self.inputs.split(size)
             return
         done = 0
@@ -164,8 +167,8 @@ class Predictions:
             done = start + len(inputs)
 
     @property
-    def _is_free(self) -> bool:
-        """Whether the inputs are there already, and need not be copied."""
+    def streams(self) -> bool:
+        """Whether the inputs are there already, and are taken batch by batch without a copy of all."""
         return self._model.is_head and "inputs" not in self.__dict__
 
     @property
@@ -198,14 +201,14 @@ class Predictions:
         Returns:
             A new tensor `[M, E]`.
         """
-        if self._is_free:
-            return finite("features", self._look(lambda inputs: then(self._model.hidden(inputs))))
+        if self.streams:
+            return self._look(lambda inputs: then(finite("features", self._model.hidden(inputs))))
         return torch.cat([then(piece) for piece in self.features.split(OF_FEATURES)])
 
     @cached_property
     def log_probabilities(self) -> Tensor:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`."""
-        if self._is_free:
+        if self.streams:
             return finite("predictions", self._look(lambda inputs: self._classified(self._model.hidden(inputs))))
         return finite("predictions", self._classified(self.features))
 
@@ -238,20 +241,23 @@ class Predictions:
             NotFiniteError: some are not.
         """
         # All samples the same: every score that lives off their differences would be 0, and the query random.
+        self.was_sampled = self.was_sampled or dropout is None
         if dropout is None and not self._by_dropout:
             members = [self.log_probabilities, *(each.log_probabilities for each in self._others)]
             return (torch.stack(piece, 1) for piece in zip(*(each.split(OF_FEATURES) for each in members), strict=True))
         layers = self._model.sampled if dropout is None else [(dropout, layer) for _, layer in self._model.dropped]
         if max(p for p, _ in layers) == 0:
-            raise ConfigError(
-                "model.dropout=0: the strategy samples by dropout; type model.dropout=0.5 or model.members=5"
-            )
+            other = "take model.sampling=both away" if self._others else "model.members=5"
+            raise ConfigError(f"model.dropout=0: the strategy samples by dropout; type model.dropout=0.5, or {other}")
         if n < 2:
             raise ConfigError(f"al.mc_samples={n}: the strategy compares dropout samples; at least 2 are needed")
         if dropout is not None or not self._others:
             return self._samples(n, layers, rng)
-        each = -(-n // (1 + len(self._others)))
-        parts = (one._samples(each, one._model.sampled, rng) for one in (self, *self._others))
+        members, each = (self, *self._others), -(-n // (1 + len(self._others)))
+        if not all(one.streams for one in members):
+            for one in members:
+                one.inputs  # noqa: B018 - kept by one, they are cut otherwise than those that stream
+        parts = (one._samples(each, one._model.sampled, rng) for one in members)
         return (torch.cat(piece, 1) for piece in zip(*parts, strict=True))
 
     def _samples(

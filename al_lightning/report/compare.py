@@ -246,7 +246,10 @@ def _fits(rounds: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     said = rounds.dropna(subset=["fit/ok"]) if "fit/ok" in rounds else rounds.iloc[:0].assign(**{"fit/ok": True})
     rows = []
     for method in methods:
-        fine = said.loc[said["method"] == method, "fit/ok"].to_numpy(bool)
+        own = said.loc[said["method"] == method]
+        fine = own["fit/ok"].to_numpy(bool)
+        if "fit/members_failed" in own:  # of a committee, whose samples chose
+            fine &= own["fit/members_failed"].fillna(0).to_numpy(float) == 0
         rows.append((method, int((~fine).sum()), len(fine)))
     return pd.DataFrame(rows, columns=pd.Index(("method", "failed", "fits")))
 

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.nn.functional import cross_entropy
 
-from al_lightning import build
+from al_lightning import build, checking
 from al_lightning.config import schema
 from al_lightning.config.plan import Plan
 from al_lightning.data.images import ImageData
@@ -79,10 +79,14 @@ def forecast(cfg: DictConfig) -> Forecast:
     plan = images.plan(typed.al)
     embedder = make_embedder(settings, images.data)
     data = expecting(images.data, embedder and embedder.n_features, settings)
-    device = build.check(settings, data, plan)
+    checked = checking.check(settings, data, plan)
+    device = checked.device
     start = 0 if typed.overwrite else len(keep(folder, committed(folder)[0], plan, typed.al))
     state = "new" if not start else "goes on" if start <= plan.rounds else "done"
     seconds = trial(settings, plan, data, device, start) if start <= plan.rounds else 0.0
+    if checked.has_committee:
+        asked = build.members(settings)
+        seconds *= 2 if asked.goes_on else asked.n  # but for the last round; the fits are nearly all of it
     return Forecast(folder, state, start, plan, seconds, device)
 
 

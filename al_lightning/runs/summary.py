@@ -55,7 +55,7 @@ def summarize(run: RunInfo, rounds: Sequence[Round], state: str, waiting: int = 
             )
             if measured
             else "",
-            "failed_fits": [row["round"] for row in rows if row["fit/ok"] is False],
+            "failed_fits": [row["round"] for row in rows if row["fit/ok"] is False or row.get("fit/members_failed")],
             "labels_to_90": labels_to(0.90, labels, accuracy),
             "labels_to_95": labels_to(0.95, labels, accuracy),
             "seconds": {phase: round(sum(row[f"seconds/{phase}"] for row in rows), 3) for phase in (*PHASES, "other")},

@@ -3,10 +3,10 @@
 from al_lightning.acquisition.choose import Strategy
 from al_lightning.contract import told
 from al_lightning.testing.contracts import CONTRACTS
-from al_lightning.testing.odd_pools import ODD
-from al_lightning.testing.pools import Pool, make_pool
+from al_lightning.testing.examples import Example, make_example
+from al_lightning.testing.odd_examples import ODD
 
-__all__ = ["CONTRACTS", "ODD", "Pool", "check_strategy", "make_pool"]
+__all__ = ["CONTRACTS", "ODD", "Example", "check_strategy", "make_example"]
 
 
 def check_strategy(strategy: Strategy) -> None:

@@ -1,40 +1,31 @@
-"""How large the largest thing is that a function makes: what shows that it never holds all pairs of the pool."""
+"""How much memory a function takes at most: what shows that it never holds all pairs of the pool."""
 
+import os
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.profiler import ProfilerActivity, profile
 
 
-class _Largest(TorchDispatchMode):
-    """Watches every tensor that an operation returns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = function(*args, **(kwargs or {}))
-        for each in tree_leaves(made):
-            # A view that is expanded takes no memory of its own.
-            if isinstance(each, Tensor) and each.untyped_storage().nbytes() >= each.nbytes:
-                self.elements = max(self.elements, each.numel())
-        return made
-
-
-def largest(function: Callable[[], object]) -> int:
-    """Elements of the largest tensor, or of all NumPy arrays at their peak, whichever are more.
+def peak(function: Callable[[], object]) -> int:
+    """Bytes that tensors on the CPU and NumPy arrays took at most, each by themselves, whichever are more.
 
     Args:
-        function: called once.
+        function: called once; what is made before does not count.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # or the profiler says on stderr that it begins
     tracemalloc.start()
     try:
-        with _Largest() as watched:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
             function()
-        return max(watched.elements, tracemalloc.get_traced_memory()[1] // 8)
+        arrays = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+    events: Any = profiled.profiler.kineto_results.events()  # pyright: ignore[reportOptionalMemberAccess]
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    held = most = 0
+    for _, change in changes:
+        held += change
+        most = max(most, held)
+    return max(most, arrays)

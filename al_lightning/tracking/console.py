@@ -118,6 +118,7 @@ class ConsoleReporter:
         self._say(
             f" {row['round']:>5} {row['n_labeled']:>8} {shown} {seconds:>9.1f}   {duration(left) if left else '':<6}"
             + (_failed(row) if row["fit/ok"] is False else "")
+            + (f" {n} members failed to fit" if (n := row.get("fit/members_failed")) else "")
         )
         if reason := row.get("stop/reason"):
             self._say(f"       {'stopped' if row.get('stop/act') else 'would stop'}  {reason}", markup=False)

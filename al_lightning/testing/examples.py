@@ -14,7 +14,7 @@ from al_lightning.models.learner import Learner, Scoring
 
 
 @dataclass(frozen=True)
-class Pool:
+class Example:
     """A data set of features, a linear head on them, and which of its images have labels.
 
     Attributes:
@@ -69,14 +69,14 @@ class Pool:
         model.head.bias.zero_()
         return model
 
-    def to(self, dtype: torch.dtype, device: str = "cpu") -> "Pool":
+    def to(self, dtype: torch.dtype, device: str = "cpu") -> "Example":
         """The same in another precision, or on another device."""
         return replace(self, rows=self.rows.to(device, dtype), weight=self.weight.to(device, dtype))
 
 
-def make_pool(
+def make_example(
     n_candidates: int = 60, n_labeled: int = 20, n_features: int = 8, n_classes: int = 4, seed: int = 0
-) -> Pool:
+) -> Example:
     """Clouds of features, one a class and some of them overlapping, and a head that tells them apart, in float64.
 
     The indices of the candidates are not consecutive, and the first five images are neither labeled nor candidates.
@@ -88,7 +88,7 @@ def make_pool(
     rows = torch.from_numpy(centers[classes] + rng.normal(size=(n, n_features)) / n_features**0.5)
     order = torch.from_numpy(rng.permutation(n - 5) + 5)
     labeled = order[:n_labeled].sort().values
-    return Pool(
+    return Example(
         rows,
         torch.from_numpy(1.5 * centers),
         order[n_labeled : n_labeled + n_candidates].sort().values,

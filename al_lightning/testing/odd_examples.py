@@ -5,37 +5,37 @@ from dataclasses import replace
 
 import torch
 
-from al_lightning.testing.pools import Pool, make_pool
+from al_lightning.testing.examples import Example, make_example
 
 
-def _one_candidate(pool: Pool) -> Pool:
+def _one_candidate(pool: Example) -> Example:
     return replace(pool, indices=pool.indices[7:8])
 
 
-def _identical(pool: Pool) -> Pool:
+def _identical(pool: Example) -> Example:
     return replace(pool, rows=pool.rows[:1].repeat(len(pool.rows), 1))
 
 
-def _two_distinct(pool: Pool) -> Pool:
+def _two_distinct(pool: Example) -> Example:
     return replace(pool, rows=pool.rows[torch.arange(len(pool.rows)) % 2])
 
 
-def _all_zero(pool: Pool) -> Pool:
+def _all_zero(pool: Example) -> Example:
     return replace(pool, rows=torch.zeros_like(pool.rows))
 
 
-def _a_zero_vector(pool: Pool) -> Pool:
+def _a_zero_vector(pool: Example) -> Example:
     rows = pool.rows.clone()
     rows[pool.indices[3]] = 0
     return replace(pool, rows=rows)
 
 
-def _nothing_labeled(pool: Pool) -> Pool:
+def _nothing_labeled(pool: Example) -> Example:
     return replace(pool, labeled=pool.labeled[:0], labels=pool.labels[:0])
 
 
 # How each comes of a usual pool, by what is odd about it.
-ODD: dict[str, Callable[[Pool], Pool]] = {
+ODD: dict[str, Callable[[Example], Example]] = {
     "one candidate": _one_candidate,
     "identical images": _identical,
     "two distinct images": _two_distinct,
@@ -47,13 +47,13 @@ ODD: dict[str, Callable[[Pool], Pool]] = {
     "one label": lambda pool: replace(pool, labeled=pool.labeled[:1], labels=pool.labels[:1]),
     "predictions that are all the same": lambda pool: replace(pool, weight=torch.zeros_like(pool.weight)),
     "probabilities of 0 and 1": lambda pool: replace(pool, weight=1e5 * pool.weight),
-    "a single feature": lambda pool: make_pool(n_features=1),
-    "two classes": lambda pool: make_pool(n_classes=2),
+    "a single feature": lambda pool: make_example(n_features=1),
+    "two classes": lambda pool: make_example(n_classes=2),
     "no embedding": lambda pool: replace(pool, on_embedding=False),
 }
 
 
-def with_certain_images(logit: float) -> tuple[Pool, torch.Tensor]:
+def with_certain_images(logit: float) -> tuple[Example, torch.Tensor]:
     """A pool in which every other candidate is surely of the first class.
 
     Args:
@@ -63,7 +63,7 @@ def with_certain_images(logit: float) -> tuple[Pool, torch.Tensor]:
     Returns:
         The pool, and the data set indices of those candidates.
     """
-    pool = make_pool()
+    pool = make_example()
     certain = pool.indices[::2]
     mark = torch.zeros(len(pool.rows), 1, dtype=pool.rows.dtype)
     mark[certain] = 1
