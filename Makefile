@@ -20,7 +20,7 @@ RUN    ?= experiment=quick study=demo seed=0,1,2 strategy=random,margin
 SIDE_BY_SIDE := hydra/launcher=joblib hydra.launcher.n_jobs=2
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper paper-small test lint types bench bench-gpu leaderboard faults clean install lock wheel
+.PHONY: help run paper paper-small test lint types bench bench-gpu leaderboard pages faults clean install lock wheel
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -68,6 +68,9 @@ bench-gpu: $(STAMP) ## measure steps, rounds and sweeps on a GPU, rewrite benchm
 leaderboard: $(STAMP) ## run every strategy on five data sets, what is there already not again, rewrite docs/leaderboard.md: hours
 	$(PY) benchmarks/leaderboard.py --data $(DATA) $(if $(IMAGES),--images $(IMAGES)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 	$(PY) benchmarks/leaderboard_page.py
+	$(PY) benchmarks/strategy_pages.py
+
+pages: $(STAMP) ## rewrite docs/strategies, a page a strategy, from their docstrings and the leaderboard
 	$(PY) benchmarks/strategy_pages.py
 
 faults: $(STAMP) ## kill runs, feed odd images and drawn configurations, run long: the tables of docs/reliability.md

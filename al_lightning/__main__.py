@@ -91,7 +91,7 @@ def _run_in_turn(cfg: DictConfig, folder: Path, how: dict[str, Any]) -> None:
     how["folder"] = str(run)
     with sweep.turn(folder, run):
         try:
-            if sweep.claim(folder, f"{run} {cfg.al.rounds} {cfg.al.budget}"):
+            if sweep.claim(folder, f"{run} {cfg.al.rounds} {cfg.al.budget} {cfg.al.get('stop')}"):
                 how |= _run(cfg)
             else:
                 how["state"] = "same"

@@ -40,7 +40,7 @@ def without(rows: list[dict[str, str]], prefix: str = "stop/") -> list[dict[str,
         ),
         (
             ["al.stop=[labels:0]"],
-            "al.stop=labels:0: must be labels:VALUE or labels:VALUE:act; VALUE is labels paid for at most",
+            "al.stop=labels:0: must be labels:VALUE or labels:VALUE:act; VALUE is labels paid for at most, 1 or more",
         ),
         (
             ["al.stop=[stable:0.9:acts]"],

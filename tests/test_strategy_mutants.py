@@ -181,6 +181,18 @@ def neighbors(pool: Candidates, n: int) -> Query:
     return Query(pool.indices[order[scores[order].argsort(descending=True, stable=True)[:n]]])
 
 
+asked_before: set[int] = set()
+
+
+def remembers(pool: Candidates, n: int) -> Query:
+    """Avoids what it has asked for before, which another process would not know."""
+    scores = margin(pool)
+    scores[torch.isin(pool.indices, torch.tensor([*asked_before], dtype=torch.int64))] = -2
+    query = highest(pool, n, scores)
+    asked_before.update(query.indices.tolist())
+    return query
+
+
 def raw_memory(pool: Any, n: int) -> Query:
     """Takes the features as they lie in memory, row after row."""
     rows, width = (
@@ -216,6 +228,7 @@ MUTANTS: dict[Strategy, str] = {
     coarse: "agrees_in_fp32",
     keeps_on_warning: "takes_odd_pools",
     raw_memory: "knows_no_storage",
+    remembers: "keeps_nothing_between_calls",
     pairs_in_parts: "holds_no_pairs",
     scores_of_others: "asks_for_n_different_candidates",
     lower_is_better: "prefers_high_scores",
@@ -234,6 +247,17 @@ def test_a_mistake_is_told(mutant: Strategy) -> None:
 
 def test_every_contract_tells_a_mistake() -> None:
     assert {contract.__name__ for contract in CONTRACTS} == {*MUTANTS.values()}
+
+
+def test_a_score_is_told_how_it_is_checked() -> None:
+    with pytest.raises(AssertionError, match=r"does not take \(candidates, n\).*partial\(top, score="):
+        check_strategy(margin)  # type: ignore[arg-type]
+
+
+def test_a_mistake_that_breaks_many_contracts_is_told_once() -> None:
+    with pytest.raises(AssertionError) as told:
+        check_strategy(lambda pool, n: pool.probabilities)  # type: ignore[attr-defined]
+    assert str(told.value).count("no attribute 'probabilities'") == 2, "once, and once with the name of an odd pool"
 
 
 def test_what_has_no_mistake_passes() -> None:

@@ -16,7 +16,7 @@ MAX_PARAMETERS = 256
 AT_ONCE = 64  # images at least, which are little beside the matrices of all parameters
 
 
-def bait(candidates: Candidates, n: int, *, regularization: Annotated[float, Field(gt=0)] = 1.0) -> Query:
+def bait(candidates: Candidates, n: int, *, regularization: Annotated[float, Field(ge=1e-6)] = 1.0) -> Query:
     """The batch after which the last layer is expected to be known best where the pool needs it.
 
     Formula: minimize tr(M^-1 F) over batches S, with M = lambda I + sum of I(x) over labeled images and S, F the mean
@@ -41,7 +41,7 @@ def bait(candidates: Candidates, n: int, *, regularization: Annotated[float, Fie
     Args:
         candidates: M images.
         n: at most M.
-        regularization: above 0.
+        regularization: at least 1e-6.
 
     Raises:
         ConfigError: more than 256 classes.

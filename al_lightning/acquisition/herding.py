@@ -15,7 +15,7 @@ LAZY = 16  # images whose gain is worked out anew at first, then twice as many e
 BITS = 6  # last bits of a gain, that are rounding
 
 
-def maxherding(candidates: Candidates, n: int, *, sigma: Annotated[float, Field(gt=0)] = 1.0) -> Query:
+def maxherding(candidates: Candidates, n: int, *, sigma: Annotated[float, Field(ge=1e-3)] = 1.0) -> Query:
     """Asks for the images that, one after the other, raise the generalized coverage of the pool the most.
 
     Formula:
@@ -47,7 +47,7 @@ def maxherding(candidates: Candidates, n: int, *, sigma: Annotated[float, Field(
     return _herded(candidates, n, rows.new_ones(len(rows)), rows.new_tensor(sigma).square())
 
 
-def uherding(candidates: Candidates, n: int, *, temperature: Annotated[float, Field(gt=0)] = 1.0) -> Query:
+def uherding(candidates: Candidates, n: int, *, temperature: Annotated[float, Field(ge=1e-3)] = 1.0) -> Query:
     """Asks for the images that, one after the other, raise the coverage of uncertain images the most.
 
     Formula:

@@ -155,6 +155,8 @@ def check_objective(objective: str | None, val_size: int | float) -> None:
 def _check_stop(al: "ActiveLearning") -> None:
     if not al.price > 0:
         raise ConfigError(f"al.price={al.price}: must be above 0")
+    if not isinstance(al.stop, list):
+        raise ConfigError(f"al.stop={al.stop}: must be a list of rules: al.stop=[{al.stop or ''}]")
     rules = [parse(text) for text in al.stop]
     if (twice := {rule.name for rule in rules}) and len(twice) < len(rules):
         raise ConfigError(f"al.stop={al.stop}: a rule of each kind at most")

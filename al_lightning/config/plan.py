@@ -73,7 +73,8 @@ class Plan:
 
     def is_stopped_by(self, rule: str | None) -> bool:
         """Whether a rule, as it was typed, is still one that ends the run."""
-        return any(each.acts and each.text == rule for each in self.stop)
+        asked = {(each.name, each.value) for each in self.stop if each.acts}
+        return bool(rule) and ((typed := parse(rule)).name, typed.value) in asked
 
     def n_labeled(self, round_: int) -> int:
         """Images that a round trains on."""

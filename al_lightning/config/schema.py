@@ -34,7 +34,7 @@ class ActiveLearning:
     pool_batch_size: int | None = MISSING
     scoring_precision: str = MISSING
     objective: str | None = None
-    stop: list[str] = field(default_factory=list)  # a primary configuration of before has none of these
+    stop: Any = field(default_factory=list)  # a list of rules; a primary configuration of before has none of these
     price: float = 1.0
     control: float | None = None
 

@@ -6,11 +6,11 @@ from al_lightning.errors import ConfigError
 
 # What each of them needs: the least and the largest value, and what the value is, for messages.
 RULES = {
-    "labels": (1, 1e12, "labels paid for at most"),
-    "money": (0, 1e12, "money spent at most, al.price a label"),
+    "labels": (1, 1e12, "labels paid for at most, 1 or more"),
+    "money": (0, 1e12, "money spent at most, 0 or more, at al.price a label"),
     "accuracy": (0, 1, "an accuracy to be reached, from 0 to 1, on the labels of al.val_size"),
     "stable": (0, 1, "an agreement of successive models, from 0 to 1"),
-    "gain": (0, 1e12, "what a point (0.01) of accuracy is worth in money; on the labels of al.val_size"),
+    "gain": (0, 1e12, "0 or more: what a point (0.01) of accuracy is worth in money; on the labels of al.val_size"),
 }
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from al_lightning.config import identity
-from al_lightning.config.effects import ALWAYS, Effect, leaves, of
+from al_lightning.config.effects import ALWAYS, Effect, counts, leaves, of
 from al_lightning.errors import DataError
 from al_lightning.report.bounds import marked
 from al_lightning.runs.folder_state import SET_ASIDE, SWEEPS
@@ -26,6 +26,7 @@ from al_lightning.runs.rounds import read_json
 _OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}
 # A run that never queries does not depend on them, or has them as the axis of its curve.
 OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
+OF_COMMITTEE = ("model.members", "model.ensemble", "model.sampling")  # they change what is asked for, and nothing else
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _TEXT = ("fit/reason", "stop/reason", "stop/act", "control/verdict")  # with fit/ok, the columns that hold no numbers
 _NEEDED = ("round", "n_labeled", "test/acc")
@@ -224,7 +225,7 @@ def _settings(runs: Sequence[_Run]) -> list[str]:
 
 def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
     """The strategy with what tells its variants apart within a setting, for every run."""
-    names = [marked(str(run["strategy.name"])) for run in runs]
+    names = [marked(str(run["strategy.name"])) + _committee(run) for run in runs]
     for members in _groups([None if run.one_shot else pair for run, *pair in zip(runs, settings, names, strict=True)]):
         group = [runs[i] for i in members]
         if group[0].one_shot:
@@ -237,6 +238,11 @@ def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
                 if not _off(runs[i][key]):
                     names[i] += f" {shown}={_text(runs[i][key])}"
     return names
+
+
+def _committee(run: _Run) -> str:
+    own = [(key, run[key]) for key in OF_COMMITTEE if key in run.settings and counts(key, run[key])]
+    return "".join(f" {key.rpartition('.')[2]}={_text(value)}" for key, value in own)
 
 
 def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
@@ -260,7 +266,8 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
 
 
 def _compared(key: str) -> bool:
-    return of(key).effect is Effect.RESULT and key not in _OWN_COLUMN and not key.startswith("strategy.")
+    own = (*_OWN_COLUMN, *OF_COMMITTEE)
+    return of(key).effect is Effect.RESULT and key not in own and not key.startswith("strategy.")
 
 
 def _off(value: object) -> bool:

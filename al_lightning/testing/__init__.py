@@ -1,6 +1,8 @@
 """Tests that a user's own strategy can run: `check_strategy(my_strategy)`."""
 
-from al_lightning.acquisition.choose import Strategy
+from inspect import signature
+
+from al_lightning.acquisition.choose import Strategy, StrategyError
 from al_lightning.contract import told
 from al_lightning.testing.contracts import CONTRACTS
 from al_lightning.testing.examples import Example, make_example
@@ -24,13 +26,20 @@ def check_strategy(strategy: Strategy) -> None:
         >>> from al_lightning.acquisition.select import top
         >>> check_strategy(partial(top, score=margin))
     """
-    broken = []
+    try:
+        signature(strategy).bind(None, 1)
+    except TypeError as error:
+        raise AssertionError(
+            f"{strategy!r} does not take (candidates, n): {error}. A score is checked with check_strategy(partial(top, "
+            "score=...)), top from al_lightning.acquisition.select"
+        ) from error
+    broken: dict[str, list[str]] = {}  # the contracts by what is said of them: one mistake may break many
     for contract in CONTRACTS:
         try:
             contract(strategy)
-        except AssertionError as error:
-            broken.append(f"{contract.__name__}: {error}")
+        except (AssertionError, StrategyError) as error:
+            broken.setdefault(str(error), []).append(contract.__name__)
         except Exception as error:  # a user's own strategy may raise anything
-            broken.append(f"{contract.__name__}: {told(error)}")
+            broken.setdefault(told(error), []).append(contract.__name__)
     if broken:
-        raise AssertionError("\n".join(broken))
+        raise AssertionError("\n".join(f"{', '.join(names)}: {said}" for said, names in broken.items()))

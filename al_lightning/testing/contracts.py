@@ -53,6 +53,13 @@ def draws_from_the_round_s_generator(strategy: Strategy) -> None:
     )
 
 
+def keeps_nothing_between_calls(strategy: Strategy) -> None:
+    """What it was asked before makes no difference: a run that goes on in another process has not been asked it."""
+    pool, other = make_example(), make_example(seed=1)
+    first, _, again = (_asked(strategy, each.candidates(), N).indices.tolist() for each in (pool, other, pool))
+    assert first == again, "asked the same after something else, it chose other images: it keeps what it must not"
+
+
 def breaks_ties_by_the_seed(strategy: Strategy) -> None:
     """Of images that are all the same, each is chosen as often as any other."""
     pool = ODD["identical images"](make_example(n_candidates=12, n_labeled=4))
@@ -199,6 +206,7 @@ def holds_no_pairs(strategy: Strategy) -> None:
 
 
 CONTRACTS: tuple[Callable[[Strategy], None], ...] = (
+    keeps_nothing_between_calls,  # before the others have asked it
     asks_for_n_different_candidates,
     takes_odd_pools,
     draws_from_the_round_s_generator,
