@@ -10,6 +10,7 @@ from conftest import Command
 from run_folders import only_run
 
 from al_lightning.models.learner import Committee, Learner, Scoring
+from al_lightning.report import load
 from al_lightning.testing import make_example
 
 HEAD = ("embedding=pixels", "model=linear")
@@ -90,6 +91,14 @@ def test_samples_of_a_committee_are_the_same_whatever_was_asked_for_before() -> 
 def test_a_strategy_that_takes_no_samples_has_no_members_fitted(command: Command, tmp_path: Path) -> None:
     assert command(*HEAD, "model.members=3", "strategy=margin").code in (0, None)
     assert "fit/members_failed" not in rounds_of(tmp_path / "cwd")
+
+
+def test_a_report_compares_a_committee_with_runs_without_one(command: Command, tmp_path: Path) -> None:
+    for arguments in (("strategy=random",), ("strategy=bald",), ("strategy=bald", "model.members=3")):
+        assert command(*HEAD, "al.mc_samples=4", *arguments).code in (0, None)
+    rounds = load(tmp_path / "cwd" / "multirun_outputs")
+    assert rounds["setting"].nunique() == 1
+    assert {*rounds["method"]} == {"random", "bald", "bald members=3"}
 
 
 def test_members_that_do_not_fit_their_labels_are_marked(command: Command, tmp_path: Path) -> None:

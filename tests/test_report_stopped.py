@@ -7,6 +7,7 @@ import pytest
 from conftest import Command
 from report_runs import one, table
 
+from al_lightning.errors import DataError
 from al_lightning.report import load
 from al_lightning.report.__main__ import main as report
 from al_lightning.report.cautions import cautions
@@ -97,3 +98,10 @@ def test_text_among_the_columns_is_no_damage_and_steers_no_terminal(command: Com
     file.write_text(file.read_text().replace("labels:30", "labels:\x1b[31m30"))
     rounds = load(tmp_path / "cwd")
     assert rounds.attrs["notes"] == () and rounds["stop/reason"].iloc[0].startswith("labels:?[31m30: 20 labels")
+
+
+def test_a_run_that_a_rule_ended_before_anything_was_trained_is_named_so(command: Command, tmp_path: Path) -> None:
+    ended = command("embedding=pixels", "model=linear", "al.initial_size=0", "al.stop=[labels:5:act]")
+    assert ended.code in (0, None) and "finished: no labels, and nothing was trained" in ended.out
+    with pytest.raises(DataError, match="it ended before anything was trained, so there is nothing to compare"):
+        load(tmp_path / "cwd" / "multirun_outputs")

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import Command
@@ -228,3 +229,12 @@ def test_images_that_come_or_go_leave_the_places_of_the_others() -> None:
     assert len(usual) == stop_set.SIZE == len(drawn(8000, gone)) and usual - {*gone} <= drawn(8000, gone)
     assert len(usual & drawn(8100, ())) > stop_set.SIZE - 60
     assert stop_set.read(stop_set.written({3: 1, 70: 0})) == {3: 1, 70: 0} and stop_set.read("") == {}
+
+
+def test_a_sweep_over_rules_runs_each(command: Command, tmp_path: Path) -> None:
+    """They lead to one run: the later rule lets it go on."""
+    rules = "al.stop=[labels:40:act],[labels:80:act]"
+    head = ("embedding=pixels", "model=linear", "al.rounds=9", "al.initial_size=20", "al.query_size=20")
+    assert command("--multirun", *head, rules).code in (0, None)
+    rounds = pd.read_csv(only_run(tmp_path / "cwd") / "rounds.csv")
+    assert rounds["n_labeled"].tolist() == [20, 40, 60, 80]

@@ -34,7 +34,7 @@ _HEAD = ("folder", "study", "dataset", "model", "strategy", "setting", "method",
 
 
 class NotMeasuredError(Exception):
-    """A run without a test part."""
+    """A run in which nothing was measured; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def load(*folders: str | Path) -> pd.DataFrame:
             name = Path(error.filename or "").name
             what = "it has no committed round" if name == "rounds.csv" else f"{name} is not there"
             notes.append(f"{folder}: left out: {what}.")
-        except NotMeasuredError:
-            notes.append(f"{folder}: left out: it has no test part, so there is nothing to compare.")
+        except NotMeasuredError as error:
+            notes.append(f"{folder}: left out: {error}, so there is nothing to compare.")
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             notes.append(f"{folder}: left out: damaged: {' '.join(str(error).split())}.")
     if not runs:
@@ -170,8 +170,8 @@ def _read(folder: Path, notes: list[str]) -> _Run:
     if "fit/steps" in values:
         has_model = values["fit/steps"].notna() | values["test/acc"].notna()  # not yet, in a round before any labels
         rows, values = rows.loc[has_model].reset_index(drop=True), values.loc[has_model]
-    if len(values) and bool(values["test/acc"].isna().to_numpy().all()):
-        raise NotMeasuredError
+    if bool(values["test/acc"].isna().to_numpy().all()) and (len(values) or "fit/steps" in values):
+        raise NotMeasuredError("it has no test part" if len(values) else "it ended before anything was trained")
     numbers = values[list(_NEEDED)].to_numpy()
     least = 0 if "n_skipped" in rows else 1  # answers may all be no labels
     if rows.empty or not np.isfinite(numbers).all() or (np.diff(numbers[:, 1]) < least).any():
@@ -266,8 +266,8 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
 
 
 def _compared(key: str) -> bool:
-    own = (*_OWN_COLUMN, *OF_COMMITTEE)
-    return of(key).effect is Effect.RESULT and key not in own and not key.startswith("strategy.")
+    own = key in (*_OWN_COLUMN, *OF_COMMITTEE) or key.startswith("strategy.")
+    return of(key).effect is Effect.RESULT and not own
 
 
 def _off(value: object) -> bool:

@@ -205,6 +205,8 @@ def _failed(row: Mapping[str, Any]) -> str:
 
 def describe(summary: dict[str, Any]) -> str:
     """One line on a finished run: accuracy, labels, area under the curve, labels to a target."""
+    if summary["n_labeled"] == 0:
+        return "no labels, and nothing was trained"
     if summary["aubc"] is None:
         return f"{summary['n_labeled']} labels, and no test part to measure on"
     text = f"accuracy {summary['final']['acc']:.4f} with {summary['n_labeled']} labels"
