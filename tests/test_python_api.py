@@ -97,9 +97,9 @@ def test_a_run_leaves_no_images_behind(typed: list[str], folder: Path) -> None:
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(each, ImageData) for each in gc.get_objects())
+        before = sum(type(each) is ImageData for each in gc.get_objects())
         al_lightning.run(fast(("seed=77", *typed)))
-        assert sum(isinstance(each, ImageData) for each in gc.get_objects()) == before
+        assert sum(type(each) is ImageData for each in gc.get_objects()) == before
     finally:
         gc.enable()
 
