@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from al_lightning.acquisition import herding
+from al_lightning.acquisition import pick
 from al_lightning.acquisition.herding import maxherding, uherding
 from al_lightning.testing import Example, make_example
 
@@ -15,12 +15,13 @@ from al_lightning.testing import Example, make_example
 def by_definition(pool: Example, n: int, weights: np.ndarray, sigma: float) -> list[int]:
     """Greedy, the coverage of all images worked out anew for every image that could join.
 
-    Two images that are nearest to each other gain the same: the one that is drawn first is chosen.
+    Two images that are nearest to each other gain the same: the one of the lower place is chosen.
     """
     candidates = pool.candidates()
     rows = torch.cat([candidates.representation, candidates.labeled.representation]).numpy()
     similar = np.array([[np.exp(-(np.linalg.norm(x - y) ** 2) / sigma**2) for y in rows] for x in rows])
-    order = np.random.default_rng(0).permutation(len(candidates)).tolist()
+    place = np.random.default_rng(0).permutation(len(candidates)).tolist()
+    order = sorted(range(len(candidates)), key=place.__getitem__)
     chosen, labeled = [], [*range(len(candidates), len(rows))]
     for _ in range(n):
         coverage = {
@@ -65,7 +66,7 @@ POOLS = {
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 @pytest.mark.parametrize("lazy", [1, 16])
 def test_they_choose_by_the_definition(pool: Example, lazy: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(herding, "LAZY", lazy)
+    monkeypatch.setattr(pick, "AT_ONCE", lazy)
     for sigma in (1.0, 0.4):
         chosen = maxherding(pool.candidates(), 15, sigma=sigma).indices.tolist()
         assert chosen == by_definition(pool, 15, np.ones(len(pool.rows)), sigma)

@@ -8,11 +8,10 @@ from torch import Tensor
 
 from al_lightning.acquisition.blocks import ROUNDING, blocks, squared_distances, squared_lengths
 from al_lightning.acquisition.candidates import Candidates
-from al_lightning.acquisition.pick import drawn_order
+from al_lightning.acquisition.pick import drawn_order, highest_lazily
 from al_lightning.acquisition.select import Query
 
-LAZY = 16  # images whose gain is worked out anew at first, then twice as many each time
-BITS = 6  # last bits of a gain, that are rounding
+SUMMED = 64  # rounding errors that a gain may be off by
 
 
 def maxherding(candidates: Candidates, n: int, *, sigma: Annotated[float, Field(ge=1e-3)] = 1.0) -> Query:
@@ -102,9 +101,7 @@ def _smallest(rows: Tensor) -> Tensor:
 def _herded(candidates: Candidates, n: int, weights: Tensor, squared_sigma: Tensor) -> Query:
     """The greedy choice; labeled images are no part of the mean, as they are covered wholly from the start.
 
-    A gain only falls as S grows, so that an old one bounds a new one: gains are worked out anew, the highest old ones
-    first, until the highest of all is a new one. Of equal ones, that comes first which an order drawn anew each round
-    has first.
+    A gain only falls as S grows, so that an old one bounds a new one.
 
     Args:
         candidates: M images, and those in S.
@@ -113,7 +110,7 @@ def _herded(candidates: Candidates, n: int, weights: Tensor, squared_sigma: Tens
         squared_sigma: of the kernel.
     """
     rows, labeled = candidates.representation, candidates.labeled.representation
-    order = drawn_order(len(rows), candidates.rng, rows.device)
+    place = drawn_order(len(rows), candidates.rng, rows.device)
     lengths = squared_lengths(rows)
     # By so much a kernel may be wrong: what is covered to the last digits gains nothing, whatever rounding says.
     rounding = ROUNDING * torch.finfo(rows.dtype).eps / squared_sigma
@@ -135,27 +132,11 @@ def _herded(candidates: Candidates, n: int, weights: Tensor, squared_sigma: Tens
     covered = torch.zeros_like(lengths)
     for block in blocks(len(labeled), max(rows.shape)):
         covered = covered.maximum(kernel(labeled[block]).amax(0))
-    gain = gains(order)
-    chosen, is_out = [], torch.zeros_like(order, dtype=torch.bool)
+    bounds, chosen = gains(torch.arange(len(rows), device=rows.device)), []
     for _ in range(n):
-        is_new, size = is_out.clone(), LAZY
-        while True:
-            ranks = torch.where(is_out, -1, _without_rounding(gain)).sort(descending=True, stable=True).indices
-            best = ranks[:1]
-            if is_new[best] or gain[best] == 0:
-                break
-            again = ranks[~is_new[ranks]][:size]
-            gain[again] = gains(order[again])
-            is_new[again] = True
-            size *= 2
-        is_out[best] = True
-        chosen.append(order[best])
-        covered = covered.maximum(kernel(rows[order[best]])[0])
-    return Query(candidates.indices[torch.cat(chosen)])
-
-
-def _without_rounding(values: Tensor) -> Tensor:
-    """Integers in the order of values that are at least 0, equal where these are but for rounding."""
-    # The bits of such a number, read as an integer, have its order.
-    bits = values.view({4: torch.int32, 8: torch.int64}[values.element_size()])
-    return (bits + (1 << BITS - 1)) >> BITS
+        # What two sums of so many terms differ by is rounding.
+        slack = float(bounds.max()) * torch.finfo(rows.dtype).eps * SUMMED
+        chosen.append(best := highest_lazily(bounds, place, gains, slack))
+        bounds[best] = -torch.inf
+        covered = covered.maximum(kernel(rows[best : best + 1])[0])
+    return Query(candidates.indices[chosen])
