@@ -143,11 +143,6 @@ class Candidates(Part):
         self.rng = rng
 
     @property
-    def dropout(self) -> float:
-        """The highest probability with which the model drops a feature; 0: its predictions are all the same."""
-        return self.predictions.dropout
-
-    @property
     def inputs(self) -> Tensor:
         """What the first dropout of the model sees, `float32 [M, D]`; errors as :attr:`predictions`."""
         return self.predictions.inputs

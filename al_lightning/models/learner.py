@@ -172,11 +172,6 @@ class Predictions:
         return self._model.is_head and "inputs" not in self.__dict__
 
     @property
-    def dropout(self) -> float:
-        """The highest probability with which the model drops a feature; 0: its samples are all the same."""
-        return max(p for p, _ in self._model.dropped)
-
-    @property
     def has_looked(self) -> bool:
         """Whether there has been a pass."""
         return "inputs" in self.__dict__ or "log_probabilities" in self.__dict__
