@@ -61,13 +61,22 @@ class Page:
 
 
 def read(name: str) -> Page:
-    """Look it up in conf/strategy, and the function that is named there."""
+    """Look it up in conf/strategy, and the function that is named there.
+
+    Raises:
+        SystemExit: the docstring lacks a part, or the file its first comment.
+    """
     text = (schema.conf_dir() / "strategy" / f"{name}.yaml").read_text(encoding="utf-8")
     node = yaml.safe_load(text)
     module, _, attribute = located(node.get("score", node)["_target_"]).rpartition(".")
     function = getattr(importlib.import_module(module), attribute)
     about, *pieces = HEADER.split(inspect.getdoc(function) or "")
     sections = {title: inspect.cleandoc(body) for title, body in zip(pieces[::2], pieces[1::2], strict=True)}
+    if missing := [title for title in SECTIONS if title not in sections]:
+        where = f"{inspect.getfile(function)}, {function.__name__}"
+        raise SystemExit(f"error: {where}: its docstring lacks {listed([f'{title}:' for title in missing])}")
+    if not text.startswith("# "):
+        raise SystemExit(f"error: conf/strategy/{name}.yaml: a comment in its first line should say what it asks for")
     comments = dict(re.findall(r"^ *(\w+): .*?  # (.*)$", text, re.MULTILINE))
     return Page(name, text.splitlines()[0].removeprefix("# "), node, comments, function, about.strip(), sections)
 

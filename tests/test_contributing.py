@@ -69,6 +69,7 @@ def test_the_strategy_that_is_shown_is_certified_and_is_coreset(written: Path) -
     from my_package.farthest import farthest  # pyright: ignore[reportMissingImports]
 
     check_strategy(farthest)
+    assert all(f"{part}: " in (farthest.__doc__ or "") for part in ("Formula", "Source", "Cost", "Use when"))
     own, built_in = (strategy(make_example().candidates(), 10) for strategy in (farthest, coreset))
     assert own.indices.tolist() == built_in.indices.tolist()
 

@@ -26,6 +26,18 @@ def test_a_docstring_has_all_sections(name: str) -> None:
     assert page.about.endswith(".") and page.asks_for[0].isupper()
 
 
+def test_what_a_page_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "conf_dir", lambda: tmp_path)
+    file = tmp_path / "strategy" / "plain.yaml"
+    file.parent.mkdir()
+    file.write_text("name: plain\n_target_: al_lightning.strategy.margin\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"plain\.yaml: a comment in its first line"):
+        read("plain")
+    file.write_text("# Nothing\nname: plain\n_target_: al_lightning.strategy.top\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"select\.py, top: its docstring lacks Formula:, Source:, Cost:, Use when:"):
+        read("plain")
+
+
 def test_the_pages_are_those_that_are_made() -> None:
     """If not: python benchmarks/strategy_pages.py."""
     made = all_pages(ROOT / "docs" / "leaderboard" / "runs.csv")
