@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from al_lightning.people.store import FLAG, LABEL, SKIP, UNDO, UNFLAG, UNSURE, Event
+from al_lightning.people.records import FLAG, LABEL, SKIP, UNDO, UNFLAG, UNSURE, Event
 
 OPEN, DISPUTED, LABELED = "open", "disputed", "labeled"  # of an image, besides `skip` and `unsure`
 SETTLING = ("review", "doubtful")  # sources whose answer decides, whatever was said before

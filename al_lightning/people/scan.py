@@ -38,7 +38,7 @@ def scan(root: Path, store: Store, own_folders: Sequence[str]) -> Iterator[tuple
     for start in range(0, len(paths), CHUNK):
         chunk = paths[start : start + CHUNK]
         seen = look(found.base, chunk, known)
-        for path, reason in (seen.refused | seen.failed).items():
+        for path, reason in {**seen.refused, **seen.failed}.items():
             print(f"warning: {root}/{path}: left out: {reason}", file=sys.stderr)
         changed = {path: file for path, file in seen.files.items() if known.files.get(path) != file}
         store.add_files({path: _to_trust(file, now) for path, file in changed.items()})
