@@ -54,13 +54,16 @@ def run(overrides: Sequence[str]) -> "Outcome":
     typed = _checked(overrides)
     try:
         with output.lenient(), _apart(typed), raised():
-            try:
-                cfg, task = _composed(typed)
-            except Exception as error:
-                raise ConfigError(explain.explain(error, typed)) from error
-            return _run(settings(cfg, task))
+            return _run(settings(*_explained(typed)))
     except Interrupted as stop:
         raise (KeyboardInterrupt() if stop.by_keyboard else SystemExit(stop.exit_code)) from stop
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that :func:`run` would run; arguments and errors as there."""
+    typed = _checked(overrides)
+    with _apart(typed):
+        return _explained(typed)[0]
 
 
 def settings(cfg: DictConfig, overrides: list[str]) -> DictConfig:
@@ -120,6 +123,18 @@ def _no_sweep(what: str) -> ConfigError:
     return ConfigError(
         f"{what}: a sweep is for the command; call al_lightning.run once for each run, or give the command"
     )
+
+
+def _explained(typed: list[str]) -> tuple[DictConfig, list[str]]:
+    """What :func:`_composed` returns.
+
+    Raises:
+        ConfigError: it cannot be composed; says why and what to type.
+    """
+    try:
+        return _composed(typed)
+    except Exception as error:
+        raise ConfigError(explain.explain(error, typed)) from error
 
 
 def _composed(typed: list[str]) -> tuple[DictConfig, list[str]]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Event
 from typing import TypeVar
 
@@ -11,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 CHUNK = 64  # items: handing over single small images would cost more than decoding them
+
+# Is told of long work besides the terminal: what it is, steps that are done, and all steps.
+WATCHER: ContextVar[Callable[[str, int, int], None]] = ContextVar("WATCHER", default=lambda what, done, total: None)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,5 +59,13 @@ def watched(description: str, total: int) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda done: progress.update(task, advance=done)
+        task, tell, n = progress.add_task(description, total=total), WATCHER.get(), 0
+
+        def advance(done: int) -> None:
+            nonlocal n
+            n += done
+            progress.update(task, advance=done)
+            tell(description, n, total)
+
+        tell(description, 0, total)
+        yield advance

@@ -253,11 +253,7 @@ def choose_weight_decay(features: Tensor, labels: Tensor, n_classes: int, rng: n
         n_classes: K.
         rng: draws the folds, in which the classes have their shares.
     """
-    order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
-    order = order[labels[order].argsort(stable=True)]
-    fold = torch.empty_like(order)
-    fold[order] = torch.arange(len(order), device=order.device) % min(FOLDS, len(labels))
-    rows, losses = features.float(), np.zeros(len(GRID))
+    rows, losses, fold = features.float(), np.zeros(len(GRID)), _folds(labels, rng)
     for number in range(int(fold.max()) + 1):
         train, held_out, start = fold != number, fold == number, None
         for position, weight_decay in enumerate(GRID):
@@ -265,3 +261,33 @@ def choose_weight_decay(features: Tensor, labels: Tensor, n_classes: int, rng: n
             logits = rows[held_out] @ start.weight.T + start.bias
             losses[position] += float(cross_entropy(logits, labels[held_out], reduction="sum"))
     return GRID[int(losses.argmin())]
+
+
+def out_of_sample(
+    features: Tensor, labels: Tensor, n_classes: int, weight_decay: float, rng: np.random.Generator
+) -> Tensor:
+    """Logarithms of the class probabilities of every image by a head that was fitted without it, `float32 [n, K]`.
+
+    Args:
+        features: `float [n, D]`.
+        labels: `int64 [n]`.
+        n_classes: K.
+        weight_decay: of the fits.
+        rng: draws the folds, as in :func:`choose_weight_decay`.
+    """
+    rows, fold = features.float(), _folds(labels, rng)
+    found = rows.new_empty(len(rows), n_classes)
+    for number in range(int(fold.max()) + 1):
+        held_out = fold == number
+        head = fit(rows[~held_out], labels[~held_out], n_classes, weight_decay, ROUGH, 200)
+        found[held_out] = (rows[held_out] @ head.weight.T + head.bias).log_softmax(1)
+    return found
+
+
+def _folds(labels: Tensor, rng: np.random.Generator) -> Tensor:
+    """The fold of every image, `int64 [n]`: the classes have their shares in each."""
+    order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
+    order = order[labels[order].argsort(stable=True)]
+    fold = torch.empty_like(order)
+    fold[order] = torch.arange(len(order), device=order.device) % min(FOLDS, len(labels))
+    return fold

@@ -1,0 +1,75 @@
+"""`python -m al_lightning.live PROJECT`: the learner that `al_lightning.label` starts beside its page."""
+
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+
+from al_lightning.data.threads import WATCHER
+from al_lightning.errors import UserError
+from al_lightning.live.handover import write_arrays, write_json
+from al_lightning.live.loop import learn
+from al_lightning.live.map import positions
+from al_lightning.live.prepare import Prepared, prepare
+from al_lightning.people.store import Store
+from al_lightning.trainer import quiet_lightning
+
+
+class Status:
+    """Says on the page how far the learner is.
+
+    Args:
+        folder: `live/` of the project.
+
+    Attributes:
+        notes: what stays true.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.notes = folder, list[str]()
+
+    def __call__(self, phase: str, message: str = "", done: int = 0, total: int = 0) -> None:
+        """Replace what is said.
+
+        Args:
+            phase: `starting`, `embedding`, `waiting` (for labels), `ready` or `failed`.
+            message: besides the notes.
+            done: steps.
+            total: of so many.
+        """
+        text = ". ".join([*self.notes, *([message] if message else [])])
+        write_json(self.folder, "status.json", {"phase": phase, "done": done, "total": total, "message": text})
+
+
+def main() -> int:
+    """Learn until the process that has started this one is gone; returns the exit code."""
+    project, parent = Path(sys.argv[1]), os.getppid()
+    (project / "live").mkdir(exist_ok=True)
+    status = Status(project / "live")
+    status("starting")
+    WATCHER.set(lambda what, done, total: status("embedding", what, done, total))
+    quiet_lightning()
+    try:
+        store = Store(project / "labels.sqlite")
+        prepared = prepare(project, store, status.notes.append)
+        assert prepared.data.embedding is not None
+        status.notes.append(f"features: {prepared.data.embedding.shown}")
+        Thread(target=_draw_map, args=(project / "live", prepared), daemon=True).start()
+        learn(project, store, prepared, status, lambda: os.getppid() != parent)
+    except UserError as error:
+        status("failed", str(error))
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _draw_map(folder: Path, prepared: Prepared) -> None:
+    assert prepared.data.embedding is not None
+    at, points = positions(prepared.data.embedding, prepared.settings["seed"])
+    write_arrays(folder, "map.npz", {"item": np.array(prepared.items)[at], "xy": points})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

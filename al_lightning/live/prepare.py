@@ -1,0 +1,123 @@
+"""From a project to the images that can be learned from, with their features."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from al_lightning import api, build
+from al_lightning.config import data_root, schema
+from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.embedding.make import make_embedder, with_embedding
+from al_lightning.errors import ConfigError, DataError
+from al_lightning.people.store import Store
+
+FIXED = (
+    *("dataset=folder", "dataset.labels=none", "dataset.ids=content", "dataset.test_fraction=0", "dataset.classes=[]"),
+    *("model=linear", "logger=none", "al.initial_size=0", "al.rounds=1"),
+)
+SIDES = {"timm": 224, "torchvision": 224, "pixels": 32}  # that images are resized to, in pixels; others: 64
+UNNAMED = ("unnamed 1", "unnamed 2")  # classes before there are any
+NETWORK = ("embedding.image_size=224",)  # of timm's default, whose own size would take five times as long
+BY_ITSELF = ("patches", "pixels")  # embeddings that need no weights, the better one first
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the learner works with.
+
+    Attributes:
+        cfg: the configuration, as that of a run.
+        settings: the same, resolved.
+        data: the images with their features, as they were found; the classes stand for those to come.
+        items: ids in the store, in the order of the pool.
+        device: that fits.
+    """
+
+    cfg: DictConfig
+    settings: dict[str, Any]
+    data: ImageData
+    items: list[int]
+    device: torch.device
+
+    def with_classes(self, names: Sequence[str]) -> "Prepared":
+        """The same with the classes that there are now; where they are fewer than two, others stand for them."""
+        cfg = self.cfg.copy()
+        cfg.dataset.classes = [*names, *UNNAMED[len(names) :]]
+        data = replace(self.data, classes=tuple(cfg.dataset.classes))
+        return replace(self, cfg=cfg, settings=schema.resolved(cfg), data=data)
+
+
+def prepare(project: Path, store: Store, say: Callable[[str], None]) -> Prepared:
+    """Decode and embed what is new.
+
+    Args:
+        project: the folder.
+        store: of the project, whose images have all been found.
+        say: is told in words what features are used, and why.
+
+    Raises:
+        ConfigError: settings that cannot work.
+        DataError: images or features that cannot be had.
+    """
+    said = json.loads((project / "settings.json").read_text(encoding="utf-8"))
+    names = [said["embedding"]] if said["embedding"] else ["timm", *BY_ITSELF]
+    for name in names:
+        try:
+            return _prepared(project, store, said, name, is_default=not said["embedding"])
+        except (ConfigError, DataError) as error:
+            if name == names[-1]:
+                raise
+            say(f"embedding={name} cannot be had ({error}); {names[names.index(name) + 1]} instead")
+    raise AssertionError("the last embedding is returned or refused")
+
+
+def _prepared(project: Path, store: Store, said: dict[str, Any], name: str, *, is_default: bool) -> Prepared:
+    cfg = configuration(project, said, name, is_default=is_default)
+    settings = schema.resolved(cfg)
+    if name not in BY_ITSELF:  # weights that are missing are said before every image is decoded
+        black = ImageSet(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("",))
+        make_embedder(settings, ImageData(black, black, UNNAMED))
+    data = build.load_whole(settings)
+    known = {digest: item for item, digest in store.items().items()}
+    here = torch.tensor([digest in known for digest in data.pool.ids])  # others came after the folder was looked at
+    data = replace(data, gone=tuple((~here).nonzero().squeeze(1).tolist()))
+    device = torch.device(
+        "cuda" if torch.cuda.is_available() and settings["trainer"]["accelerator"] != "cpu" else "cpu"
+    )
+    data = with_embedding(data, make_embedder(settings, data), settings, device)
+    return Prepared(cfg, settings, data, [known.get(digest, 0) for digest in data.pool.ids], device)
+
+
+def configuration(project: Path, said: dict[str, Any], embedding: str, *, is_default: bool = False) -> DictConfig:
+    """The configuration that a project has, as of a run on the same images.
+
+    Args:
+        project: the folder.
+        said: what its settings hold.
+        embedding: the one that is used.
+        is_default: whether it was chosen here, and so were its settings.
+
+    Raises:
+        ConfigError: it cannot be composed.
+    """
+    own = [f"dataset.image_size={SIDES.get(embedding, 64)}", *(NETWORK if is_default and embedding == "timm" else ())]
+    cfg = api.compose(
+        [
+            *FIXED,
+            f"strategy={said['strategy']}",
+            f"embedding={embedding}",
+            f"seed={said['seed']}",
+            *own,
+            *said["overrides"],
+        ]
+    )
+    cfg.dataset.root, cfg.dataset.classes = said["root"], list(UNNAMED)
+    cfg.paths.data, cfg.paths.output_root = str(project / "data"), str(project / "live")
+    schema.typed(cfg)
+    data_root.settle(cfg)
+    return cfg
