@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -91,7 +92,8 @@ def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, po
     if question is None:
         return 0
     try:
-        answers = ledger.new_events(oracle.ask(question), question, folder.queried, folder.ledger.events)
+        given = oracle.ask(replace(question, folder=folder.path))
+        answers = ledger.new_events(given, question, folder.queried, folder.ledger.events)
     except UserError:
         raise
     except Exception as error:  # a user's own oracle may raise anything

@@ -26,7 +26,8 @@ from al_lightning.models.convex import ConvexClassifier, KeptWeightDecay
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
 from al_lightning.models.live_taps import keep_live_taps
-from al_lightning.oracle import Oracle
+from al_lightning.oracle import Oracle, people
+from al_lightning.people.store import Store
 from al_lightning.streams import Stream, generator, seeded, torch_seed
 
 Settings = dict[str, Any]
@@ -34,7 +35,7 @@ Settings = dict[str, Any]
 EMBEDDED = 4096  # rows of an embedding a step: more are no faster
 LEAST = 2  # images that a model can be fitted to: batch normalization needs two
 SCORING: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
-SIMULATED = "al_lightning.oracle.Simulated"
+SIMULATED, PEOPLE = "al_lightning.oracle.Simulated", "al_lightning.oracle.People"
 LBFGS = "al_lightning.optimizer.Lbfgs"
 # Settings of the Trainer that the fast engine follows itself.
 CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
@@ -51,8 +52,21 @@ def load_whole(settings: Settings) -> ImageData:
     What a user's own draws from global generators is the same in every run, whatever its seed.
     """
     own = {key: value for key, value in settings["dataset"].items() if key not in masks.OFF}
+    if (store := _store(settings)) and "classes" in own and own["classes"] is None:
+        own["classes"] = [*store.classes().values()]
     with within_memory("dataset", own), seeded(torch_seed(0, Stream.DATA)):
         return instantiate("dataset", own, returns=ImageData)
+
+
+def with_known(data: ImageData, settings: Settings) -> ImageData:
+    """A data set with the labels that people have given before a run begins: they are its initial set."""
+    store = _store(settings)
+    return people.with_known(data, store) if store else data
+
+
+def _store(settings: Settings) -> Store | None:
+    oracle = settings["oracle"]
+    return people.opened(oracle["store"]) if public(oracle["_target_"]) == PEOPLE and oracle["store"] else None
 
 
 def masked(data: ImageData, settings: Settings) -> ImageData:

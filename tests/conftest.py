@@ -126,14 +126,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 
 def own_oracle(place: Path, code: str, monkeypatch: pytest.MonkeyPatch, **arguments: object) -> None:
-    """Has `oracle=people` below `conf/` of a folder: the class People of this code, with these arguments."""
+    """Has `oracle=crowd` below `conf/` of a folder: the class People of this code, with these arguments."""
     (place / "people_of_test.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(place)
     monkeypatch.delitem(sys.modules, "people_of_test", raising=False)
     monkeypatch.setenv("AL_LIGHTNING_ALLOW", "people_of_test")
     (place / "conf" / "oracle").mkdir(parents=True)
-    node = {"name": "people", "_target_": "people_of_test.People", **arguments}
-    (place / "conf" / "oracle" / "people.yaml").write_text("\n".join(f"{key}: {value}" for key, value in node.items()))
+    node = {"name": "crowd", "_target_": "people_of_test.People", **arguments}
+    (place / "conf" / "oracle" / "crowd.yaml").write_text("\n".join(f"{key}: {value}" for key, value in node.items()))
 
 
 def run_process(*arguments: str, cwd: Path) -> Ended:

@@ -162,7 +162,7 @@ def test_the_columns_are_those_of_a_plain_computation(
     monkeypatch.setattr(control, "_right", noted)
     if code := {"people": PEOPLE, "nobody": NO_MODEL}.get(settings[0]):
         own_oracle(tmp_path, code, monkeypatch)
-        settings = ("--config-dir", str(tmp_path / "conf"), "oracle=people", *settings[1:])
+        settings = ("--config-dir", str(tmp_path / "conf"), "oracle=crowd", *settings[1:])
     typed = {each.partition("=")[0] for each in settings}
     arguments = (*settings, *(each for each in RUN if each.partition("=")[0] not in typed))
     assert command(*arguments, "al.rounds=6").code in (0, None)

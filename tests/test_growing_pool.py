@@ -68,7 +68,7 @@ def photos(place: Path, parts: dict[str, int], seed: int = 0, prefix: str = "") 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Path:
-    """A folder with photos, 12 to learn from and 3 to test on of each class; and `oracle=people`."""
+    """A folder with photos, 12 to learn from and 3 to test on of each class; and `oracle=crowd`."""
     own_oracle(tmp_path, PEOPLE, monkeypatch, notes=tmp_path / "asked.jsonl", patience=99)
     photos(tmp_path, {"train/": 12, "test/": 3})
     return tmp_path
@@ -76,7 +76,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> 
 
 def run(place: Path, patience: int = 99, *more: str) -> tuple[str, ...]:
     """The command's arguments. The patience is a setting: a run with another one is another run."""
-    return (f"--config-dir={place / 'conf'}", "oracle=people", f"oracle.patience={patience}", *RUN, *more)
+    return (f"--config-dir={place / 'conf'}", "oracle=crowd", f"oracle.patience={patience}", *RUN, *more)
 
 
 def pool(place: Path) -> list[str]:

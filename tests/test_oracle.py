@@ -42,13 +42,13 @@ class People:
 
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Path:
-    """The folder where they keep their answers; `oracle=people` asks them."""
+    """The folder where they keep their answers; `oracle=crowd` asks them."""
     own_oracle(tmp_path, PEOPLE, monkeypatch, answers=tmp_path, patience=1000)
     return tmp_path
 
 
 def ask(people: Path, *settings: str) -> tuple[str, ...]:
-    return ("--config-dir", str(people / "conf"), "oracle=people", *settings)
+    return ("--config-dir", str(people / "conf"), "oracle=crowd", *settings)
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
@@ -74,7 +74,7 @@ def test_a_run_waits_for_its_answers_and_goes_on_to_the_same_end(people: Path, c
         assert ended.code == 0, ended.err
         folder = only_run(people / "slow")
         states.append(json.loads((folder / "summary.json").read_text())["state"])
-        if "waiting for 12 answers of people" in ended.out:
+        if "waiting for 12 answers of crowd" in ended.out:
             assert rows(folder, "queries.csv")[-1]["label"] == ""
             with pytest.raises(al_lightning.errors.DataError, match="no finished run"):
                 al_lightning.load(folder)
@@ -151,7 +151,7 @@ def test_what_is_no_answer_is_refused_and_named(answers: str, said: str, people:
     importlib.invalidate_caches()
     ended = command(*ask(people))
     assert ended.code == 1
-    assert "oracle=people: " in ended.err and said in ended.err and "warning" not in ended.err
+    assert "oracle=crowd: " in ended.err and said in ended.err and "warning" not in ended.err
     assert ledger(only_run(people / "cwd")) == []
 
 

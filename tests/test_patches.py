@@ -100,7 +100,7 @@ def test_a_run_goes_on_with_the_filters_that_it_began_with(
     own_oracle(tmp_path, PEOPLE, monkeypatch)
     photos(tmp_path, {"": 12})
     settings = (
-        *(f"--config-dir={tmp_path / 'conf'}", "oracle=people", "dataset=folder", "dataset.root=photos"),
+        *(f"--config-dir={tmp_path / 'conf'}", "oracle=crowd", "dataset=folder", "dataset.root=photos"),
         *("dataset.image_size=8", "embedding=patches", "embedding.n_filters=5", "embedding.patch_size=3"),
         *("model=linear", "al.initial_size=6", "al.query_size=4", "al.rounds=2"),
     )

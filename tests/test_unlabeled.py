@@ -64,7 +64,7 @@ def test_where_people_answer_the_known_labels_are_the_initial_set(
     place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_oracle(place, PEOPLE, monkeypatch)
-    people = (f"--config-dir={place / 'conf'}", "oracle=people")
+    people = (f"--config-dir={place / 'conf'}", "oracle=crowd")
     done = command(*people, *RUN, "al.initial_size=2", "al.val_size=3", cwd=place)
     assert done.code == 0, done.err
     assert "12 of 42 images of the pool have a label: a run begins with them" in done.out
@@ -87,7 +87,7 @@ def test_labels_that_come_later_do_not_change_what_a_run_began_with(
     place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_oracle(place, PEOPLE, monkeypatch)
-    people = (f"--config-dir={place / 'conf'}", "oracle=people", *RUN, "al.initial_size=2", "dataset.repeat=2")
+    people = (f"--config-dir={place / 'conf'}", "oracle=crowd", *RUN, "al.initial_size=2", "dataset.repeat=2")
     assert command(*people, cwd=place).code == 0
     table = place / "photos" / "labels.csv"
     table.write_text(table.read_text().replace("known/cat0.png,cat", "known/cat0.png,dog") + "cat0.png,cat\n")
@@ -106,7 +106,7 @@ def test_a_folder_that_nobody_has_labeled_is_a_pool_for_people(
 ) -> None:
     own_oracle(place, PEOPLE.replace("assert not", "assert 1 or"), monkeypatch)
     nobody = (*RUN, "dataset.labels=none", "dataset.classes=[cat,dog]", f"al.initial_size={initial}")
-    done = command(f"--config-dir={place / 'conf'}", "oracle=people", *nobody, cwd=place)
+    done = command(f"--config-dir={place / 'conf'}", "oracle=crowd", *nobody, cwd=place)
     assert done.code == 0, done.err
     queries = pd.read_csv(only_run(place) / "queries.csv")
     assert len(queries) == initial + 8 and (queries["label"] == queries["id"].str.contains("dog")).all()
@@ -116,7 +116,7 @@ def test_a_folder_that_nobody_has_labeled_is_a_pool_for_people(
         refused.code == 2
         and "oracle=simulated: answers with labels that are known, and nobody knows any" in refused.err
     )
-    imbalanced = (f"--config-dir={place / 'conf'}", "oracle=people", *nobody, "dataset.imbalance=2")
+    imbalanced = (f"--config-dir={place / 'conf'}", "oracle=crowd", *nobody, "dataset.imbalance=2")
     assert (
         "dataset.imbalance=2: takes the labels of all images, and nobody knows those of 46"
         in command(*imbalanced, cwd=place).err

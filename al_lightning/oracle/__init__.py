@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 SKIP, UNSURE = "skip", "unsure"  # answers that are no label
@@ -16,12 +17,14 @@ class Question:
         indices: positions in the data set, in the order of the query.
         ids: of the images.
         classes: names, in the order of the class indices.
+        folder: of the run that asks.
     """
 
     round: int
     indices: Sequence[int]
     ids: Sequence[str]
     classes: Sequence[str]
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -60,4 +63,8 @@ def __getattr__(name: str) -> Any:
         from al_lightning.oracle.simulated import Simulated
 
         return Simulated
+    if name == "People":
+        from al_lightning.oracle.people import People
+
+        return People
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -119,6 +119,8 @@ def _load(path: Path, settings: dict[str, Any]) -> Images:
     """
     now, node, refused = build.load_whole(settings), settings["dataset"], None
     began = None if settings["overwrite"] else _began(path)
+    if began is None:
+        now = build.with_known(now, settings)
     try:
         data = build.masked(now, settings)
     except ConfigError as error:
