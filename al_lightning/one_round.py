@@ -19,9 +19,11 @@ from al_lightning.config import callbacks
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.errors import UserError
+from al_lightning.models.calibration import calibration
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.fit_check import FitCheck
-from al_lightning.models.learner import Scoring
+from al_lightning.models.inference import evaluating
+from al_lightning.models.learner import Learner, Scoring
 from al_lightning.models.measuring import Measured, measure_round
 from al_lightning.profiling import profiled
 from al_lightning.runs import diagnostics
@@ -114,7 +116,18 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
     clock.restart()  # the commit of this round and its mirror count as `other` of the next
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if ends and model else None
     environment = run.environment | watching.kept()
-    return Round(row, queries, measured.confusion, pool.data.classes, environment, diagnosed, weights)
+    done = Round(row, queries, measured.confusion, pool.data.classes, environment, diagnosed, weights)
+    return replace(done, calibration=_calibration(model, pool)) if ends and model else done
+
+
+def _calibration(model: Classifier, pool: PoolDataModule) -> dict[str, Any] | None:
+    """From the labels for validation, where there are any."""
+    held_out = pool.val_mask.nonzero().squeeze(1)
+    if not len(held_out):
+        return None
+    with evaluating(model):
+        found = Learner(model, pool.images, Scoring(pool.eval_batch_size)).of(held_out).log_probabilities
+    return calibration(found.cpu().numpy(), pool.labels[held_out].numpy())
 
 
 def _choose_by_committee(

@@ -73,7 +73,9 @@ def _predictions(items: np.ndarray, learned: Learned) -> dict[str, np.ndarray]:
     }
 
 
-def write_model(project: Path, prepared: Prepared, learned: Learned, number: int) -> None:
+def write_model(
+    project: Path, prepared: Prepared, learned: Learned, number: int, calibration: dict[str, float] | None
+) -> None:
     """Make `model/` of the project the folder of a run whose last round is this refit, at one stroke.
 
     Args:
@@ -81,6 +83,7 @@ def write_model(project: Path, prepared: Prepared, learned: Learned, number: int
         prepared: the images.
         learned: of the refit; it has a model.
         number: of its query.
+        calibration: of its probabilities; None: there are too few labels.
     """
     model, data = learned.model, learned.pool.data
     assert isinstance(model, ConvexClassifier) and data.embedding is not None
@@ -88,7 +91,7 @@ def write_model(project: Path, prepared: Prepared, learned: Learned, number: int
     row: dict[str, Any] = {"round": 0, "n_labeled": len(learned.pool.trained_on), **model.fit_columns()}
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     confusion = np.zeros((len(data.classes),) * 2, np.int64)
-    done = Round(row, [], confusion, data.classes, here, None, weights)
+    done = Round(row, [], confusion, data.classes, here, weights=weights, calibration=calibration)
     summary = {"state": "live", "finished": True, "query": number, "classes": list(data.classes), "levels": data.levels}
     summary |= {"image_shape": [data.channels, *data.image_size], "n_labeled": row["n_labeled"], **here}
     folder = project / "live" / f"model-{number}"

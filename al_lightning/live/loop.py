@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from al_lightning.live.doubtful import doubtful
 from al_lightning.live.handover import hand_over, write_json, write_model
+from al_lightning.live.held_out import held_out
 from al_lightning.live.prepare import Prepared
 from al_lightning.live.refit import Learned, Refitter
 from al_lightning.people.answers import Answers
@@ -54,8 +54,9 @@ def learn(
             say("ready" if learned.model else "waiting")
         elif learned.model and query != saved and now - changed > IDLE:
             saved = query
-            write_model(project, refit.prepared, learned, query)
-            rows = doubtful(learned, seed)
+            found = held_out(learned, seed)
+            write_model(project, refit.prepared, learned, query, found and found.calibration())
+            rows = found.doubtful() if found else []
             items = [(prepared.items[at], label + 1, other + 1, score) for at, label, other, score in rows]
             write_json(project / "live", "doubtful.json", {"event": answers.last, "items": items})
         else:

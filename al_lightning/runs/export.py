@@ -23,7 +23,7 @@ from al_lightning.embedding.make import expecting, make_embedder, store_root, ta
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.classifier import Classifier
 from al_lightning.runs import stored
-from al_lightning.runs.rounds import WEIGHTS, DamagedError, folders, read_json, verify
+from al_lightning.runs.rounds import CALIBRATION, WEIGHTS, DamagedError, folders, read_json, verify
 
 TIMM = "al_lightning.model.timm"
 
@@ -43,11 +43,14 @@ class Trained:
             file's content, or a PIL image. One that was just opened is decoded anew from its file; one that was loaded
             or made is taken with the pixels that it has, turned, laid on white, scaled and resized in the same way.
             Raises DataError where that is impossible.
+        temperature: what the logits are divided by for calibrated probabilities, learned from labels that the model was
+            not fitted to; None where there were too few of them.
     """
 
     model: nn.Module
     classes: tuple[str, ...]
     transform: Callable[[Source], Tensor]
+    temperature: float | None = None
 
 
 class _Normalize(nn.Module):
@@ -117,7 +120,8 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     plain = _plain(model)
     if data.on_embedding and (extractor := _extractor(last, settings, data)):
         plain = nn.Sequential(OrderedDict(embedding=extractor.module, **dict(plain.named_children())))
-    return Trained(plain.to(device).eval(), classes, lambda source: _pixels(source, how, scale))
+    calibrated = (read_json(last / CALIBRATION) or {}).get("temperature")
+    return Trained(plain.to(device).eval(), classes, lambda source: _pixels(source, how, scale), calibrated)
 
 
 def _extractor(last: Path, settings: dict[str, Any], data: ImageData) -> Extractor | None:

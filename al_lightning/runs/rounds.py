@@ -25,6 +25,7 @@ MASKS = "masks.npz"  # of rounds of format 1
 # Columns of `rounds.csv`; format 1 had no `n_skipped`.
 FIRST = {"round": -1, "n_labeled": 0, "n_paid": 0, "n_skipped": 0}
 WEIGHTS = "model.safetensors"  # of the last round only
+CALIBRATION = "calibration.json"  # likewise, where there were labels for it
 
 
 class DamagedError(Exception):
@@ -60,6 +61,8 @@ class Round:
         diagnostics: until it is committed: after that it is on disk, and 150 rounds cost no memory.
         weights: tensors of the model by name, where they are to be kept; likewise.
         operations: what the round spent its time on, see :func:`al_lightning.profiling.profiled`; likewise.
+        calibration: the `temperature` that the logits of the model are divided by, and the number `n` of labels that
+            it comes from; likewise.
     """
 
     row: dict[str, Any]
@@ -70,6 +73,7 @@ class Round:
     diagnostics: Diagnostics | None = None
     weights: Mapping[str, Any] | None = None
     operations: Sequence[Mapping[str, Any]] = ()
+    calibration: Mapping[str, Any] | None = None
 
     @property
     def number(self) -> int:
@@ -86,6 +90,8 @@ def to_files(done: Round) -> dict[str, bytes]:
         from safetensors.torch import save
 
         files[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in done.weights.items()})
+    if done.calibration is not None:
+        files[CALIBRATION] = json.dumps(dict(done.calibration)).encode()
     # What every round has comes last, so that checksums that are cut short lack it.
     files |= {
         "measures.json": json.dumps(done.row, indent=2).encode(),
