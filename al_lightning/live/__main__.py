@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import torch
 
 from al_lightning.data.threads import WATCHER
 from al_lightning.errors import UserError
@@ -14,7 +15,6 @@ from al_lightning.live.loop import learn
 from al_lightning.live.map import positions
 from al_lightning.live.prepare import Prepared, prepare
 from al_lightning.people.store import Store
-from al_lightning.trainer import quiet_lightning
 
 
 class Status:
@@ -50,11 +50,11 @@ def main() -> int:
     status = Status(project / "live")
     status("starting")
     WATCHER.set(lambda what, done, total: status("embedding", what, done, total))
-    quiet_lightning()
     try:
         store = Store(project / "labels.sqlite")
         prepared = prepare(project, store, status.notes.append)
         assert prepared.data.embedding is not None
+        torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one core is for the page
         status.notes.append(f"features: {prepared.data.embedding.shown}")
         Thread(target=_draw_map, args=(project / "live", prepared), daemon=True).start()
         learn(project, store, prepared, status, lambda: os.getppid() != parent)

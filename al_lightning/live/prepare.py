@@ -15,6 +15,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.embedding.make import make_embedder, with_embedding
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.people.store import Store
+from al_lightning.trainer import quiet_lightning
 
 FIXED = (
     *("dataset=folder", "dataset.labels=none", "dataset.ids=content", "dataset.test_fraction=0", "dataset.classes=[]"),
@@ -64,6 +65,7 @@ def prepare(project: Path, store: Store, say: Callable[[str], None]) -> Prepared
         ConfigError: settings that cannot work.
         DataError: images or features that cannot be had.
     """
+    quiet_lightning()
     said = json.loads((project / "settings.json").read_text(encoding="utf-8"))
     names = [said["embedding"]] if said["embedding"] else ["timm", *BY_ITSELF]
     for name in names:
