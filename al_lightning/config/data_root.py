@@ -10,8 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 def settle(cfg: DictConfig) -> None:
     """Make a `dataset.root` that was typed the real path of the folder, so that it is found from everywhere.
 
-    One that was typed as a folder in a relative `paths.data` stays relative: they move together.
+    One that was typed as a folder in a relative `paths.data` stays relative: they move together. An `oracle.store`
+    likewise is a real path.
     """
+    if store := OmegaConf.select(cfg, "oracle.store"):
+        cfg.oracle.store = str(real(store))
     root, data = OmegaConf.select(cfg, "dataset.root"), cfg.paths.data
     if not isinstance(root, str):
         return

@@ -59,8 +59,8 @@ def read(base: Path, files: Sequence[Path]) -> dict[str, str]:
         folder = normal(parent.relative_to(base).as_posix()) if parent.is_relative_to(base) else "."
         for number, row in _rows(file):
             where = f"{file}: line {number}"
-            path = _path(base, folder, _column(row, FILE_COLUMNS, where), where)
-            label = _column(row, LABEL_COLUMNS, where)
+            path = _path(base, folder, column(row, FILE_COLUMNS, where), where)
+            label = column(row, LABEL_COLUMNS, where)
             before = found.setdefault(path, label)
             if label and before and label != before:
                 raise DataError(f"{where}: {path} has the label {label!r}, and {before!r} in a line above")
@@ -81,13 +81,13 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         if file.suffix.lower() in (".jsonl", ".ndjson", ".json"):
             lines = enumerate(text.split("\n"), 1)  # other ends of lines may be in a text
-            rows = ((number, _parsed(line, number)) for number, line in lines if line.strip())
+            rows = ((number, parsed(line, number)) for number, line in lines if line.strip())
         else:
-            delimiter = _delimiter(text)
-            table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+            separator = delimiter(text)
+            table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
             filled = (row for row in table if any(cell.strip() for cell in row) and row[0][:4] != "sep=")  # Excel's
             header = next(filled, [])
-            rows = ((table.line_num, _as_dict(header, row, table.line_num)) for row in filled)
+            rows = ((table.line_num, as_dict(header, row, table.line_num)) for row in filled)
         for number, row in rows:
             if not isinstance(row, dict):
                 raise DataError(f"{file}: line {number}: is no object of file and label")
@@ -96,7 +96,12 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise DataError(f"{file}: cannot be read: {error}") from error
 
 
-def _as_dict(header: Sequence[str], row: Sequence[str], number: int) -> dict[str, str]:
+def as_dict(header: Sequence[str], row: Sequence[str], number: int) -> dict[str, str]:
+    """A row by the names of its columns, in lower case.
+
+    Raises:
+        ValueError: it has another number of fields, or a column comes twice.
+    """
     names = [each.strip().lower() for each in header]
     if len({*names}) < len(names):
         raise ValueError(f"a column comes twice: {','.join(header)}")
@@ -105,7 +110,12 @@ def _as_dict(header: Sequence[str], row: Sequence[str], number: int) -> dict[str
     return dict(zip(header, row, strict=True))
 
 
-def _parsed(line: str, number: int) -> Any:
+def parsed(line: str, number: int) -> Any:
+    """A line of JSON lines.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -113,13 +123,18 @@ def _parsed(line: str, number: int) -> Any:
     return {LABEL_COLUMNS[-1]: None, **row} if isinstance(row, dict) else row  # one that says nothing has no label
 
 
-def _delimiter(text: str) -> str:
+def delimiter(text: str) -> str:
     """What separates the names of the columns: spreadsheets of some countries write `;`."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     return max(",;\t", key=header.count)
 
 
-def _column(row: Mapping[str, Any], names: Sequence[str], where: str) -> str:
+def column(row: Mapping[str, Any], names: Sequence[str], where: str) -> str:
+    """What a row has in the first of some columns that is there, in NFC.
+
+    Raises:
+        DataError: none is there, or it holds no name.
+    """
     name = next((each for each in names if each in row), None)
     if name is None:
         raise DataError(f"{where}: has none of the columns {', '.join(names)}; it has: {', '.join(row) or 'none'}")

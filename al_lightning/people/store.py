@@ -40,9 +40,18 @@ class Store:
             self._connection.close()
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Around what is to be written as one: all of it is on the disk afterwards, or nothing."""
+        with self._writing():
+            yield
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is on the disk afterwards, or nothing."""
+        """A transaction, or a part of the one that is open."""
         with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

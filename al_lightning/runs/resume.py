@@ -32,10 +32,10 @@ def _some(runs: Sequence[str]) -> str:
 def addable(settings: Sequence[str]) -> list[str]:
     """The settings of a command line as Hydra is to read them.
 
-    Beside `resume=...` those of the data set are of the run's, which the composed one may not have.
+    Beside `resume=...` those of the data set and the oracle are of the run's, which the composed ones may not have.
     """
     resumes = any(each.startswith("resume=") and each != "resume=null" for each in settings)
-    return [f"++{each}" if resumes and each.startswith("dataset.") else each for each in settings]
+    return [f"++{each}" if resumes and each.startswith(("dataset.", "oracle.")) else each for each in settings]
 
 
 def stored_settings(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:

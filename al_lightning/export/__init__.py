@@ -1,0 +1,1 @@
+"""What leaves a project or a run: its labels and its model."""

@@ -1,0 +1,163 @@
+"""Tables and tasks into a project: what goes in, and why the rest does not."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from test_exchange_label_studio import Done, chosen, do, known, make
+
+from al_lightning.data.cache_folder import hashed
+from al_lightning.exchange.__main__ import main as take
+from al_lightning.exchange.labels import of_project
+from al_lightning.export.__main__ import main as export
+from al_lightning.people.records import LABEL, SKIP, Given
+
+FILES = {path: path.encode() for path in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/3.jpg")}
+
+
+def problems(report: Path) -> list[tuple[str, ...]]:
+    with report.open(encoding="utf-8", newline="") as file:
+        return [tuple(row) for row in csv.reader(file)][1:]
+
+
+def labels(project: Path) -> dict[str, str | None]:
+    return {each.path: each.label for each in of_project(project).images}
+
+
+def test_every_row_goes_in_or_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make(tmp_path, FILES, ["cat", "dog"])
+    ann = store.add_annotator("ann")
+    store.answer(ann, "before", [Given(item, LABEL, 1) for item in (1, 2)], "page")
+    named = {name: item for item, name in store.items().items()}
+    assert named[hashed(b"cat/1.jpg")] == 1
+    table = [
+        ("image", "digest", "class", "annotator", "state"),
+        ("cat/1.jpg", "", "cat", "ann", ""),  # 2: there already
+        ("cat/2.jpg", "", "dog", "ann", ""),  # 3: another answer of hers
+        ("2.jpg", "", "dog", "bob", ""),  # 4: another class than the image has
+        ("1.jpg", "", "dog", "bob", ""),  # 5: two images
+        ("dog/9.jpg", "", "dog", "", ""),  # 6: no image
+        ("dog/1.jpg", "0" * 32, "dog", "", ""),  # 7: another image at this path
+        ("3.jpg", "", "bird", "", ""),  # 8: no class
+        ("elsewhere", hashed(b"dog/3.jpg"), "dog", "'; DROP TABLE event", ""),  # 9: goes in
+        ("3.jpg", "", "dog", "bob", ""),  # 10: goes in
+        ("3.jpg", "", "cat", "bob", ""),  # 11: two classes by one annotator
+        ("dog/1.jpg", "", "", "", ""),  # 12: nobody has labeled it
+        ("dog/1.jpg", "", "", "bob", SKIP),  # 13: goes in
+        ("dog/1.jpg", "", "", "", "disputed"),  # 14
+        ("", "", "cat", "", ""),  # 15
+    ]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(table)
+        file.write("one,too,many,fields,in,this\r\n")  # 16
+    arguments = [str(tmp_path / "project"), str(tmp_path / "labels.csv")]
+    assert take(arguments) == 0
+    found = problems(tmp_path / "project" / "import-report.csv")
+    assert [(row, what) for row, _, what, _ in found] == [
+        ("line 3", "conflict"),
+        ("line 4", "conflict"),
+        ("line 5", "ambiguous name"),
+        ("line 6", "unknown image"),
+        ("line 7", "unknown image"),
+        ("line 8", "unknown class"),
+        ("line 11", "conflict"),
+        ("line 14", "disputed"),
+        ("line 15", "unknown image"),
+        ("line 16", "malformed"),
+    ]
+    assert found[1][1:] == ("2.jpg", "conflict", "bob says 'dog' here; in the project it is 'cat'")
+    assert "3 answers taken in, 1 there already, 10 left out (ambiguous name 1, conflict 3, " in capsys.readouterr().out
+    assert labels(tmp_path / "project") == {
+        "cat/1.jpg": "cat",
+        "cat/2.jpg": "cat",
+        "dog/1.jpg": None,
+        "dog/3.jpg": "dog",
+    }
+    assert store.undo(store.add_annotator("bob"), "no-more")  # it stays undone
+    before = store.events()
+    assert take(arguments) == 0 and store.events() == before
+    assert "0 answers taken in, 4 there already" in capsys.readouterr().out
+
+
+def test_an_import_that_was_cut_short_ends_as_a_whole_one(tmp_path: Path) -> None:
+    """Annotators who disagree in the file do so in the project, also where one of them was in already."""
+    tasks = [
+        {"data": {"image": "3.jpg"}, "annotations": [chosen(name, completed_by=by) for by, name in enumerate("ab")]}
+    ]
+    (tmp_path / "whole.json").write_text(json.dumps(tasks))
+    tasks[0]["annotations"].pop()
+    (tmp_path / "half.json").write_text(json.dumps(tasks))
+    for place, files in {"whole": ["whole"], "resumed": ["half", "whole", "half"]}.items():
+        make(tmp_path / place, FILES).close()
+        for name in files:
+            assert take([str(tmp_path / place / "project"), str(tmp_path / f"{name}.json"), "--add-classes"]) == 0
+    assert known(tmp_path / "whole" / "project") == known(tmp_path / "resumed" / "project")
+    assert [each.state for each in of_project(tmp_path / "whole" / "project").images].count("disputed") == 1
+
+
+def test_a_table_that_we_wrote_comes_back(tmp_path: Path) -> None:
+    """But for disputed images, which are reported: a row has one class."""
+    odd = {'a,"b"\n.jpg': b"1", " é;\r.png": b"2", "-.jpg": b"3", "x.jpg": b"4"}
+    kinds = [
+        (0, LABEL, 1, 1),
+        (1, LABEL, 1, 1),
+        (0, SKIP, 2, 1),
+        (1, "unsure", 2, 1),
+        (2, LABEL, 3, 2),
+        (2, "flag", 3, 1),
+    ]
+    do(
+        make(tmp_path / "a", odd, ["../x", "b"]),
+        [Done(by, kind, item, label, "page") for by, kind, item, label in kinds],
+    )
+    assert export([str(tmp_path / "a" / "project"), "--format", "csv", "--out", str(tmp_path / "out")]) == 0
+    make(tmp_path / "b", odd).close()
+    arguments = [str(tmp_path / "b" / "project"), str(tmp_path / "out" / "labels.csv"), "--add-classes"]
+    assert take([*arguments, "--report", str(tmp_path / "report.csv")]) == 0
+    assert problems(tmp_path / "report.csv") == []
+    pairs = [of_project(tmp_path / each / "project").images for each in "ab"]
+    for before, after in zip(*pairs, strict=True):
+        assert (after.path, after.state, after.label) == (before.path, before.state, before.label)
+        assert after.annotators == before.annotators and bool(after.flag) == bool(before.flag)
+
+
+def test_lines_of_json(tmp_path: Path) -> None:
+    store = make(tmp_path, FILES, ["0"])
+    lines = ['{"file_name": "cat/1.jpg", "label": 0}', "[" * 9_000, "{", "3", '{"file_name": ["a"], "label": "0"}', ""]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    assert take([str(tmp_path / "project"), str(tmp_path / "metadata.jsonl")]) == 0
+    assert [each[::2] for each in problems(tmp_path / "project" / "import-report.csv")] == [
+        (f"line {line}", "malformed") for line in (2, 3, 4, 5)
+    ]
+    assert [each.label for each in store.events()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("nowhere.json", None, "nowhere.json: cannot be read: No such file"),
+        ("labels.json", b"[{", "labels.json: cannot be read: "),
+        ("labels.csv", b"\xff\xfe", "labels.csv: cannot be read as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read(
+    name: str, content: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path, FILES).close()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert take([str(tmp_path / "project"), str(tmp_path / name)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_report_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make(tmp_path, FILES, ["cat"])
+    (tmp_path / "labels.csv").write_text("file,class\n3.jpg,cat\n")
+    (report := tmp_path / "report.csv").write_text("mine")
+    arguments = [str(tmp_path / "project"), str(tmp_path / "labels.csv"), "--report", str(report)]
+    assert take(arguments) == 2 and report.read_text() == "mine" and not store.events()
+    assert "--overwrite" in capsys.readouterr().err
+    assert take([*arguments, "--overwrite"]) == 0 and problems(report) == [] and len(store.events()) == 1
+    assert take([str(tmp_path), str(tmp_path / "labels.csv")]) == 1
+    assert "there is no store of labels" in capsys.readouterr().err
