@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from al_lightning import api, build
+from al_lightning.command.overrides import quoted
 from al_lightning.config import data_root, schema
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.embedding.make import make_embedder, with_embedding
@@ -108,6 +109,7 @@ def configuration(project: Path, said: dict[str, Any], embedding: str, *, is_def
         ConfigError: it cannot be composed.
     """
     own = [f"dataset.image_size={SIDES.get(embedding, 64)}", *(NETWORK if is_default and embedding == "timm" else ())]
+    own.append(f"paths.data={quoted(str(project / 'data'))}")
     cfg = api.compose(
         [
             *FIXED,
@@ -119,7 +121,7 @@ def configuration(project: Path, said: dict[str, Any], embedding: str, *, is_def
         ]
     )
     cfg.dataset.root, cfg.dataset.classes = said["root"], list(UNNAMED)
-    cfg.paths.data, cfg.paths.output_root = str(project / "data"), str(project / "live")
+    cfg.paths.output_root = str(project / "live")
     schema.typed(cfg)
     data_root.settle(cfg)
     return cfg
