@@ -12,9 +12,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from those before it. What is no room lies in the package's root.
 ORDER = [
     *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock"),
-    *("config", "data", "oracle", "models", "embedding", "acquisition", "trainer", "build", "checking"),
+    *("config", "data", "people", "oracle", "models", "embedding", "acquisition", "trainer", "build", "checking"),
     *("runs", "stopping", "tracking", "testing", "asking", "committee", "one_round", "loop"),
-    *("report", "dashboard", "command", "api", "__main__"),
+    *("report", "dashboard", "command", "api", "live", "predict", "exchange", "export", "label", "__main__"),
 ]
 
 

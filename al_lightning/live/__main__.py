@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from threading import Thread
 
@@ -11,7 +12,7 @@ import torch
 from al_lightning.data.threads import WATCHER
 from al_lightning.errors import UserError
 from al_lightning.live.handover import write_arrays, write_json
-from al_lightning.live.loop import learn
+from al_lightning.live.loop import LOOK, learn
 from al_lightning.live.map import positions
 from al_lightning.live.prepare import Prepared, prepare
 from al_lightning.people.store import Store
@@ -44,8 +45,9 @@ class Status:
 
 
 def main() -> int:
-    """Learn until the process that has started this one is gone; returns the exit code."""
-    project, parent = Path(sys.argv[1]), os.getppid()
+    """Learn until the process that has started this one is gone; returns the exit code of what cannot work."""
+    project = Path(sys.argv[1])
+    Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     (project / "live").mkdir(exist_ok=True)
     status = Status(project / "live")
     status("starting")
@@ -57,12 +59,18 @@ def main() -> int:
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one core is for the page
         status.notes.append(f"features: {prepared.data.embedding.shown}")
         Thread(target=_draw_map, args=(project / "live", prepared), daemon=True).start()
-        learn(project, store, prepared, status, lambda: os.getppid() != parent)
+        learn(project, store, prepared, status, lambda: False)
     except UserError as error:
         status("failed", str(error))
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return 1
+
+
+def _end_after(parent: int) -> None:
+    """End when the process that has started this one is gone, whatever is done then: every write is of one stroke."""
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os._exit(0)
 
 
 def _draw_map(folder: Path, prepared: Prepared) -> None:

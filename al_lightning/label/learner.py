@@ -1,0 +1,83 @@
+"""The learner's process: started beside the server, started again when it dies, and never waited for."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+from al_lightning.label.predictions import read_json
+
+MOST_STARTS = 4  # in a row, without a query between them
+FAILED = "failed"  # phase
+PATIENCE = 5.0  # seconds to end in, when it is told to
+
+
+class Learner:
+    """The process `python -m al_lightning.live PROJECT`.
+
+    Args:
+        project: the folder.
+        newest: says which query is the learner's last; one that comes shows that it works.
+    """
+
+    def __init__(self, project: Path, newest: Callable[[], int]) -> None:
+        self._project, self._newest, self._live = project, newest, project / "live"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock, self._ending, self._failed = Lock(), Event(), ""
+        (self._live / "status.json").unlink(missing_ok=True)  # of another time
+
+    def start(self) -> None:
+        """Start it, and go on; to be called once."""
+        Thread(target=self._watch, daemon=True, name="learner").start()
+
+    def _watch(self) -> None:
+        n_starts, newest = 0, self._newest()
+        while process := self._started():
+            code = process.wait()
+            if self._newest() > newest:
+                n_starts, newest = 0, self._newest()
+            n_starts += 1
+            if self._said()["phase"] == FAILED:  # it knows why, and would fail again
+                return
+            if n_starts == MOST_STARTS:
+                self._failed = f"it ends by itself, with exit code {code}: {self._last_words()}"
+                return
+
+    def _started(self) -> subprocess.Popen[bytes] | None:
+        with self._lock, (self._live / "learner.log").open("ab") as log:
+            if self._ending.is_set():
+                return None
+            command = [sys.executable, "-m", "al_lightning.live", str(self._project)]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+            return self._process
+
+    def _last_words(self) -> str:
+        lines = (self._live / "learner.log").read_text(encoding="utf-8", errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f"{said[-1] if said else 'it said nothing'} ({self._live / 'learner.log'})"
+
+    def status(self) -> dict[str, Any]:
+        """How far it is, as the page shows it."""
+        return self._said() | ({"phase": FAILED, "message": self._failed} if self._failed else {})
+
+    def _said(self) -> dict[str, Any]:
+        """What it said last."""
+        nothing = {"phase": "starting", "done": 0, "total": 0, "message": ""}
+        return read_json(self._live / "status.json") or nothing
+
+    def end(self) -> None:
+        """End it."""
+        self._ending.set()
+        with self._lock:
+            process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()

@@ -1,0 +1,105 @@
+"""The project folder: what the command was given, kept for when it goes on."""
+
+import json
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from al_lightning.config.keys import nearest_option
+from al_lightning.config.schema import options
+from al_lightning.disk import replace_file
+from al_lightning.errors import ConfigError, DataError, UserError
+
+STORE, SETTINGS, LIVE = "labels.sqlite", "settings.json", "live"
+
+
+class Settings(BaseModel):
+    """What the command was given.
+
+    Attributes:
+        id: of the project, so that a browser never takes another one for it.
+        root: the folder with the images.
+        embedding: None: the best that is at hand.
+        strategy: that chooses.
+        seed: of all that is random in the learner.
+        random_share: of the images that are handed out, drawn at random.
+        twice: share of the labeled images that is asked of a second annotator.
+        price: of an answer.
+        budget: most answers that are asked for; None: no limit.
+        target: accuracy from which on it is enough.
+        overrides: further settings of a run, as `key=value`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(default_factory=lambda: token_hex(8))
+    root: str
+    embedding: str | None = None
+    strategy: str = "margin"
+    seed: int = 0
+    random_share: float = Field(default=0.2, ge=0, le=1)
+    twice: float = Field(default=0.0, ge=0, le=1)
+    price: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    budget: int | None = Field(default=None, ge=1)
+    target: float = Field(default=0.9, gt=0, le=1)
+    overrides: list[str] = []
+
+
+def default_folder(root: Path) -> Path:
+    """Where the project of a folder of images is unless it is said."""
+    return root.with_name(f"{root.name}-labels")
+
+
+def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """Make a project, or go on with the one that is there; to be called with the folder's lock held.
+
+    Args:
+        folder: of the project; it is there.
+        given: settings that were given; of a project that is there the others stay as they are.
+
+    Returns:
+        The settings, and of a project that was there in words what has changed.
+
+    Raises:
+        ConfigError: of a setting.
+        DataError: the settings that are there cannot be read.
+        UserError: the folder is something else than a project.
+    """
+    file = folder / SETTINGS
+    before = _read(file) if file.is_file() else None
+    if before is None and (
+        other := sorted(each.name for each in folder.iterdir() if each.name not in (".lock", STORE))
+    ):
+        raise UserError(f"{folder}: is no project of labels, and has other files ({other[0]}): choose with --project")
+    for group in ("strategy", "embedding"):
+        if (name := given.get(group)) is not None and name not in (known := options(group)):
+            near = nearest_option(name, known)
+            hint = f"did you mean {near}? " if near else ""
+            raise ConfigError(f"--{group} {name}: there is none of that name; {hint}there are: {', '.join(known)}")
+    try:
+        settings = Settings.model_validate((before.model_dump() if before else {}) | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise ConfigError(f"{option} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    changes = []
+    if before:
+        old, new = before.model_dump(), settings.model_dump()
+        changes = [f"{key}: {_shown(old[key])} -> {_shown(new[key])}" for key in new if old[key] != new[key]]
+    if settings != before:
+        replace_file(folder, SETTINGS, (settings.model_dump_json(indent=2) + "\n").encode())
+    return settings, changes
+
+
+def _read(file: Path) -> Settings:
+    try:
+        return Settings.model_validate(json.loads(file.read_bytes()))
+    except (OSError, ValueError) as error:  # a ValidationError is one
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file}: the settings of the project cannot be read: {reason}") from error
+
+
+def _shown(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else "none" if value is None else str(value)
