@@ -1,10 +1,14 @@
 """The project folder: what the command was given, kept for when it goes on."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from al_lightning.config.keys import nearest_option
@@ -45,6 +49,19 @@ class Settings(BaseModel):
     budget: int | None = Field(default=None, ge=1)
     target: float = Field(default=0.9, gt=0, le=1)
     overrides: list[str] = []
+
+    def looking(self) -> tuple[Sequence[str], bool]:
+        """Which images the learner leaves out, and whether it follows links out of the root: nobody is asked for more.
+
+        Raises:
+            ConfigError: a setting that is none.
+        """
+        try:
+            node = OmegaConf.from_dotlist(self.overrides)
+            exclude, links = (OmegaConf.select(node, f"dataset.{key}") for key in ("exclude", "follow_links"))
+            return [*(exclude or ())], bool(links)
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            raise ConfigError(f"{' '.join(self.overrides)}: {' '.join(str(error).split())}") from error
 
 
 def default_folder(root: Path) -> Path:

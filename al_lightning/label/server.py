@@ -60,7 +60,7 @@ def serve(
         for name in classes:
             store.add_class(name)
         for_scan = stack.enter_context(closing(Store(project / STORE)))
-        steps = scan(root, for_scan, [str(project)])
+        steps = scan(root, for_scan, [str(project)], *settings.looking())
         _, total = next(steps)
         desk = Desk(store, settings.twice, np.random.default_rng())
         take_up(store, desk)

@@ -14,13 +14,17 @@ from al_lightning.people.store import Store
 CHUNK = 500  # files that are looked at before the store has them
 
 
-def scan(root: Path, store: Store, own_folders: Sequence[str]) -> Iterator[tuple[int, int]]:
+def scan(
+    root: Path, store: Store, own_folders: Sequence[str], exclude: Sequence[str] = (), follow_links: bool = False
+) -> Iterator[tuple[int, int]]:
     """Look at all images below a folder; those that are as they were are not read again.
 
     Args:
         root: the folder.
         store: takes what is found, piece by piece.
         own_folders: folders of the program's own, which hold no images wherever they are.
+        exclude: glob patterns of names or relative paths that are skipped.
+        follow_links: whether links may lead out of the folder.
 
     Yields:
         How many files are done, of how many.
@@ -29,7 +33,7 @@ def scan(root: Path, store: Store, own_folders: Sequence[str]) -> Iterator[tuple
         ConfigError: the root is not a folder.
         DataError: a folder cannot be read.
     """
-    found = find_images(Looking(str(root), None, own_folders=own_folders, labels=NONE))
+    found = find_images(Looking(str(root), None, exclude, follow_links, own_folders, NONE))
     paths = sorted(path for each in found.pool.values() for path in each)
     before, now = store.files(), time.time_ns()
     known = Manifest("", now, {path: state.file for path, state in before.items() if state.is_there}, {})

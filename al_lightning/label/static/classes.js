@@ -23,8 +23,7 @@ function list() {
       ),
     ),
   );
-  if (!shared.project.classes.length)
-    $("classes").append(el("p", { class: "quiet" }, "No classes yet: N adds one."));
+  if (!shared.project.classes.length) $("classes").append(el("p", { class: "quiet" }, "No classes yet: N adds one."));
 }
 
 function counts() {

@@ -20,7 +20,14 @@ export function columns(root) {
 
 /** Where an arrow key goes from a place, or null if it is no arrow key. */
 export function moved(root, at, key) {
-  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns(root), ArrowDown: columns(root), Home: -1e9, End: 1e9 };
+  const step = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -columns(root),
+    ArrowDown: columns(root),
+    Home: -1e9,
+    End: 1e9,
+  };
   const by = step[key.replace("shift+", "")];
   if (by === undefined) return null;
   const last = cells(root).length - 1;

@@ -22,12 +22,15 @@ const lines = (low, high, by) => {
  */
 export function curve(points, width) {
   const [from, to] = [points[0].n_labeled, points.at(-1).n_labeled];
-  const by = step(Math.max(0.02, Math.max(...points.map((each) => each.high)) - Math.min(...points.map((each) => each.low))));
+  const by = step(
+    Math.max(0.02, Math.max(...points.map((each) => each.high)) - Math.min(...points.map((each) => each.low))),
+  );
   const low = Math.max(0, Math.floor(Math.min(...points.map((each) => each.low)) / by) * by);
   const high = Math.min(1, Math.ceil(Math.max(...points.map((each) => each.high)) / by) * by);
   const x = (n) => PLOT.left + ((n - from) / (to - from || 1)) * (width - PLOT.left - PLOT.right);
   const y = (share) => HEIGHT - PLOT.bottom - ((share - low) / (high - low)) * (HEIGHT - PLOT.top - PLOT.bottom);
-  const path = (some, key) => some.map((each) => `${x(each.n_labeled).toFixed(1)},${y(each[key]).toFixed(1)}`).join(" ");
+  const path = (some, key) =>
+    some.map((each) => `${x(each.n_labeled).toFixed(1)},${y(each[key]).toFixed(1)}`).join(" ");
   const last = points.at(-1);
   return svg(
     "svg",

@@ -39,23 +39,50 @@ export function isTaken(event) {
 }
 
 const HELP = [
-  ["Everywhere", [
-    [", .", "previous, next view"], ["\u232b", "undo, across all views; also Ctrl+Z"], ["N", "add a class"], ["?", "this list"],
-  ]],
-  ["Label", [
-    ["1\u20139 0 A\u2026", "the class with that key; shift for more"], ["Space", "accept the suggestion"], ["S", "skip"],
-    ["U", "unsure"], ["F", "flag, or take the flag off"], ["+ \u2212", "zoom; also the wheel, or two fingers"],
-    ["Z", "one to one, or all of it"], ["Arrows", "move an enlarged image; also drag it"], ["/", "find a class"],
-  ]],
-  ["Grid, Map", [
-    ["Arrows", "move; with shift, take the range along"], ["Space", "take an image out, or in again; also a click"],
-    ["Click, \u21e7 click", "take out one, or a range"], ["Enter", "give the class to all that are left in"],
-    ["1\u20139 0 A\u2026", "Grid: the class of those taken out; Map: the class of those left in"],
-    ["PgUp PgDn", "Grid: previous, next class"], ["Esc", "take all in again"],
-  ]],
-  ["Doubtful, Review, Labeled", [
-    ["Arrows", "move"], ["Enter", "keep the label"], ["Space", "take the suggestion"], ["1\u20139 0 A\u2026", "give this class"],
-  ]],
+  [
+    "Everywhere",
+    [
+      [", .", "previous, next view"],
+      ["\u232b", "undo, across all views; also Ctrl+Z"],
+      ["N", "add a class"],
+      ["?", "this list"],
+    ],
+  ],
+  [
+    "Label",
+    [
+      ["1\u20139 0 A\u2026", "the class with that key; shift for more"],
+      ["Space", "accept the suggestion"],
+      ["S", "skip"],
+      ["U", "unsure"],
+      ["F", "flag, or take the flag off"],
+      ["+ \u2212", "zoom; also the wheel, or two fingers"],
+      ["Z", "one to one, or all of it"],
+      ["Arrows", "move an enlarged image; also drag it"],
+      ["/", "find a class"],
+    ],
+  ],
+  [
+    "Grid, Map",
+    [
+      ["Arrows", "move; with shift, take the range along"],
+      ["Space", "take an image out, or in again; also a click"],
+      ["Click, \u21e7 click", "take out one, or a range"],
+      ["Enter", "give the class to all that are left in"],
+      ["1\u20139 0 A\u2026", "Grid: the class of those taken out; Map: the class of those left in"],
+      ["PgUp PgDn", "Grid: previous, next class"],
+      ["Esc", "take all in again"],
+    ],
+  ],
+  [
+    "Doubtful, Review, Labeled",
+    [
+      ["Arrows", "move"],
+      ["Enter", "keep the label"],
+      ["Space", "take the suggestion"],
+      ["1\u20139 0 A\u2026", "give this class"],
+    ],
+  ],
 ];
 
 /** The list of keys, for the help: [heading, [[keys, meaning], ...]]. */

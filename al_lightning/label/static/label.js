@@ -75,7 +75,8 @@ function describe(item) {
       : [item && BLIND.includes(item.kind) ? "No suggestion: your answer measures" : "No suggestion yet"]),
   );
   $("why").replaceChildren(...(item && !BLIND.includes(item.kind) ? why(item, guess) : []));
-  if (item) announce(`${item.name}. ${guess ? `Suggestion: ${nameOf(guess.class)}, ${percent(guess.probability, 0)}` : ""}`);
+  if (item)
+    announce(`${item.name}. ${guess ? `Suggestion: ${nameOf(guess.class)}, ${percent(guess.probability, 0)}` : ""}`);
 }
 
 function why(item, guess) {

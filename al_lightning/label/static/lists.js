@@ -18,7 +18,10 @@ const DOUBTFUL = {
   title: "Labels that the model doubts, the most doubtful first",
   none: "No label is in doubt. The list comes with the model, after some answers of each class.",
   facts: (item) => [line("label: ", named(item.label)), line("model: ", named(item.suggested))],
-  choices: (item) => [["Enter", `Keep ${nameOf(item.label)}`, item.label], [" ", `Make it ${nameOf(item.suggested)}`, item.suggested]],
+  choices: (item) => [
+    ["Enter", `Keep ${nameOf(item.label)}`, item.label],
+    [" ", `Make it ${nameOf(item.suggested)}`, item.suggested],
+  ],
 };
 const REVIEW = {
   path: "/api/review",
@@ -26,14 +29,22 @@ const REVIEW = {
   title: "Images that people disagree on; your answer decides",
   none: "Nobody disagrees.",
   facts: (item) => item.answers.map((each) => line(`${each.annotator}: `, said(each))),
-  choices: (item) => [...new Set(item.answers.map((each) => each.class).filter((id) => id !== null))].map((id) => [null, nameOf(id), id]),
+  choices: (item) =>
+    [...new Set(item.answers.map((each) => each.class).filter((id) => id !== null))].map((id) => [
+      null,
+      nameOf(id),
+      id,
+    ]),
 };
 const LABELED = {
   path: "/api/labeled",
   source: "review",
   title: "The latest answers; a class that you give here decides",
   none: "No answers yet.",
-  facts: (item) => [line("label: ", named(item.label)), el("p", { class: "quiet" }, `${item.by}, ${new Date(item.at).toLocaleString()}`)],
+  facts: (item) => [
+    line("label: ", named(item.label)),
+    el("p", { class: "quiet" }, `${item.by}, ${new Date(item.at).toLocaleString()}`),
+  ],
   choices: () => [],
   older: true,
 };
@@ -64,15 +75,29 @@ function makeList(view, what, open) {
   function card(item) {
     return el(
       "li",
-      { class: "card", tabindex: -1, "aria-label": `${item.name}, ${what.facts(item).map((each) => each.textContent).join(", ")}` },
+      {
+        class: "card",
+        tabindex: -1,
+        "aria-label": `${item.name}, ${what
+          .facts(item)
+          .map((each) => each.textContent)
+          .join(", ")}`,
+      },
       picture(item.thumb, item.name),
       el("div", { class: "facts" }, el("p", { class: "file" }, item.name), ...what.facts(item)),
       el(
         "div",
         { class: "choices" },
-        ...what.choices(item).map(([short, text, id]) =>
-          el("button", { onclick: () => give(item, "label", id) }, short && el("kbd", {}, short === " " ? "Space" : short), text),
-        ),
+        ...what
+          .choices(item)
+          .map(([short, text, id]) =>
+            el(
+              "button",
+              { onclick: () => give(item, "label", id) },
+              short && el("kbd", {}, short === " " ? "Space" : short),
+              text,
+            ),
+          ),
         classList(`Class of ${item.name}`, "Another class\u2026", (id) => id !== null && give(item, "label", id)),
       ),
     );

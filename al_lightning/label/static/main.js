@@ -46,7 +46,8 @@ const turn = (by, focusTab) => {
 
 document.addEventListener("keydown", (event) => {
   const key = shared.annotator && pressed(event);
-  if (key === null || isTaken(event) || (event.repeat && !mayRepeat(key)) || document.querySelector("dialog[open]")) return;
+  if (key === null || isTaken(event) || (event.repeat && !mayRepeat(key)) || document.querySelector("dialog[open]"))
+    return;
   const everywhere = {
     ",": () => turn(-1),
     ".": () => turn(1),
@@ -85,14 +86,16 @@ function facts() {
       `${whole(labeled ?? 0)} of ${whole(all ?? 0)} labeled`,
       mine?.per_minute != null ? `${mine.per_minute.toFixed(0)} a minute` : null,
       money(shared.project),
-      estimate && `accuracy ${percent(estimate.accuracy)} (${percent(estimate.low)} to ${percent(estimate.high)})`,
-      estimate?.enough?.said && "enough: see Accuracy",
     ]
       .filter(Boolean)
       .map((each) => el("span", {}, each)),
+    ...(estimate ? [el("span", { class: "accuracy" }, atAGlance(estimate))] : []),
   );
   $("order").textContent = [ORDER[shared.project.ordered_by], learner()].filter(Boolean).join(" ");
 }
+
+const atAGlance = ({ accuracy, low, high, enough }) =>
+  `accuracy ${percent(accuracy)} (${percent(low)} to ${percent(high)})${enough?.said ? ", enough: see Accuracy" : ""}`;
 
 function money({ budget, price, spent }) {
   if (budget == null) return spent ? `${spent.toFixed(2)} spent` : null;
@@ -129,7 +132,9 @@ function saved() {
   $("saved").classList.toggle("waits", n > 0);
   if (away && away.status !== 401) notify(`${away.message} Answers are kept here, and sent when it is back.`);
   else if (away)
-    notify("The server was started anew: open the address that it has printed, in this browser. This page then goes on, with the answers that it keeps.");
+    notify(
+      "The server was started anew: open the address that it has printed, in this browser. This page then goes on, with the answers that it keeps.",
+    );
   else if (isTold) notify(null);
   isTold = Boolean(away);
 }
@@ -145,7 +150,9 @@ changes.addEventListener("annotator", () => {
   facts();
 });
 outbox.addEventListener("change", saved);
-$("notice").querySelector("button").addEventListener("click", () => notify(null));
+$("notice")
+  .querySelector("button")
+  .addEventListener("click", () => notify(null));
 $("open-help").addEventListener("click", () => $("help").showModal());
 $("open-name").addEventListener("click", () => {
   $("name").value = shared.annotator?.name ?? "";

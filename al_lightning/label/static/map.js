@@ -48,7 +48,12 @@ export function makeMap(open) {
     const [w, h] = scale();
     return [(event.clientX - frame.left - MARGIN) / w, (event.clientY - frame.top - MARGIN) / h];
   };
-  const corners = ([ax, ay], [bx, by]) => [[ax, ay], [bx, ay], [bx, by], [ax, by]];
+  const corners = ([ax, ay], [bx, by]) => [
+    [ax, ay],
+    [bx, ay],
+    [bx, by],
+    [ax, by],
+  ];
   const boxPath = () => corners([box.x, box.y], [box.x + box.w, box.y + box.h]);
 
   function redraw() {
@@ -152,7 +157,12 @@ export function makeMap(open) {
       box.y = within(box.y + step[1] * 0.02, 1 - box.h);
     } else if (grow) {
       const side = Math.max(0.04, Math.min(1, box.w + grow * 0.04));
-      box = { x: within(box.x - (side - box.w) / 2, 1 - side), y: within(box.y - (side - box.h) / 2, 1 - side), w: side, h: side };
+      box = {
+        x: within(box.x - (side - box.w) / 2, 1 - side),
+        y: within(box.y - (side - box.h) / 2, 1 - side),
+        w: side,
+        h: side,
+      };
     } else if (pressed === "Enter") pick(boxPath());
     else return false;
     if (pressed !== "Enter") path = boxPath();

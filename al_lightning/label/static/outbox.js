@@ -60,11 +60,11 @@ export function put(path, body, then) {
 }
 
 /** Send all that is kept, unless that goes on already. */
-export async function flush() {
+async function flush() {
   if (sending) return;
   sending = true;
   clearTimeout(timer);
-  for (let key; (key = keys()[0]) !== undefined; ) {
+  for (let key; (key = keys()[0]) !== undefined;) {
     const { path, body } = JSON.parse(localStorage.getItem(key));
     let reply = null;
     try {

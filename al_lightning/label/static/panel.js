@@ -4,9 +4,20 @@ import { curve, interval } from "./curve.js";
 import { $, count, el, percent, whole } from "./dom.js";
 import { changes, nameOf, shared } from "./state.js";
 
-const row = (tag, ...cells) => el("tr", {}, ...cells.map((each, i) => el(i || tag === "th" ? tag : "th", tag === "th" ? { scope: "col" } : i ? {} : { scope: "row" }, each)));
+const row = (tag, ...cells) =>
+  el(
+    "tr",
+    {},
+    ...cells.map((each, i) =>
+      el(i || tag === "th" ? tag : "th", tag === "th" ? { scope: "col" } : i ? {} : { scope: "row" }, each),
+    ),
+  );
 const table = (head, rows) =>
-  el("div", { class: "wide", tabindex: 0, role: "group", "aria-label": head[0] }, el("table", {}, el("thead", {}, row("th", ...head)), el("tbody", {}, ...rows)));
+  el(
+    "div",
+    { class: "wide", tabindex: 0, role: "group", "aria-label": head[0] },
+    el("table", {}, el("thead", {}, row("th", ...head)), el("tbody", {}, ...rows)),
+  );
 const block = (title, ...inner) => el("section", {}, el("h2", {}, title), ...inner);
 
 /** The view of the accuracy. */
@@ -17,7 +28,18 @@ export function makePanel() {
   function draw(measured) {
     const state = shared.project;
     root.replaceChildren(
-      el("div", { class: "panel" }, ...[head(state.estimate), next(state.estimate), course(measured, Math.min(620, root.clientWidth)), classes(measured), people(state), numbers(state)].filter(Boolean)),
+      el(
+        "div",
+        { class: "panel" },
+        ...[
+          head(state.estimate),
+          next(state.estimate),
+          course(measured, Math.min(620, root.clientWidth)),
+          classes(measured),
+          people(state),
+          numbers(state),
+        ].filter(Boolean),
+      ),
     );
   }
 
@@ -47,7 +69,11 @@ function head(estimate) {
   return block(
     "Accuracy",
     el("p", { class: "figure" }, el("b", {}, percent(accuracy)), ` 95% interval ${percent(low)} to ${percent(high)}`),
-    el("p", { class: "quiet" }, `of the model of ${count(labeled, "label")}, on the images without an answer; from ${count(n, "image")} drawn at random.`),
+    el(
+      "p",
+      { class: "quiet" },
+      `of the model of ${count(labeled, "label")}, on the images without an answer; from ${count(n, "image")} drawn at random.`,
+    ),
   );
 }
 
@@ -56,7 +82,14 @@ function next(estimate) {
   const { expected, enough } = estimate;
   return block(
     "Go on?",
-    enough ? el("p", { class: enough.said ? "enough" : "" }, el("b", {}, enough.said ? "Enough: " : "Not yet enough: "), `${enough.why}.`) : null,
+    enough
+      ? el(
+          "p",
+          { class: enough.said ? "enough" : "" },
+          el("b", {}, enough.said ? "Enough: " : "Not yet enough: "),
+          `${enough.why}.`,
+        )
+      : null,
     expected ? el("p", {}, bring(expected)) : null,
   );
 }
@@ -73,7 +106,11 @@ function bring({ labels, gain, low, high, money, minutes }) {
 
 function course({ points }, width) {
   if (points.length < 2) return null;
-  return block("Accuracy by labels", curve(points, width), el("p", { class: "quiet" }, "The band is the 95% interval."));
+  return block(
+    "Accuracy by labels",
+    curve(points, width),
+    el("p", { class: "quiet" }, "The band is the 95% interval."),
+  );
 }
 
 function classes({ classes: measured }) {
@@ -81,7 +118,10 @@ function classes({ classes: measured }) {
   const rows = measured.map((each) =>
     row("td", nameOf(each.id), whole(each.n), percent(each.accuracy, 0), interval(each)),
   );
-  return block("By class: images of a class that the model knows", table(["Class", "Images", "Accuracy", "95% interval"], rows));
+  return block(
+    "By class: images of a class that the model knows",
+    table(["Class", "Images", "Accuracy", "95% interval"], rows),
+  );
 }
 
 function people({ annotators, kappa, kappa_n: both }) {
@@ -95,14 +135,21 @@ function people({ annotators, kappa, kappa_n: both }) {
       each.accuracy == null ? "\u2013" : `${percent(each.accuracy, 0)} of ${whole(each.accuracy_n)}`,
     ),
   );
-  const agreement = kappa == null ? "" : `Agreement: kappa ${kappa.toFixed(2)}, of ${count(both, "image")} that two people answered.`;
+  const agreement =
+    kappa == null ? "" : `Agreement: kappa ${kappa.toFixed(2)}, of ${count(both, "image")} that two people answered.`;
   return block("People", table(["Name", "Answers", "A minute", "Right"], rows), el("p", { class: "quiet" }, agreement));
 }
 
 function numbers(state) {
   const facts = [
-    ["Images", state.n_items], ["Labeled", state.n_labeled], ["Open", state.n_open], ["Skipped", state.n_skipped],
-    ["Unsure", state.n_unsure], ["Flagged", state.n_flagged], ["Disputed", state.n_disputed], ["Unreadable", state.n_unreadable],
+    ["Images", state.n_items],
+    ["Labeled", state.n_labeled],
+    ["Open", state.n_open],
+    ["Skipped", state.n_skipped],
+    ["Unsure", state.n_unsure],
+    ["Flagged", state.n_flagged],
+    ["Disputed", state.n_disputed],
+    ["Unreadable", state.n_unreadable],
   ];
   return block("Images", el("dl", {}, ...facts.flatMap(([name, n]) => [el("dt", {}, name), el("dd", {}, whole(n))])));
 }

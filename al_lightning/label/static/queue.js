@@ -69,7 +69,8 @@ export function reload() {
 }
 
 /** Images that the server should not give: those on hand, and those whose answers are on their way. */
-const had = () => new Set([...queue.map((each) => each.item.item), ...elsewhere.flatMap((each) => each()), ...unsent()]);
+const had = () =>
+  new Set([...queue.map((each) => each.item.item), ...elsewhere.flatMap((each) => each()), ...unsent()]);
 
 /** Ask for what is missing. @returns {Promise<boolean>} whether anything came */
 export async function refill() {

@@ -24,7 +24,10 @@ function fill(list, first) {
 
 /** A list to pick a class from. */
 export function classList(label, first, onchange) {
-  const list = el("select", { "aria-label": label, onchange: () => onchange(list.value === "" ? null : Number(list.value)) });
+  const list = el("select", {
+    "aria-label": label,
+    onchange: () => onchange(list.value === "" ? null : Number(list.value)),
+  });
   fill(list, first);
   return list;
 }
@@ -49,14 +52,30 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
   const out = new Set(); // images taken out
   const passed = new Set(); // those that were taken out on earlier screens and stayed open
 
-  const tiles = el("div", { class: "tiles", role: "listbox", "aria-multiselectable": "true", "aria-label": "Images that get the class" });
+  const tiles = el("div", {
+    class: "tiles",
+    role: "listbox",
+    "aria-multiselectable": "true",
+    "aria-label": "Images that get the class",
+  });
   const said = el("p", { class: "empty", role: "status" });
   const more = el("span", { class: "quiet" });
   const take = el("button", { class: "main", onclick: accept });
-  const givenList = classList("Class to give", "pick a class", (id) => ((given = id), source === "grid" ? renew() : draw()));
+  const givenList = classList(
+    "Class to give",
+    "pick a class",
+    (id) => ((given = id), source === "grid" ? renew() : draw()),
+  );
   const restList = classList("Class of those taken out", "stay open", (id) => ((rest = id), draw()));
   root.append(
-    el("div", { class: "bar" }, el("label", {}, "Class ", givenList), el("label", {}, "Those taken out ", restList), take, more),
+    el(
+      "div",
+      { class: "bar" },
+      el("label", {}, "Class ", givenList),
+      el("label", {}, "Those taken out ", restList),
+      take,
+      more,
+    ),
     said,
     tiles,
   );
@@ -96,10 +115,21 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     const sure = each.guess ? `${nameOf(each.guess.class)} ${percent(each.guess.probability, 0)}` : each.name;
     return el(
       "div",
-      { role: "option", class: "tile", tabindex: -1, title: each.name, "aria-label": `${each.name}, ${sure}`, onclick: (event) => clicked(i, event) },
+      {
+        role: "option",
+        class: "tile",
+        tabindex: -1,
+        title: each.name,
+        "aria-label": `${each.name}, ${sure}`,
+        onclick: (event) => clicked(i, event),
+      },
       picture(each.thumb, ""),
       el("span", { class: "cross", "aria-hidden": "true" }, "\u2715 out"),
-      el("span", { class: "caption" }, el("span", each.guess ? { class: "named", "data-color": colorOf(each.guess.class) } : {}, sure)),
+      el(
+        "span",
+        { class: "caption" },
+        el("span", each.guess ? { class: "named", "data-color": colorOf(each.guess.class) } : {}, sure),
+      ),
     );
   }
 
@@ -112,7 +142,8 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
   /** All from the last one that was toggled get what that one has. */
   function range(i) {
     const isOut = out.has(items[anchor].item);
-    for (const { item } of items.slice(Math.min(anchor, i), Math.max(anchor, i) + 1)) isOut ? out.add(item) : out.delete(item);
+    for (const { item } of items.slice(Math.min(anchor, i), Math.max(anchor, i) + 1))
+      isOut ? out.add(item) : out.delete(item);
   }
 
   function clicked(i, event) {
@@ -126,7 +157,10 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
   /** How many images fit on the screen; whole rows. */
   const fitting = () => {
     const across = columns(tiles);
-    const rows = Math.max(2, Math.floor((innerHeight - root.firstElementChild.getBoundingClientRect().bottom - 20) / rowHeight()));
+    const rows = Math.max(
+      2,
+      Math.floor((innerHeight - root.firstElementChild.getBoundingClientRect().bottom - 20) / rowHeight()),
+    );
     return Math.min(MOST, across * rows);
   };
 
@@ -138,7 +172,8 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     said.textContent = "Loading.";
     try {
       const found = await load(fitting(), known, given);
-      if (mine === asked) show({ ...found, items: found.items.filter((each) => each.label === null && !known.has(each.item)) });
+      if (mine === asked)
+        show({ ...found, items: found.items.filter((each) => each.label === null && !known.has(each.item)) });
     } catch (problem) {
       if (mine !== asked) return;
       show({ items: [], left: 0 });
@@ -195,5 +230,12 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     renew();
   }
 
-  return { key, turn, renew, isEmpty: () => !items.length, given: () => given, restart: () => (passed.clear(), renew()) };
+  return {
+    key,
+    turn,
+    renew,
+    isEmpty: () => !items.length,
+    given: () => given,
+    restart: () => (passed.clear(), renew()),
+  };
 }

@@ -23,7 +23,7 @@ export function take(part) {
 }
 
 /** Ask for the state now. Never throws: what is wrong is in `shared.unreachable`. */
-export async function refresh() {
+async function refresh() {
   try {
     const found = await get("/api/state", { annotator: shared.annotator?.name });
     shared.unreachable = null;
