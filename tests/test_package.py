@@ -72,7 +72,7 @@ def test_wheel_holds_every_module_and_config(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     modules = {
         path.relative_to(ROOT).as_posix()
-        for kind in ("py", "html")
+        for kind in ("py", "html", "js", "css", "svg")
         for path in (ROOT / "al_lightning").rglob(f"*.{kind}")
     }
     configs = {f"al_lightning/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}

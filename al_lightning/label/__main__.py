@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", metavar="N", type=int, help="answers after which nothing more is asked")
     parser.add_argument("--target", metavar="X", type=float, help="accuracy that is enough; default: 0.9")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; default: this machine alone")
-    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument("--port", type=int, default=0, help="default: that of the last time, or one that is free")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser
 

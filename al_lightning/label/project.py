@@ -34,6 +34,7 @@ class Settings(BaseModel):
         budget: most answers that are asked for; None: no limit.
         target: accuracy from which on it is enough.
         overrides: further settings of a run, as `key=value`.
+        port: that it was served at last: a browser keeps answers that are not sent by the address.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     budget: int | None = Field(default=None, ge=1)
     target: float = Field(default=0.9, gt=0, le=1)
     overrides: list[str] = []
+    port: int = 0
 
     def looking(self) -> tuple[Sequence[str], bool]:
         """Which images the learner leaves out, and whether it follows links out of the root: nobody is asked for more.
@@ -106,8 +108,13 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         old, new = before.model_dump(), settings.model_dump()
         changes = [f"{key}: {_shown(old[key])} -> {_shown(new[key])}" for key in new if old[key] != new[key]]
     if settings != before:
-        replace_file(folder, SETTINGS, (settings.model_dump_json(indent=2) + "\n").encode())
+        write(folder, settings)
     return settings, changes
+
+
+def write(folder: Path, settings: Settings) -> None:
+    """Keep the settings of a project."""
+    replace_file(folder, SETTINGS, (settings.model_dump_json(indent=2) + "\n").encode())
 
 
 def _read(file: Path) -> Settings:

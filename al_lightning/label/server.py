@@ -20,7 +20,7 @@ from al_lightning.label.background import Repeated
 from al_lightning.label.desk import Desk
 from al_lightning.label.learner import Learner
 from al_lightning.label.measured import Measured
-from al_lightning.label.project import LIVE, STORE, Settings
+from al_lightning.label.project import LIVE, STORE, Settings, write
 from al_lightning.label.scanning import Scanning, take_up
 from al_lightning.label.watching import Watching
 from al_lightning.people.scan import scan
@@ -45,7 +45,7 @@ def serve(
         settings: of it.
         classes: to be added.
         host: to bind to.
-        port: likewise; 0: one that is free.
+        port: likewise; 0: that of the last time, or another one that is free.
         open_browser: whether to show the page.
         say: prints a line.
 
@@ -55,7 +55,9 @@ def serve(
     root = Path(settings.root)
     (project / LIVE).mkdir(exist_ok=True)
     with ExitStack() as stack:
-        bound = stack.enter_context(closing(_bound(host, port)))
+        bound = stack.enter_context(closing(_bound(host, port) if port else _bound_again(host, settings.port)))
+        port = bound.getsockname()[1]
+        write(project, settings.model_copy(update={"port": port}))
         store = stack.enter_context(closing(Store(project / STORE, create=True)))
         for name in classes:
             store.add_class(name)
@@ -78,7 +80,7 @@ def serve(
             stack.callback(Repeated(work, work.__qualname__).end)
         scanning.start()
         stack.callback(scanning.end)
-        token, port = token_urlsafe(24), bound.getsockname()[1]
+        token = token_urlsafe(24)
         app = Access(Api(project, settings, desk, learner, scanning, measured).app(), token, host, port)
         address = f"http://{_shown(host)}:{port}/?token={token}"
         if not is_local(host):
@@ -102,6 +104,14 @@ def serve(
             timeout_graceful_shutdown=END,
         )
         uvicorn.Server(config).run([bound])
+
+
+def _bound_again(host: str, port: int) -> socket.socket:
+    """A socket at the port of the last time where that is free, else at another one."""
+    try:
+        return _bound(host, port)
+    except UserError:
+        return _bound(host, 0)
 
 
 def _bound(host: str, port: int) -> socket.socket:
