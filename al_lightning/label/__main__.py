@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--price", metavar="X", type=float, help="money that an answer costs; default: 1")
     parser.add_argument("--budget", metavar="N", type=int, help="answers after which nothing more is asked")
     parser.add_argument("--target", metavar="X", type=float, help="accuracy that is enough; default: 0.9")
+    parser.add_argument("--worth", metavar="X", type=float, help="money that a point of accuracy is worth, to weigh")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; default: this machine alone")
     parser.add_argument("--port", type=int, default=0, help="default: that of the last time, or one that is free")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace) -> None:
     from al_lightning.runs import lock
 
     project = (options.project or default_folder(root)).resolve()
-    keys = ("embedding", "strategy", "random_share", "twice", "price", "budget", "target", "overrides")
+    keys = ("embedding", "strategy", "random_share", "twice", "price", "budget", "target", "worth", "overrides")
     given: dict[str, Any] = {key: value for key in keys if (value := getattr(options, key)) not in (None, [])}
     try:
         held = lock.take(project)

@@ -67,7 +67,7 @@ class Measured:
             return None, []
         seconds, price, target = estimate.seconds_a_label(self._recent), self._settings.price, self._settings.target
         gain = estimate.expected(trials, known.n_labeled, price=price, seconds=seconds)
-        enough = estimate.enough(trials, gain, target=target, worth=None)
+        enough = estimate.enough(trials, gain, target=target, worth=self._settings.worth)
         classes = [{"id": label} | asdict(each) for label, each in estimate.per_class(trials, known.n_labeled).items()]
         return asdict(found) | {
             "n_labeled": known.n_labeled,

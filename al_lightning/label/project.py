@@ -33,6 +33,7 @@ class Settings(BaseModel):
         price: of an answer.
         budget: most answers that are asked for; None: no limit.
         target: accuracy from which on it is enough.
+        worth: of a percentage point of accuracy, in the money of the price; None: nobody has said.
         overrides: further settings of a run, as `key=value`.
         port: that it was served at last: a browser keeps answers that are not sent by the address.
     """
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     price: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     budget: int | None = Field(default=None, ge=1)
     target: float = Field(default=0.9, gt=0, le=1)
+    worth: float | None = Field(None, ge=0, allow_inf_nan=False)
     overrides: list[str] = []
     port: int = 0
 
