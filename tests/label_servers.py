@@ -87,13 +87,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    photos: Path, *options: str, ends_with: int = signal.SIGTERM
+    photos: Path, *options: str, ends_with: int = signal.SIGTERM, learns: bool = False
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A server of a project beside some images; gives its address and its process, which may have ended before."""
+    own = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
     with (photos.parent / "server.err").open("a") as errors:
         process = subprocess.Popen(
             command(photos, "--no-browser", *options),
-            env=environment(photos.parent),
+            env=own if learns else environment(photos.parent),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
