@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from label_servers import add_live_query, store_of, write_predictions
 
+from al_lightning.label import estimate
 from al_lightning.label.desk import Desk
 from al_lightning.label.measured import Measured
 from al_lightning.label.project import Settings
 from al_lightning.label.scanning import take_up
 from al_lightning.label.watching import Watching
-from al_lightning.people import estimate
 from al_lightning.people.records import Given
 
 

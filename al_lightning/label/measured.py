@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from al_lightning.label import agreement, estimate
 from al_lightning.label.desk import Desk
 from al_lightning.label.figures import per_minute
 from al_lightning.label.predictions import Predictions
 from al_lightning.label.project import Settings
-from al_lightning.people import agreement, estimate
 from al_lightning.people.answers import Answers
 from al_lightning.people.records import Event
 

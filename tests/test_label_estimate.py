@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from al_lightning.people.estimate import (
+from al_lightning.label.estimate import (
     BLOCK,
     Enough,
     Expected,
@@ -219,5 +219,5 @@ def test_further_labels_have_to_be_worth_their_price() -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys, al_lightning.people.estimate, al_lightning.people.agreement; sys.exit('torch' in sys.modules)"
+    code = "import sys, al_lightning.label.estimate, al_lightning.label.agreement; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_lightning.people.agreement import Agreement, Right, agreement, independent, right
+from al_lightning.label.agreement import Agreement, Right, agreement, independent, right
 from al_lightning.people.answers import Answers
 from al_lightning.people.records import LABEL, SKIP, UNDO, Event
 

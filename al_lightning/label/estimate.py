@@ -9,6 +9,7 @@ import numpy.typing as npt
 from al_lightning.people.records import LABEL, Draw, Event
 from al_lightning.stopping.anytime import ALPHA, anytime
 
+SLOPE = 0.5  # of the accuracy by what a model claims
 BLOCK = 20  # draws of a point of the curve
 MORE = 100  # labels that a gain is expected of
 START = 100  # labels; the confidence sequences start at none, at these, and at their doublings
@@ -130,19 +131,17 @@ def trials(draws: Iterable[Draw], labels: Mapping[int, int]) -> Trials:
 def accuracy(known: Trials, probability: npt.ArrayLike, n_labeled: int) -> Share | None:
     """Accuracy of the model in use on the images that are unlabeled now.
 
-    Formula: sum_i p_i / U + sum_j w_j (c_j - p_j), cut to [0, 1]: what the model claims of the unlabeled images, and by
-        how much draws were better than was claimed of them. A draw j of a model of n_j labels has w_j proportional to
-        n_j^2, and none where n_j is below half of today's labels. The interval is Clopper's and Pearson's of that share
-        of m images, 1 / m = sum_j w_j^2 + 1 / U: the draws are worth 1 / sum_j w_j^2 (Kish), and what is estimated is
-        the mean of the U images that are left rather than of all there could be.
+    Formula: sum_j w_j c_j + (sum_i p_i / U - sum_j w_j p_j) / 2, cut to [0, 1]: the share of draws that were right, and
+        half of what the model claims more of the unlabeled images than was claimed of the draws: half, because a claim
+        is part truth, part mood of a fit. A draw of a model of n_j labels has w_j proportional to n_j^2, and none where
+        n_j is below half of today's labels. The interval is Clopper's and Pearson's of that share of m images, 1 / m =
+        sum_j w_j^2 + 1 / U: draws are worth 1 / sum_j w_j^2 (Kish), and what is estimated is the mean of the U images.
     Source: the difference estimator of survey sampling (Cassel, Särndal and Wretman 1976, "Some results on generalized
-        difference estimation and generalized regression estimation for finite populations"), as Angelopoulos et al.
-        2023, "Prediction-powered inference", have it with a model's predictions; Kish 1965, "Survey Sampling"; Clopper
-        and Pearson 1934 at an effective size: Korn and Graubard 1998, "Confidence intervals for proportions with small
-        expected number of positive counts estimated from survey data".
-    Assumes: that what a model claims too much or too little changes little while the labels double. The accuracy itself
-        may rise, and what is left may become easier or harder as chosen images are taken away.
-        benchmarks/labeling.py measures what is left of the bias.
+        difference estimation and generalized regression estimation for finite populations"), with a slope as in
+        prediction-powered inference (Angelopoulos, Duchi and Zrnic 2023, "PPI++"); Kish 1965, "Survey Sampling";
+        Korn and Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts
+        estimated from survey data", for Clopper and Pearson 1934 at an effective size.
+    Assumes: that accuracy and claims change little while labels double; benchmarks/labeling.py measures the bias.
 
     Args:
         known: by :func:`trials`.
@@ -150,14 +149,14 @@ def accuracy(known: Trials, probability: npt.ArrayLike, n_labeled: int) -> Share
         n_labeled: labels that it was fitted to.
 
     Returns:
-        None where no image is left, or no draw counts. A few draws are enough: then the interval is wide.
+        None where no image is left, or no draw counts. Of a few draws the interval is wide.
     """
     claimed = np.asarray(probability, dtype=float)
     now, weights = _recent(known, n_labeled)
     if not len(claimed) or not len(weights):
         return None
-    estimate = claimed.mean() + weights @ (now.correct - now.probability)
-    return _share(estimate, 1 / (weights @ weights + 1 / len(claimed)), len(weights))
+    estimate = weights @ now.correct + SLOPE * (claimed.mean() - weights @ now.probability)
+    return _share(estimate, float(1 / (weights @ weights + 1 / len(claimed))), len(weights))
 
 
 def per_class(known: Trials, n_labeled: int) -> dict[int, Share]:
