@@ -10,6 +10,8 @@ from al_lightning.models import calibration
 from al_lightning.models.convex import ConvexClassifier, out_of_sample
 from al_lightning.streams import Stream, generator
 
+SURE = 0.5  # how sure of another class heads have to be before a label is doubted
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -32,7 +34,7 @@ class HeldOut:
         return calibration.calibration(self.log_probabilities, self.labels)
 
     def doubtful(self) -> list[tuple[int, int, int, float]]:
-        """Labels that confident learning takes for errors.
+        """Labels that confident learning takes for errors, and heads are sure of another class.
 
         Source: Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", as
         cleanlab has it.
@@ -44,10 +46,9 @@ class HeldOut:
         from cleanlab.rank import get_label_quality_scores
 
         predicted = np.exp(self.log_probabilities.astype(np.float64))
-        is_issue, scores = (
-            find_label_issues(self.labels, predicted, n_jobs=1),
-            get_label_quality_scores(self.labels, predicted),
-        )
+        # While models are weak most of what they doubt is right: another class has to be likelier than all the rest.
+        is_issue = find_label_issues(self.labels, predicted, n_jobs=1) & (predicted.max(1) > SURE)
+        scores = get_label_quality_scores(self.labels, predicted)
         order = np.flatnonzero(is_issue)[np.argsort(scores[is_issue], kind="stable")]
         columns = (self.positions, self.classes[self.labels], self.classes[predicted.argmax(1)], scores)
         return [*zip(*(column[order].tolist() for column in columns), strict=True)]
