@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,14 +57,20 @@ def photos(images: Path, folder: Path, seed: int) -> dict[str, str]:
     return {name: file.parent.name for name, file in names.items()}
 
 
-def run(images: Path, strategy: str, seed: int, settings: Sequence[str], data: Path) -> list[dict[str, Any]]:
+def settings(weights: str) -> list[str]:
+    """What is typed for the features of EfficientNet-Lite0; of weights that are empty: they are downloaded."""
+    typed = ["embedding=timm", "embedding.model=tf_efficientnet_lite0", "embedding.image_size=96"]
+    return [*typed, "dataset.image_size=32", *([f"embedding.weights={weights}"] if weights else [])]
+
+
+def run(images: Path, strategy: str, seed: int, features: Sequence[str], data: Path) -> list[dict[str, Any]]:
     """One project from its first answer to its last; a row a look."""
     with TemporaryDirectory() as temporary:
         root, project = Path(temporary, "photos"), Path(temporary, "project")
         truth = photos(images, root, seed)
         classes = sorted({*truth.values()})
         arguments = [str(root), "--project", str(project), "--classes", ",".join(classes), "--strategy", strategy]
-        typed = [f"paths.data={data}", f"seed={seed}", *settings]
+        typed = [f"paths.data={data}", f"seed={seed}", *features]
         process = subprocess.Popen(
             [sys.executable, "-m", "al_lightning.label", *arguments, "--no-browser", *typed],
             stdout=subprocess.PIPE,
@@ -112,9 +118,9 @@ def answered(
     return rows
 
 
-def when(client: httpx.Client, holds: Any) -> dict[str, Any]:
-    """The state, as soon as something holds of it."""
-    end = time.monotonic() + WAIT
+def when(client: httpx.Client, holds: Callable[[dict[str, Any]], Any], patience: float = WAIT) -> dict[str, Any]:
+    """The state, as soon as something holds of it; `patience` in seconds."""
+    end = time.monotonic() + patience
     while not holds(state := client.get("/api/state").raise_for_status().json()):
         if state["learner"]["phase"] == "failed" or time.monotonic() > end:
             raise SystemExit(f"error: the learner is not there: {state['learner']}")
@@ -152,14 +158,12 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", default=["margin", "random"])
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
-    settings = ["embedding=timm", "embedding.model=tf_efficientnet_lite0", "embedding.image_size=96"]
-    settings += ["dataset.image_size=32"] + ([f"embedding.weights={args.weights}"] if args.weights else [])
     done = {(row["strategy"], row["seed"]) for row in csv.DictReader(args.out.open())} if args.out.exists() else set()
     for seed in range(args.seeds):
         for strategy in args.strategies:
             if (strategy, str(seed)) in done:
                 continue
-            rows = run(args.images, strategy, seed, settings, args.data.resolve())
+            rows = run(args.images, strategy, seed, settings(args.weights), args.data.resolve())
             with args.out.open("a", newline="") as file:
                 table = csv.DictWriter(file, COLUMNS)
                 if not file.tell():

@@ -50,7 +50,7 @@ class Settings(BaseModel):
     price: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     budget: int | None = Field(default=None, ge=1)
     target: float = Field(default=0.9, gt=0, le=1)
-    worth: float | None = Field(None, ge=0, allow_inf_nan=False)
+    worth: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     overrides: list[str] = []
     port: int = 0
 
