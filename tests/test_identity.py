@@ -50,6 +50,7 @@ PINNED = {
     "strategy=bald strategy.noise=power strategy.beta=2": "70fbb599",
     "model=cnn model.members=5 model.ensemble=snapshots model.sampling=both al.control=0.2": "826b4c56",
     "strategy=mean_margin": "cee001c9",
+    "oracle=people oracle.exchange=csv": "539dff25",
     "strategy=epig": "507eadef",
     "strategy=batchbald": "0141af9b",
     "strategy=badge": "f3006464",

@@ -13,6 +13,9 @@ from run_folders import only_run
 import al_lightning
 from al_lightning.config.schema import conf_dir
 from al_lightning.dashboard.__main__ import main as dashboard
+from al_lightning.people.records import Given
+from al_lightning.people.scan import scan
+from al_lightning.people.store import Store
 from al_lightning.report import load
 from al_lightning.report.__main__ import main as report
 
@@ -42,6 +45,11 @@ def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path:
         (cwd / "data").symlink_to(request.getfixturevalue("real"))
     if "dataset=folder" in line:
         photos(cwd)
+    if "oracle.store=photos-labels" in line:
+        store = Store(cwd / "photos-labels" / "labels.sqlite", create=True)
+        [*_] = scan(cwd / "photos", store, [])
+        for label in (store.add_class("cat"), store.add_class("dog")):
+            store.answer(store.add_annotator("ann"), f"answer-{label}", [Given(label, "label", label)], "page")
     arguments = [each for each in shlex.split(line)[3:] if not each.startswith("seed=0,1")]
     if "dataset=mnist" in line:
         arguments.append("dataset.subset=2000")  # of the 60,000, which take their time to score
@@ -49,6 +57,9 @@ def test_a_run_that_the_readme_shows_runs(line: str, command: Command, tmp_path:
         arguments += [f"embedding.model={TINY}", f"embedding.weights={request.getfixturevalue('weights')}"]
     ended = command(*arguments, "al.rounds=1", "logger=wandb", "logger.mode=offline", cwd=cwd)
     assert ended.code == 0, ended.err
+    if "oracle=people" in line:
+        assert "waiting for" in ended.out
+        return
     study = re.search(r"study=(\w+)", line)
     folder = cwd / "multirun_outputs" / (study[1] if study else "default")
     assert list(folder.glob("wandb/offline-run-*")), "what `wandb sync` is shown with"
@@ -108,6 +119,7 @@ def test_every_command_of_the_readme_is_known() -> None:
         "python -m al_lightning ",
         "python -m al_lightning.report ",
         "python -m al_lightning.dashboard ",
+        *(f"python -m al_lightning.{name} " for name in ("label", "predict", "export", "exchange")),
         "wandb leet ",
         "wandb sync ",
     )
