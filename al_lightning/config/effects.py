@@ -113,7 +113,7 @@ TABLE: dict[str, Key] = {
     "oracle.name": _result("simulated"),
     "oracle._target_": _result("al_lightning.oracle.Simulated"),
     "oracle.noise": _result(0.0),
-    "oracle.store": Key(Effect.PLACE, None),
+    "oracle.store": Key(Effect.PLACE, absent=None),
     "oracle.exchange": _result(None),
     # The device is no part of what is asked for: a round says where it was computed.
     "trainer.name": _WAY,

@@ -105,8 +105,11 @@ def _of_today(found: dict[str, Any]) -> dict[str, Any]:
     found = NOT_KEPT | found  # one of before there was a switch of these
     if found.get("al", {}).pop("initial_balanced", False):
         found["al"]["initial"] = "balanced"
-    for key, row in effects.TABLE.items():  # one of before there were others
-        if key.startswith("oracle.") and version < identity.FORMAT:
+    for (
+        key,
+        row,
+    ) in effects.TABLE.items():  # one of before there were others than `simulated`, which has a value for each
+        if key.startswith("oracle.") and row.absent is not None and version < identity.FORMAT:
             found.setdefault("oracle", {}).setdefault(key.partition(".")[2], row.absent)
     given = dict(leaves(found))
     for key, row in effects.TABLE.items():
