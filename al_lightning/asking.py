@@ -92,7 +92,7 @@ def ask(oracle: Oracle, rows: Sequence[Mapping[str, Any]], folder: RunFolder, po
     if question is None:
         return 0
     try:
-        given = oracle.ask(replace(question, folder=folder.path))
+        given = oracle.ask(replace(question, folder=folder.path, before=folder.queried.keys()))
         answers = ledger.new_events(given, question, folder.queried, folder.ledger.events)
     except UserError:
         raise

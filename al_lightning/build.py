@@ -46,25 +46,30 @@ def load_data(settings: Settings) -> ImageData:
     return masked(load_whole(settings), settings)
 
 
-def load_whole(settings: Settings) -> ImageData:
+def load_whole(settings: Settings, classes: Sequence[str] | None = None) -> ImageData:
     """Load the data set without these keys.
 
     What a user's own draws from global generators is the same in every run, whatever its seed.
+
+    Args:
+        settings: of the run.
+        classes: that it has, where it has begun: a store of people may have more by now.
     """
     own = {key: value for key, value in settings["dataset"].items() if key not in masks.OFF}
-    if (store := _store(settings)) and "classes" in own and own["classes"] is None:
-        own["classes"] = [*store.classes().values()]
+    if (store := store_of(settings)) and "classes" in own and own["classes"] is None:
+        own["classes"] = classes or [*store.classes().values()]
     with within_memory("dataset", own), seeded(torch_seed(0, Stream.DATA)):
         return instantiate("dataset", own, returns=ImageData)
 
 
 def with_known(data: ImageData, settings: Settings) -> ImageData:
     """A data set with the labels that people have given before a run begins: they are its initial set."""
-    store = _store(settings)
+    store = store_of(settings)
     return people.with_known(data, store) if store else data
 
 
-def _store(settings: Settings) -> Store | None:
+def store_of(settings: Settings) -> Store | None:
+    """The store of people's answers that a run asks through; None where it asks others."""
     oracle = settings["oracle"]
     return people.opened(oracle["store"]) if public(oracle["_target_"]) == PEOPLE and oracle["store"] else None
 

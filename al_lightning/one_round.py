@@ -103,6 +103,7 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
             members = _choose_by_committee(tools, model, trainer.strategy.root_device, choosing)
         with clock.phase("test"):
             measured = measure_round(trainer, model, pool, parts)
+        model.to(trainer.strategy.root_device)
         model.trainer = pool.trainer = None  # they would hold each other, and all images, when the run is over
     elif not is_last:
         choosing.choose(None)

@@ -75,6 +75,6 @@ def test_from_a_folder_of_photos_to_predictions(cwd: Path, command: Command) -> 
         assert sum(row["state"] == "labeled" for row in csv.DictReader(file)) == N_LABELED
     assert sum(1 for _ in (cwd / "labeled").rglob("*.jpg")) == N_LABELED
     about = json.loads((cwd / "model" / "model.json").read_text())
-    assert about["classes"] == ["cat", "dog"] and about["temperature"]
+    assert about["classes"] == ["cat", "dog"] and about["temperature"] is None  # 30 random ones are not yet there
     (summary,) = (json.loads(file.read_text()) for file in cwd.glob("multirun_outputs/default/*/summary.json"))
     assert summary["state"] == "waiting" and summary["n_given"] == N_LABELED

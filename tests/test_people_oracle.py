@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def project(photos: Path) -> Store:
     return store
 
 
-def answer(store: Store, files: list[str], kind: str = "label", by: str = "ann") -> None:
+def answer(store: Store, files: Iterable[str], kind: str = "label", by: str = "ann") -> None:
     item = {path: state.item for path, state in store.files().items()}
     names = {name: number for number, name in store.classes().items()}
     for file in files:
@@ -145,3 +146,32 @@ def test_a_table_with_another_label_is_told_with_its_row(command: Command, photo
 def fill(file: Path, rows: list[tuple[str, str]]) -> None:
     with file.open("w", newline="", encoding="utf-8-sig") as opened:  # as a spreadsheet does
         csv.writer(opened, delimiter=";").writerows([("file_name", "label"), *rows])
+
+
+def test_a_class_that_people_add_ends_no_run(command: Command, photos: Path) -> None:
+    store = project(photos)
+    run = (*RUN, "dataset.ids=content", "oracle=people", "oracle.store=project", "al.initial_size=8")
+    assert command(*run).code == 0
+    new = store.add_class("twilight")
+    (first,) = asked(store)
+    item = {path: state.item for path, state in store.files().items()}
+    store.answer(store.add_annotator("ann"), "new-class", [Given(item[first[0]], "label", new)], "page")
+    answer(store, first[1:])
+    ended = command(*run)
+    assert ended.code == 0 and "twilight" in ended.out
+    assert [int(row["n_skipped"]) for row in table(only_run(photos.parent) / "rounds.csv")] == [0, 1]
+
+
+def test_a_run_that_begins_anew_asks_anew(command: Command, photos: Path) -> None:
+    store = project(photos)
+    run = (*RUN, "dataset.ids=content", "oracle=people", "oracle.store=project", "al.initial_size=8")
+    assert command(*run).code == 0
+    (first,) = asked(store)
+    answer(store, [f"{number:02d}.png" for number in (10, 11, 12, 13)])
+    answer(store, first[:1])
+    assert command(*run, "overwrite=true").code == 0  # with 13 labels, and another query
+    second = asked(store)[-1]
+    answer(store, {*first} - {*second})
+    answer(store, second)
+    assert command(*run).code == 0
+    assert [int(row["n_labeled"]) for row in table(only_run(photos.parent) / "rounds.csv")] == [13, 16]

@@ -1,4 +1,4 @@
-"""`python -m al_lightning.live PROJECT`: the learner that `al_lightning.label` starts beside its page."""
+"""`python -m al_lightning.live PROJECT SERVER`: the learner that `al_lightning.label` starts beside its page."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from al_lightning.live.handover import write_arrays, write_json
 from al_lightning.live.loop import LOOK, learn
 from al_lightning.live.map import positions
 from al_lightning.live.prepare import Prepared, prepare
-from al_lightning.people.store import Store
+from al_lightning.people.store import STORE, Store
 
 
 class Status:
@@ -45,15 +45,15 @@ class Status:
 
 
 def main() -> int:
-    """Learn until the process that has started this one is gone; returns the exit code of what cannot work."""
+    """Learn until the server, whose process it is told, is gone; returns the exit code of what cannot work."""
     project = Path(sys.argv[1])
-    Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+    Thread(target=_end_after, args=(int(sys.argv[2]),), daemon=True).start()
     (project / "live").mkdir(exist_ok=True)
     status = Status(project / "live")
     status("starting")
     WATCHER.set(lambda what, done, total: status("embedding", what, done, total))
     try:
-        store = Store(project / "labels.sqlite")
+        store = Store(project / STORE)
         prepared = prepare(project, store, status.notes.append)
         assert prepared.data.embedding is not None
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one core is for the page

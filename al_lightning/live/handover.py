@@ -1,4 +1,4 @@
-"""What the learner hands over: files below `live/` of a project, and a query in the store, which comes last."""
+"""What the learner hands over: a query in the store, which says of new files below `live/` of a project."""
 
 import json
 import shutil
@@ -103,9 +103,9 @@ def write_model(
     link.unlink(missing_ok=True)
     link.symlink_to(Path("live", folder.name))
     link.replace(project / "model")
-    for old in (project / "live").glob("model-*"):
-        if old != folder:
-            shutil.rmtree(old, ignore_errors=True)
+    models = sorted((project / "live").glob("model-*"), key=lambda each: int(each.name.partition("-")[2]))
+    for old in models[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(folder: Path, name: str, value: Any) -> None:

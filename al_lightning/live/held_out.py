@@ -1,10 +1,12 @@
 """What heads say of labeled images that they were fitted without: how sure to be, and which labels are likely wrong."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from al_lightning.data.memory import take
 from al_lightning.live.refit import Learned
 from al_lightning.models import calibration
 from al_lightning.models.convex import ConvexClassifier, out_of_sample
@@ -29,9 +31,14 @@ class HeldOut:
     classes: np.ndarray
     log_probabilities: np.ndarray
 
-    def calibration(self) -> dict[str, float] | None:
-        """See :func:`al_lightning.models.calibration.calibration`."""
-        return calibration.calibration(self.log_probabilities, self.labels)
+    def calibration(self, drawn: Collection[int]) -> dict[str, float] | None:
+        """See :func:`al_lightning.models.calibration.calibration`; from images drawn at random, as others are harder.
+
+        Args:
+            drawn: their positions in the pool.
+        """
+        mask = np.isin(self.positions, [*drawn])
+        return calibration.calibration(self.log_probabilities[mask], self.labels[mask])
 
     def doubtful(self) -> list[tuple[int, int, int, float]]:
         """Labels that confident learning takes for errors, and heads are sure of another class.
@@ -68,6 +75,6 @@ def held_out(learned: Learned, seed: int) -> HeldOut | None:
         return None
     assert model.weight_decay is not None  # it has been fitted
     compact, rng = torch.searchsorted(classes, labels), generator(seed, Stream.FOLDS, learned.pool.round)
-    features = model.normalized(learned.pool.images[positions.to(model.device)])
+    features = model.normalized(take(learned.pool.images, positions.to(model.device)))
     found = out_of_sample(features, compact.to(model.device), len(classes), model.weight_decay, rng)
     return HeldOut(positions.numpy(), compact.numpy(), classes.numpy(), found.cpu().numpy())

@@ -1,7 +1,7 @@
 """The live loop: when there are further answers, refit, rank, hand over. It is no run, and commits no rounds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -36,7 +36,7 @@ def learn(
         StrategyError: the strategy cannot choose.
     """
     answers, names, seed = Answers(), list[str](), prepared.settings["seed"]
-    refit = Refitter(prepared)
+    refit, at = Refitter(prepared), {item: place for place, item in enumerate(prepared.items) if item}
     number = sum(each.asker == LIVE for each in store.queries())  # goes on counting: draws are never repeated
     learned, query, saved, pending, changed = None, 0, 0, 0, 0.0
     while not is_over():
@@ -48,14 +48,15 @@ def learn(
             names, pending = known, pending + EVENTS
             refit = Refitter(prepared.with_classes(names))
         if learned is None or pending >= EVENTS or (pending and now - changed > WAIT):
-            learned, pending = _refit(refit, number, answers), 0
+            learned, pending = _refit(refit, number, answers, at), 0
             query = hand_over(project / "live", store, refit.prepared, learned, answers.last)
             number += 1
             say("ready" if learned.model else "waiting")
         elif learned.model and query != saved and now - changed > IDLE:
             saved = query
             found = held_out(learned, seed)
-            write_model(project, refit.prepared, learned, query, found and found.calibration())
+            drawn = {at[each.item] for each in store.draws() if each.item in at}
+            write_model(project, refit.prepared, learned, query, found and found.calibration(drawn))
             rows = found.doubtful() if found else []
             items = [(prepared.items[at], label + 1, other + 1, score) for at, label, other, score in rows]
             write_json(project / "live", "doubtful.json", {"event": answers.last, "items": items})
@@ -63,9 +64,8 @@ def learn(
             time.sleep(LOOK)
 
 
-def _refit(refit: Refitter, number: int, answers: Answers) -> Learned:
-    """Classes of the store count from 1, those of a model from 0."""
-    at = {item: place for place, item in enumerate(refit.prepared.items) if item}
+def _refit(refit: Refitter, number: int, answers: Answers, at: Mapping[int, int]) -> Learned:
+    """Classes of the store count from 1, those of a model from 0; images are at their positions in the pool."""
     labels = {at[item]: label - 1 for item, label in answers.labels.items() if item in at}
     without = torch.tensor([at[item] for item in answers.states if item in at], dtype=torch.int64)
     return refit(number, labels, without)

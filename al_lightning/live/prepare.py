@@ -15,6 +15,7 @@ from al_lightning.config import data_root, schema
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.embedding.make import make_embedder, with_embedding
 from al_lightning.errors import ConfigError, DataError
+from al_lightning.live.overrides import check
 from al_lightning.people.store import Store
 from al_lightning.trainer import quiet_lightning
 
@@ -68,10 +69,15 @@ def prepare(project: Path, store: Store, say: Callable[[str], None]) -> Prepared
     """
     quiet_lightning()
     said = json.loads((project / "settings.json").read_text(encoding="utf-8"))
-    names = [said["embedding"]] if said["embedding"] else ["timm", *BY_ITSELF]
+    check(said["overrides"])
+    is_default = not said["embedding"]
+    names = ["timm", *BY_ITSELF] if is_default else [said["embedding"]]
+    if any(each.startswith("embedding.") for each in said["overrides"]):
+        names = names[:1]  # others have other settings
     for name in names:
+        cfg = configuration(project, said, name, is_default=is_default)
         try:
-            return _prepared(project, store, said, name, is_default=not said["embedding"])
+            return _prepared(cfg, store)
         except (ConfigError, DataError) as error:
             if name == names[-1]:
                 raise
@@ -79,10 +85,12 @@ def prepare(project: Path, store: Store, say: Callable[[str], None]) -> Prepared
     raise AssertionError("the last embedding is returned or refused")
 
 
-def _prepared(project: Path, store: Store, said: dict[str, Any], name: str, *, is_default: bool) -> Prepared:
-    cfg = configuration(project, said, name, is_default=is_default)
+def _prepared(cfg: DictConfig, store: Store) -> Prepared:
     settings = schema.resolved(cfg)
-    if name not in BY_ITSELF:  # weights that are missing are said before every image is decoded
+    if settings["embedding"]["name"] in (
+        "timm",
+        "torchvision",
+    ):  # weights that are missing are said before every image is decoded
         black = ImageSet(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("",))
         make_embedder(settings, ImageData(black, black, UNNAMED))
     data = build.load_whole(settings)

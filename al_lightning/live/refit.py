@@ -87,7 +87,7 @@ class Refitter:
         model = self._make(number, len(labels))
         trainer = make_trainer(settings, 1, [choosing] if n_open else [])
         trainer.fit(model, datamodule=pool)
-        with evaluating(model):
+        with evaluating(model.to(trainer.strategy.root_device)):
             found = Learner(model, pool.images, scoring).of(torch.arange(len(data.pool))).log_probabilities.cpu()
         model.trainer = pool.trainer = None  # they would hold each other
         return Learned(choosing.query, pool, model, found, time.perf_counter() - start)

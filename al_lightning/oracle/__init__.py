@@ -1,6 +1,6 @@
 """Who answers a query: the data set's own labels (`simulated`), or whoever a user's own oracle asks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ class Question:
         ids: of the images.
         classes: names, in the order of the class indices.
         folder: of the run that asks.
+        before: images that the run has asked for earlier, too: an answer that has changed is taken.
     """
 
     round: int
@@ -25,6 +26,7 @@ class Question:
     ids: Sequence[str]
     classes: Sequence[str]
     folder: Path = Path()
+    before: Collection[int] = ()
 
 
 @dataclass(frozen=True)

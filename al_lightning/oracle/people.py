@@ -12,9 +12,7 @@ from al_lightning.errors import ConfigError, DataError
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
 from al_lightning.oracle.table import from_table
 from al_lightning.people.answers import Answers
-from al_lightning.people.store import Store
-
-STORE = "labels.sqlite"  # in the folder of a project
+from al_lightning.people.store import STORE, Store
 
 
 class People:
@@ -54,9 +52,10 @@ class People:
                 f"{self._store.path}: {len(lacking)} of the images are not in the store, the first is {lacking[0]}: "
                 "start al_lightning.label on the folder once, and give the run dataset.ids=content"
             )
-        asked = _put(question, [items[each] for each in question.ids], self._store, self._seed)
-        index = {items.get(each, 0): at for at, each in enumerate(self._data.pool.ids)}
-        return _answers(question.classes, {item: index[item] for item in asked if item in index}, self._store)
+        _put(question, [items[each] for each in question.ids], self._store, self._seed)
+        wanted = {*question.indices, *question.before}
+        index = {items[each]: at for at, each in enumerate(self._data.pool.ids) if at in wanted and each in items}
+        return _answers(question.classes, index, self._store)
 
 
 def opened(store: str) -> Store:
@@ -81,21 +80,19 @@ def with_known(data: ImageData, store: Store) -> ImageData:
     return replace(data, pool=pool)
 
 
-def _put(question: Question, items: Sequence[int], store: Store, seed: int) -> list[int]:
-    """Put to people what the run has not asked them yet; returns all that it has, by their ids in the store."""
+def _put(question: Question, items: Sequence[int], store: Store, seed: int) -> None:
+    """Put a question to people, where the last one of the run was another."""
     asker = str(question.folder.resolve())
-    before = [item for each in store.queries() if each.asker == asker for item, _ in store.queried(each.id)]
-    if new := [each for each in items if each not in {*before}]:
+    last = [each for each in store.queries() if each.asker == asker][-1:]
+    if not {*items} <= {item for each in last for item, _ in store.queried(each.id)}:
         row = {"asker": asker, "round": question.round, "strategy": "", "seed": seed, "event": 0, "n_labeled": 0}
-        store.add_query(row | {"seconds": None}, new)
-    return [*before, *new]
+        store.add_query(row | {"seconds": None}, items)
 
 
 def _answers(classes: Sequence[str], index: Mapping[int, int], store: Store) -> list[Answer]:
-    """What people have said of images, whose positions are known by their ids in the store.
+    """What people have said of images, whose positions are those of their ids in the store.
 
-    Raises:
-        DataError: a class that the run does not have.
+    A class that the run does not have is `unsure`.
     """
     found, names, annotators = Answers(), store.classes(), store.annotators()
     found.add(store.events())
@@ -103,9 +100,11 @@ def _answers(classes: Sequence[str], index: Mapping[int, int], store: Store) -> 
     for item, at in index.items():
         label, state = names.get(found.labels.get(item, 0), ""), found.state(item)
         if label and label not in number:
-            raise DataError(f"{store.path}: the class {label} is not one of the run, which has {', '.join(classes)}")
+            print(f"warning: {store.path}: image {item} is of the class {label}, which the run does not have: no label")
+            label, state = "", UNSURE
         if label or state in (SKIP, UNSURE):
-            last = max(found.of(item).values(), key=lambda each: each.id)
+            said = [each for each in found.of(item).values() if not label or names.get(each.label or 0) == label]
+            last = max(said, key=lambda each: each.id)
             answer = number[label] if label else state
             given.append(Answer(at, answer, annotators[last.annotator], last.at, f"event {last.id}"))
     return given

@@ -77,7 +77,7 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(run_folder)
+    folder = Path(run_folder).resolve()  # the model of a project is a link that moves on
     summary = read_json(folder / "summary.json")
     if not summary or not summary.get("finished"):
         raise DataError(f"{folder}: no finished run; the model is kept at its end. The run's command goes on with it")

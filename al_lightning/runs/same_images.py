@@ -117,8 +117,10 @@ def _load(path: Path, settings: dict[str, Any]) -> Images:
         ConfigError, DataError: images that cannot be had.
         DataError: they are not those of what is committed; says what came, went and changed, and what to type.
     """
-    now, node, refused = build.load_whole(settings), settings["dataset"], None
+    node, refused = settings["dataset"], None
     began = None if settings["overwrite"] else _began(path)
+    is_further = began is not None and build.store_of(settings) is not None
+    now = build.load_whole(settings, _classes(path) if is_further else None)
     if began is None:
         now = build.with_known(now, settings)
     try:
