@@ -35,9 +35,20 @@ def replace_file(folder: Path, name: str, data: bytes) -> None:
     sync(folder)
 
 
+def swap(part: Path, target: Path) -> None:
+    """Put a folder that is on the disk in place of another, which is `.name.old` until it is gone."""
+    old = target.with_name(f".{target.name}.old")
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+    part.rename(target)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def place(target: Path, files: Mapping[str, bytes]) -> None:
-    """Put a folder with files in place of the one of that name: `.name` is renamed, the old one is `.name.old` then."""
-    part, old = target.with_name(f".{target.name}"), target.with_name(f".{target.name}.old")
+    """Put a folder with files in place of the one of that name, from `.name`."""
+    part = target.with_name(f".{target.name}")
     try:
         part.mkdir()
         for name, data in files.items():
@@ -46,11 +57,7 @@ def place(target: Path, files: Mapping[str, bytes]) -> None:
     except OSError:
         shutil.rmtree(part, ignore_errors=True)  # on a full disk, room for what is written next
         raise
-    if target.exists():
-        target.rename(old)
-    part.rename(target)
-    sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    swap(part, target)
 
 
 @contextmanager

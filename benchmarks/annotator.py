@@ -164,11 +164,11 @@ def report(runs: Path) -> None:
             half = stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
             means = f"{table[strategy].mean():.3f} | {table['random'].mean():.3f} | {gain.mean():+.3f} ± {half:.3f}"
             lines.append(f"| {look} | {strategy} | {means} |")
-    n_seeds, last = rows["seed"].nunique(), rows[rows["n_answers"] == LOOKS[-1]]
+    n_seeds, seconds = rows["seed"].nunique(), rows["seconds"].to_numpy()[rows["n_answers"] == LOOKS[-1]]
     write_section(
         "A scripted annotator at the page",
-        f"By `benchmarks/annotator.py`, on {machine()}, beside other work. {N_IMAGES:,} photos of CIFAR-10's training part "
-        f"in one folder, others for each seed; features of EfficientNet-Lite0 at 96 x 96; a script answers {N_ANSWERS} "
+        f"By `benchmarks/annotator.py`, on {machine()}, beside other work. {N_IMAGES:,} photos of CIFAR-10's training "
+        f"part in one folder, others for each seed; features of EfficientNet-Lite0 at 96 x 96; a script answers {N_ANSWERS} "
         "times through the server, one image at a time, and waits for the learner after every "
         f"{AHEAD}. Accuracy of the last model on the images without an answer, mean of {n_seeds} seeds; the difference "
         "is paired, with a 95% t interval. A fifth of the images is drawn at random in either case.",
@@ -177,8 +177,8 @@ def report(runs: Path) -> None:
         "|---:|---|---:|---:|---:|",
         *lines,
         "",
-        f"The stated 95% interval had the true accuracy in {int(covers.sum())} of {len(rows)} looks. {N_ANSWERS} answers "
-        f"took {last['seconds'].median():.0f} s (median), the waiting for the learner included.",
+        f"The stated 95% interval had the true accuracy in {int(covers.sum())} of {len(rows)} looks. {N_ANSWERS} "
+        f"answers took {np.median(seconds):.0f} s (median), the waiting for the learner included.",
     )
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,13 @@ from test_exchange_label_studio import Done, chosen, do, known, make
 
 from al_lightning.data.cache_folder import hashed
 from al_lightning.exchange.__main__ import main as take
+from al_lightning.exchange.find import Finder
 from al_lightning.exchange.labels import of_project
+from al_lightning.exchange.said import AMBIGUOUS, CONFLICT, UNKNOWN_IMAGE, Said
+from al_lightning.exchange.take_in import take_in
 from al_lightning.export.__main__ import main as export
 from al_lightning.people.records import LABEL, SKIP, Given
+from al_lightning.people.store import STORE, Store
 
 FILES = {path: path.encode() for path in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/3.jpg")}
 
@@ -74,10 +80,72 @@ def test_every_row_goes_in_or_is_reported(tmp_path: Path, capsys: pytest.Capture
         "dog/1.jpg": None,
         "dog/3.jpg": "dog",
     }
-    assert store.undo(store.add_annotator("bob"), "no-more")  # it stays undone
+    bob = store.add_annotator("bob")
+    assert store.undo(bob, "no-more") is None  # by a key of the page, which shows what bob did there
+    assert store.undo(bob, "no-more", store.events()[-1].action)  # and it stays undone
     before = store.events()
     assert take(arguments) == 0 and store.events() == before
     assert "0 answers taken in, 4 there already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("1.jpg", "2019/1.jpg"),
+        ("./1.jpg", "2019/1.jpg"),
+        ("/elsewhere/2019/1.jpg", "2019/1.jpg"),
+        ("https://example.org/all/2019/1.jpg?size=3", "2019/1.jpg"),
+        ("/data/upload/3/8a1b2c3d-1.jpg", "2019/1.jpg"),
+        ("8a1b2c3d-1.jpg", "2019/1.jpg"),
+        ("a/2.jpg", "all/a/2.jpg"),
+        ("photos/3.jpg", "3.jpg"),
+        ("photos/b/4.jpg", "b/4.jpg"),
+        ("b/4.jpg", "b/4.jpg"),
+        ("4.jpg", AMBIGUOUS),
+        ("/elsewhere/4.jpg", UNKNOWN_IMAGE),
+        ("2020/1.jpg", UNKNOWN_IMAGE),
+        ("2020/8a1b2c3d-1.jpg", UNKNOWN_IMAGE),
+        ("https://example.org/2020/1.jpg", UNKNOWN_IMAGE),
+        ("019/1.jpg", UNKNOWN_IMAGE),
+        ("b/3.jpg/", UNKNOWN_IMAGE),
+    ],
+)
+def test_the_same_file_name_in_another_folder_is_another_image(name: str, meant: str, tmp_path: Path) -> None:
+    paths = ["2019/1.jpg", "all/a/2.jpg", "3.jpg", "b/4.jpg", "c/4.jpg"]
+    finder = Finder(make(tmp_path, {path: path.encode() for path in paths}), tmp_path / "photos")
+    found = finder.find(Said("line 2", "", (name,), "ann", SKIP))
+    assert (paths[found - 1] if isinstance(found, int) else found.what) == meant
+
+
+def test_an_answer_that_comes_in_meanwhile_stays(tmp_path: Path) -> None:
+    make(tmp_path, FILES, ["cat", "dog"]).close()
+    path = tmp_path / "project" / STORE
+    page = Store(path)
+
+    class Slow(Store):
+        @contextmanager
+        def together(self) -> Iterator[None]:
+            if not page.events():
+                page.answer(page.add_annotator("ann"), "page", [Given(1, LABEL, 1)], "page")
+            with super().together():
+                yield
+
+    said = Said("line 2", "", ("cat/1.jpg",), "bob", LABEL, "dog")
+    done = take_in(Slow(path), tmp_path / "photos", [said], add_classes=False)
+    assert [each.what for each in done.problems] == [CONFLICT] and len(page.events()) == 1
+
+
+def test_a_store_that_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, FILES, ["cat", "dog"]).close()
+    (tmp_path / "labels.csv").write_text("file,class\n3.jpg,cat\n")
+    with (tmp_path / "project" / STORE).open("r+b") as file:
+        file.seek(4096)  # after the page that says which tables there are
+        file.write(b"\xff" * (file.seek(0, 2) - 4096))
+    project = str(tmp_path / "project")
+    assert take([project, str(tmp_path / "labels.csv")]) == 1
+    assert export([project, "--format", "csv", "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [each.startswith(f"error: {project}/{STORE}: ") and "malformed" in each for each in said] == [True, True]
 
 
 def test_an_import_that_was_cut_short_ends_as_a_whole_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`python -m al_lightning.exchange PROJECT FILE`: labels of other programs, into a project."""
 
 import argparse
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,11 +10,11 @@ from pathlib import Path
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, DataError, UserError
 from al_lightning.exchange import read_label_studio, read_table
-from al_lightning.exchange.labels import STORE, root_of
+from al_lightning.exchange.labels import root_of
 from al_lightning.exchange.said import Problem, Said
 from al_lightning.exchange.table import to_csv
 from al_lightning.exchange.take_in import Outcome, take_in
-from al_lightning.people.store import Store
+from al_lightning.people.store import STORE, Store
 from al_lightning.words import counted, listed
 
 REPORT = "import-report.csv"  # in the project
@@ -63,6 +64,8 @@ def _taken_in(options: argparse.Namespace) -> Outcome:
     try:
         said = _read(options.file, options.annotator)
         return take_in(store, root_of(options.project), said, add_classes=options.add_classes)
+    except sqlite3.Error as error:
+        raise DataError(f"{store.path}: nothing was taken in: {error}") from error
     finally:
         store.close()
 

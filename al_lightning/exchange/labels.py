@@ -1,17 +1,17 @@
 """The labels of a project: every image, what it is, and who said so."""
 
 import json
-from collections import defaultdict
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from al_lightning.errors import DataError
 from al_lightning.people.answers import SETTLING, Answers
-from al_lightning.people.records import FLAG, LABEL, SKIP, UNDO, UNSURE, Event
-from al_lightning.people.store import Store
+from al_lightning.people.records import FLAG, SKIP, UNSURE, Event
+from al_lightning.people.store import STORE, Store
 
-STORE, SETTINGS = "labels.sqlite", "settings.json"  # of a project
+SETTINGS = "settings.json"  # of a project
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ def of_project(project: Path) -> Labels:
     try:
         classes, people, files, events = store.classes(), store.annotators(), store.files(), store.events()
         items = store.items()
+    except sqlite3.Error as error:
+        raise DataError(f"{store.path}: cannot be read: {error}") from error
     finally:
         store.close()
     answers = Answers()
@@ -119,7 +121,6 @@ def of_project(project: Path) -> Labels:
     paths: dict[int, str] = {}
     for path, file in sorted(files.items(), key=lambda each: (not each[1].is_there, each[0])):
         paths.setdefault(file.item, path)
-    said = live(events)
 
     def image(item: int, digest: str) -> Image:
         counting = [
@@ -132,7 +133,7 @@ def of_project(project: Path) -> Labels:
                 each.seconds,
                 decides,
             )
-            for each, decides in _counting(said[item], answers, item)
+            for each, decides in _counting(answers, item)
         ]
         label = answers.labels.get(item)
         return Image(
@@ -147,21 +148,10 @@ def of_project(project: Path) -> Labels:
     return Labels(root, [*classes.values()], sorted(images, key=lambda each: (each.path, each.digest)))
 
 
-def live(events: Sequence[Event]) -> dict[int, list[Event]]:
-    """The events of every image that are not undone."""
-    undone = {each.target for each in events if each.kind == UNDO}
-    found: dict[int, list[Event]] = defaultdict(list)
-    for each in events:
-        if each.item is not None and each.action not in undone:
-            found[each.item].append(each)
-    return found
-
-
-def _counting(events: Sequence[Event], answers: Answers, item: int) -> list[tuple[Event, bool]]:
-    """The events of an image that make its state, in their order, and whether each is the one that decides."""
-    settling = [each for each in events if each.kind in (LABEL, SKIP, UNSURE) and each.source in SETTLING]
-    decides = settling[-1].id if settling else None
-    kept = {each.id for each in answers.of(item).values()} | {decides}
+def _counting(answers: Answers, item: int) -> list[tuple[Event, bool]]:
+    """The events of an image that make its state, in their order, and whether each is the review that counts."""
+    decides = {each.id for each in answers.deciding(item) if each.source in SETTLING}
+    kept = {each.id for each in answers.of(item).values()} | decides
     if item in answers.flagged:
-        kept.add([each.id for each in events if each.kind == FLAG][-1])
-    return [(each, each.id == decides) for each in events if each.id in kept]
+        kept.add([each.id for each in answers.events(item) if each.kind == FLAG][-1])
+    return [(each, each.id in decides) for each in answers.events(item) if each.id in kept]

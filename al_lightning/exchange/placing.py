@@ -1,14 +1,13 @@
 """A folder that is there whole or not at all, and that only another export may take the place of."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from al_lightning.disk import sync, write
+from al_lightning.disk import swap, sync, write
 from al_lightning.errors import ConfigError
 
 MARK = "export.json"  # in every folder that was made here
@@ -31,19 +30,15 @@ def placing(out: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator
         raise ConfigError(f"--out {out}: is there already; name another folder, or give --overwrite")
     if out.exists() and not (out / MARK).is_file():
         raise ConfigError(f"--out {out}: --overwrite replaces earlier exports only, and this has no {MARK}")
-    part, old = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.old")
+    part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
         write(part / MARK, json.dumps(about, ensure_ascii=False, indent=2).encode() + b"\n")
-        os.sync()  # once for all files
+        for each in (*part.rglob("*"), part):
+            sync(each)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    part.rename(out)
-    sync(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    swap(part, out)

@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from unicodedata import normalize
 
 from al_lightning.data.cache_folder import hashed
 from al_lightning.exchange.find import Finder
 from al_lightning.exchange.said import BAD_NAME, CONFLICT, UNKNOWN_CLASS, Problem, Said
 from al_lightning.people.answers import Answers
-from al_lightning.people.records import FLAG, LABEL, UNFLAG, Event, Given
+from al_lightning.people.records import FLAG, IMPORTED, LABEL, UNFLAG, Event, Given, tidy
 from al_lightning.people.store import Store, UnknownError
 
 IMPORT, REVIEW = "import", "review"  # sources of the events: what decided in the file decides here
@@ -57,20 +56,20 @@ def take_in(store: Store, root: Path, said: Iterable[Said | Problem], *, add_cla
     Raises:
         DataError: the file cannot be read.
     """
-    finder, digests, outcome = Finder(store, root), store.items(), Outcome()
-    rows = [_found(each, finder, digests) for each in said]
-    events = store.events()
-    done = {each.action for each in events}
-    before = _before(store, events, {row[2] for row in rows if isinstance(row, tuple)})
+    said, outcome = [*said], Outcome()  # read before others have to wait
     seen: dict[tuple[int, str, bool], Said] = {}
     with store.together():
+        finder, digests, events = Finder(store, root), store.items(), store.events()
+        rows = [_found(each, finder, digests) for each in said]
+        done = {each.action for each in events}
+        before = _before(store, events, {row[2] for row in rows if isinstance(row, tuple)})
         for row in rows:
             if isinstance(row, Problem):
                 outcome.problems.append(row)
                 continue
             each, item, action = row
             first = seen.setdefault((item, tidy(each.by), each.decides), each) if each.kind != FLAG else each
-            if (first.kind, tidy(first.label)) != (each.kind, tidy(each.label)):
+            if _what(first) != _what(each):
                 why = f"{each.by} says {each.shown} here, and {first.shown} at {first.row}"
             elif action in done or _is_known(before, each, item):
                 outcome.known += 1
@@ -94,15 +93,15 @@ def _found(said: Said | Problem, finder: Finder, digests: Mapping[int, str]) -> 
     return item if isinstance(item, Problem) else (said, item, _action(said, digests[item]))
 
 
-def tidy(name: str | None) -> str:
-    """A name as the store compares it."""
-    return normalize("NFC", name or "").strip()
+def _what(said: Said) -> tuple[str, str]:
+    """Kind and class of an answer."""
+    return said.kind, tidy(said.label or "")
 
 
 def _action(said: Said, digest: str) -> str:
     """The id of an answer, which follows from what it says."""
-    content = [digest, tidy(said.by), said.kind, tidy(said.label), said.decides]
-    return f"import-{hashed(json.dumps(content).encode())}"
+    content = [digest, tidy(said.by), *_what(said), said.decides]
+    return f"{IMPORTED}{hashed(json.dumps(content).encode())}"
 
 
 def _before(store: Store, events: list[Event], actions: set[str]) -> _Before:
@@ -115,7 +114,7 @@ def _before(store: Store, events: list[Event], actions: set[str]) -> _Before:
 def _is_known(before: _Before, said: Said, item: int) -> bool:
     if said.kind == FLAG:
         return item in before.answers.flagged
-    return _own(before, said, item) == (said.kind, tidy(said.label)) and not said.decides
+    return _own(before, said, item) == _what(said) and not said.decides
 
 
 def _conflict(before: _Before, said: Said, item: int) -> str:
@@ -125,7 +124,7 @@ def _conflict(before: _Before, said: Said, item: int) -> str:
     own, label = _own(before, said, item), before.answers.labels.get(item)
     if own and not said.decides:
         return f"{said.by} says {said.shown} here, and {own[1] or own[0]!r} in the project"
-    if label is None or before.classes[label] == tidy(said.label) or not (said.kind == LABEL or said.decides):
+    if label is None or before.classes[label] == _what(said)[1] or not (said.kind == LABEL or said.decides):
         return ""
     return f"{said.by} says {said.shown} here; in the project it is {before.classes[label]!r}"
 
@@ -142,9 +141,10 @@ def _add(store: Store, said: Said, item: int, action: str, add_classes: bool) ->
         why = f"the project has no class {said.label!r}; --add-classes adds it"
         return Problem(said.row, said.id, UNKNOWN_CLASS, why)
     try:
-        annotator = store.add_annotator(said.by)
-        given = Given(item, said.kind, None if said.label is None else store.add_class(said.label))
-        store.answer(annotator, action, [given], REVIEW if said.decides else IMPORT, said.seconds)
+        with store.together():  # neither a class nor an annotator of an answer that does not go in
+            annotator = store.add_annotator(said.by)
+            given = Given(item, said.kind, None if said.label is None else store.add_class(said.label))
+            store.answer(annotator, action, [given], REVIEW if said.decides else IMPORT, said.seconds)
     except UnknownError as error:
         return Problem(said.row, said.id, BAD_NAME, str(error))
     return None

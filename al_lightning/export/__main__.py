@@ -7,9 +7,10 @@ from pathlib import Path
 
 from al_lightning.errors import ConfigError, DataError, UserError
 from al_lightning.exchange import image_files, label_studio, shards, table
-from al_lightning.exchange.labels import STORE, Labels, of_project, root_of
+from al_lightning.exchange.labels import Labels, of_project, root_of
 from al_lightning.exchange.of_run import is_run, of_run
 from al_lightning.exchange.placing import placing
+from al_lightning.people.store import STORE
 
 MODELS = ("safetensors", "onnx", "torch-export")
 LABELS = ("csv", "label-studio", "folder", "huggingface", "webdataset")

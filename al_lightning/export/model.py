@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from al_lightning.config import schema
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.exchange.labels import STORE
+from al_lightning.people.store import STORE
 from al_lightning.runs import stored
 from al_lightning.runs.export import Trained, load
 from al_lightning.runs.rounds import read_json

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.people.records import LONGEST
 from al_lightning.signals import Interrupted, heard, raised
 
-MOST = 60  # characters of a class's name
+MOST = LONGEST["class"]  # characters of a name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from starlette.exceptions import HTTPException
 
-from al_lightning.people.records import LABEL, Given
+from al_lightning.people.records import LABEL, LONGEST, Given
 
 MOST = 100  # images that are handed out at once
 MOST_NAMED = 2000  # images that a page may name at once
@@ -68,13 +68,13 @@ class _Body(BaseModel):
 class Annotator(_Body):
     """A name."""
 
-    name: Annotated[str, Field(max_length=40)]
+    name: Annotated[str, Field(max_length=LONGEST["annotator"])]
 
 
 class ClassName(_Body):
     """A name."""
 
-    name: Annotated[str, Field(max_length=60)]
+    name: Annotated[str, Field(max_length=LONGEST["class"])]
 
 
 class Answer(_Body):

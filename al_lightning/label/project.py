@@ -15,8 +15,9 @@ from al_lightning.config.keys import nearest_option
 from al_lightning.config.schema import options
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, DataError, UserError
+from al_lightning.people.store import STORE
 
-STORE, SETTINGS, LIVE = "labels.sqlite", "settings.json", "live"
+SETTINGS, LIVE = "settings.json", "live"
 
 
 class Settings(BaseModel):

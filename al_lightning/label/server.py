@@ -20,11 +20,11 @@ from al_lightning.label.background import Repeated
 from al_lightning.label.desk import Desk
 from al_lightning.label.learner import Learner
 from al_lightning.label.measured import Measured
-from al_lightning.label.project import LIVE, STORE, Settings, write
+from al_lightning.label.project import LIVE, Settings, write
 from al_lightning.label.scanning import Scanning, take_up
 from al_lightning.label.watching import Watching
 from al_lightning.people.scan import scan
-from al_lightning.people.store import Store
+from al_lightning.people.store import STORE, Store
 
 END = 2  # seconds that requests have to end in
 

@@ -55,17 +55,24 @@ class Answers:
 
     def of(self, item: int) -> dict[int, Event]:
         """The last answer of every annotator to an image, flags aside."""
-        return {each.annotator: each for each in self._events.get(item, []) if each.kind in (LABEL, SKIP, UNSURE)}
+        return {each.annotator: each for each in self.events(item) if each.kind in (LABEL, SKIP, UNSURE)}
+
+    def events(self, item: int) -> list[Event]:
+        """The events of an image that are not undone, in their order."""
+        return self._events.get(item, [])
+
+    def deciding(self, item: int) -> list[Event]:
+        """The answers that an image owes its state to: the last one of a review, or else the last one of everybody."""
+        answers = [each for each in self.events(item) if each.kind in (LABEL, SKIP, UNSURE)]
+        return [each for each in answers if each.source in SETTLING][-1:] or [*self.of(item).values()]
 
     def _settle(self, item: int) -> None:
-        events = self._events[item]
         self.labels.pop(item, None)
         self.states.pop(item, None)
         self.flagged.discard(item)
-        if [each.kind for each in events if each.kind in (FLAG, UNFLAG)][-1:] == [FLAG]:
+        if [each.kind for each in self.events(item) if each.kind in (FLAG, UNFLAG)][-1:] == [FLAG]:
             self.flagged.add(item)
-        answers = [each for each in events if each.kind in (LABEL, SKIP, UNSURE)]
-        decided = [each for each in answers if each.source in SETTLING][-1:] or [*self.of(item).values()]
+        decided = self.deciding(item)
         labels = {each.label for each in decided if each.label is not None}
         if len(labels) == 1:
             self.labels[item] = labels.pop()

@@ -1,11 +1,14 @@
 """What a store holds, row by row."""
 
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from al_lightning.data.cache_folder import File
 
 LABEL, SKIP, UNSURE, FLAG, UNFLAG, UNDO = "label", "skip", "unsure", "flag", "unflag", "undo"
 LIVE = "live"  # asker of the queries of the learner that works beside people
+IMPORTED = "import-"  # how the actions begin that a file brought
+LONGEST = {"class": 60, "annotator": 40}  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Draw:
-    """An image drawn uniformly from those without an answer, and what the model made of it before it was shown.
+    """An image drawn uniformly from those without an answer that nobody has open, and what the model made of it then.
 
     Attributes:
         id: ascending in time.
@@ -103,3 +106,8 @@ class FileState:
     item: int
     file: File
     is_there: bool
+
+
+def tidy(name: str) -> str:
+    """A name of a class or an annotator as the store compares it: in NFC, without spaces around."""
+    return normalize("NFC", name).strip()

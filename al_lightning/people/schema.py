@@ -1,6 +1,7 @@
 """The tables of a store, and how one is opened."""
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
 from al_lightning.errors import DataError
@@ -55,31 +56,33 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     if not create and not path.is_file():
         raise DataError(f"{path}: there is no store of labels; python -m al_lightning.label makes one")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        found.execute("PRAGMA journal_mode = WAL")
-        found.execute("PRAGMA synchronous = FULL")  # an answer that was acknowledged is on the disk
-        found.execute("PRAGMA foreign_keys = ON")
-        found.execute("BEGIN IMMEDIATE")
-        version = found.execute("PRAGMA user_version").fetchone()[0]
-        tables = found.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if not tables and create:
-            for statement in _statements(TABLES):
-                found.execute(statement)
-            found.execute(f"PRAGMA user_version = {FORMAT}")
-            version = FORMAT
-        found.execute("COMMIT")
+        with ExitStack() as stack:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            stack.callback(found.close)
+            # In this order: another process may be making it. What is none of ours is not written to.
+            is_new = create and _is_empty(found)
+            version = found.execute("PRAGMA user_version").fetchone()[0]
+            if version > FORMAT:
+                raise DataError(f"{path}: is of a later version, with format {version}: upgrade al_lightning")
+            if version < FORMAT and not is_new:
+                raise DataError(f"{path}: is no store of labels")
+            found.execute("PRAGMA journal_mode = WAL")
+            found.execute("PRAGMA synchronous = FULL")  # an answer that was acknowledged is on the disk
+            found.execute("PRAGMA foreign_keys = ON")
+            found.execute("BEGIN IMMEDIATE")
+            if _is_empty(found):
+                for statement in (*_statements(TABLES), f"PRAGMA user_version = {FORMAT}"):
+                    found.execute(statement)
+            found.execute("COMMIT")
+            stack.pop_all()
+            return found
     except (sqlite3.Error, OSError) as error:
         raise DataError(f"{path}: the store of labels cannot be opened: {error}") from error
-    if version != FORMAT:
-        found.close()
-        what = (
-            f"of a later version, with format {version}: upgrade al_lightning"
-            if version > FORMAT
-            else "no store of labels"
-        )
-        raise DataError(f"{path}: is {what}")
-    return found
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
 
 
 def _statements(script: str) -> list[str]:

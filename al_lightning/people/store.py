@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any
-from unicodedata import normalize
 
 from al_lightning.data.cache_folder import File
 from al_lightning.errors import UserError
-from al_lightning.people.records import UNDO, Draw, Event, FileState, Given, Query
+from al_lightning.people.records import IMPORTED, LONGEST, UNDO, Draw, Event, FileState, Given, Query, tidy
 from al_lightning.people.schema import connect
+
+STORE = "labels.sqlite"  # in the folder of a project
+
+# How what is written as one begins, is kept, and is taken back.
+WHOLE = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
+PART = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
 
 
 class UnknownError(UserError):
@@ -21,6 +26,8 @@ class UnknownError(UserError):
 
 class Store:
     """A store of labels, which several processes and threads may have open.
+
+    Where the disk fails, a method raises `sqlite3.Error` and has written nothing; the next one may succeed.
 
     Args:
         path: of the database.
@@ -41,24 +48,25 @@ class Store:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Around what is to be written as one: all of it is on the disk afterwards, or nothing."""
+        """Around what is to be written as one, also within another: all of it is on the disk afterwards, or nothing."""
         with self._writing():
             yield
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, or a part of the one that is open."""
+        """A transaction, or a part of the one that is open: all of it or nothing, too."""
         with self._lock:
-            if self._connection.in_transaction:
-                yield self._connection
-                return
-            self._connection.execute("BEGIN IMMEDIATE")
+            db = self._connection
+            begin, keep, drop = PART if db.in_transaction else WHOLE
+            db.execute(begin)
             try:
-                yield self._connection
+                yield db
+                db.execute(keep)
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if db.in_transaction:  # where the disk is full, SQLite has taken back all of it itself
+                    for statement in drop:
+                        db.execute(statement)
                 raise
-            self._connection.execute("COMMIT")
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock:
@@ -117,9 +125,9 @@ class Store:
         return self._named("annotator", name)
 
     def _named(self, table: str, name: str) -> int:
-        name = normalize("NFC", name).strip()
-        if not name or len(name) > 100 or not name.isprintable():
-            raise UnknownError(f"{table} {name[:100]!r}: a name has 1 to 100 printable characters")
+        name, longest = tidy(name), LONGEST[table]
+        if not name or len(name) > longest or not name.isprintable():
+            raise UnknownError(f"{table} {name[:longest]!r}: a name has 1 to {longest} printable characters")
         with self._writing() as db:
             db.execute(f"INSERT INTO {table} (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
             return db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()[0]
@@ -153,7 +161,7 @@ class Store:
         Args:
             annotator: whose.
             action: an id, as of :meth:`answer`.
-            target: the action; None: the latest that is not undone.
+            target: the action; None: the latest that is not undone, of those that no file brought.
 
         Returns:
             The action that was undone; None where there is none left.
@@ -166,7 +174,8 @@ class Store:
 
         def rows(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
             if target is None:
-                found = db.execute(f"{own} ORDER BY id DESC LIMIT 1", (annotator,)).fetchone()
+                here = f"{own} AND action NOT GLOB ? ORDER BY id DESC LIMIT 1"
+                found = db.execute(here, (annotator, f"{IMPORTED}*")).fetchone()
                 return [(annotator, UNDO, None, None, None, action, "page", found[0])] if found else []
             if not db.execute(f"{own} AND action = ?", (annotator, target)).fetchone():
                 raise UnknownError(f"action {target!r}: there is none of this annotator that is not undone")

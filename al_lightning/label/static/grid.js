@@ -4,8 +4,14 @@ import { $ } from "./dom.js";
 import { makeScreen } from "./screen.js";
 import { changes, shared } from "./state.js";
 
-const load = (n, have, given) =>
-  get("/api/grid", { annotator: shared.annotator.id, class: given, n, have: [...have].join() || null });
+const load = (n, have, given, past) =>
+  get("/api/grid", {
+    annotator: shared.annotator.id,
+    class: given,
+    n,
+    have: have.join() || null,
+    past: past.join() || null,
+  });
 
 /** @param {(view: string) => void} open - shows a view */
 export function makeGrid(open) {

@@ -1,6 +1,6 @@
 /** One image at a time. */
 import { act, undo } from "./acts.js";
-import { $, announce, el, percent } from "./dom.js";
+import { $, announce, el, notify, percent } from "./dom.js";
 import { outbox } from "./outbox.js";
 import { bringBack, empty, isDone, queue, refill, reload } from "./queue.js";
 import { changes, classOf, colorOf, nameOf, shared } from "./state.js";
@@ -29,8 +29,11 @@ export function beginLabel(open) {
 
 async function more() {
   if (!shared.unreachable) reload();
-  await refill();
+  const lost = await refill();
+  const gone = shown && lost.has(shown.item.item) ? shown.item.name : null;
   show();
+  if (gone !== null && !$("view-label").hidden)
+    notify(`${gone} left this screen: open here for too long, now somebody else's or answered. Here is the next image.`);
 }
 
 /** Show the first image of the queue, or say why there is none. */

@@ -5,6 +5,7 @@ import { $, count, el, notify, percent, whole } from "./dom.js";
 import { makeGrid } from "./grid.js";
 import { helpLines, isTaken, mayRepeat, pressed } from "./keys.js";
 import { beginLabel, bring, labelKey } from "./label.js";
+import { order } from "./learner.js";
 import { makeLists } from "./lists.js";
 import { makeMap } from "./map.js";
 import { isOpen, outbox, pending, problem } from "./outbox.js";
@@ -91,7 +92,7 @@ function facts() {
       .map((each) => el("span", {}, each)),
     ...(estimate ? [el("span", { class: "accuracy" }, atAGlance(estimate))] : []),
   );
-  $("order").textContent = [ORDER[shared.project.ordered_by], learner()].filter(Boolean).join(" ");
+  $("order").textContent = order(shared.project);
 }
 
 const atAGlance = ({ accuracy, low, high, enough }) =>
@@ -100,29 +101,6 @@ const atAGlance = ({ accuracy, low, high, enough }) =>
 function money({ budget, price, spent }) {
   if (budget == null) return spent ? `${spent.toFixed(2)} spent` : null;
   return price ? `${spent.toFixed(2)} of ${(budget * price).toFixed(2)} spent` : `budget of ${count(budget, "answer")}`;
-}
-
-const ORDER = {
-  strategy: "In the order of the strategy.",
-  diverse: "In an order that covers all kinds of images, until there is a model.",
-  random: "In random order, until there is a model.",
-};
-
-const PHASES = {
-  starting: () => "The learner is starting.",
-  embedding: (it) => `The learner computes features: ${whole(it.done)} of ${whole(it.total)}.`,
-  waiting: (it) => `The learner waits. ${it.message}`,
-  ready: () => "",
-  failed: (it) => `The learner has failed: ${it.message}`,
-};
-
-function learner() {
-  const { learner: it, model, strategy, scanning } = shared.project;
-  return [
-    scanning ? `Looking through the folder: ${whole(scanning.done)} of ${whole(scanning.total)}.` : "",
-    it ? PHASES[it.phase](it) : "",
-    model ? `Model of ${count(model.n_labeled, "label")}, strategy ${strategy}.` : "",
-  ].join(" ");
 }
 
 function saved() {

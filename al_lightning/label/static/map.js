@@ -27,14 +27,16 @@ export function makeMap(open) {
       open("map");
       $("region").hidden = false;
     },
-    load: async (n, have) => {
-      const wanted = region.filter((each) => !have.has(each)).slice(0, n);
-      const found = wanted.length
-        ? await get("/api/region", { annotator: shared.annotator.id, items: wanted.join() })
-        : { items: [] };
-      const asked = new Set(wanted);
-      region = region.filter((each) => !asked.has(each));
-      return { items: found.items, left: region.length };
+    load: async (n) => {
+      const mine = region; // another one may be picked meanwhile
+      const items = [];
+      // Those that somebody else has, or that were skipped, are not given: on to the next ones then.
+      while (mine.length && items.length < n) {
+        const wanted = mine.slice(0, n);
+        items.push(...(await get("/api/region", { annotator: shared.annotator.id, items: wanted.join() })).items);
+        mine.splice(0, wanted.length);
+      }
+      return { items, left: mine.length };
     },
     told: (answers) => {
       for (const each of answers) data.label[place.get(each.item)] = each.class;
@@ -90,7 +92,7 @@ export function makeMap(open) {
     const [cx, cy] = middle(free);
     const away = new Map(free.map((i) => [i, (data.x[i] - cx) ** 2 + (data.y[i] - cy) ** 2]));
     region = free.sort((a, b) => away.get(a) - away.get(b)).map((i) => data.items[i]);
-    $("map-said").textContent = `${count(inside.length, "image")} there, ${whole(free.length)} without an answer`;
+    $("map-said").textContent = `${count(inside.length, "image")} there, ${whole(free.length)} without a label`;
     $("region").hidden = !free.length;
     if (!free.length) return;
     screen.restart();

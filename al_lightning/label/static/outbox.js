@@ -40,6 +40,9 @@ export const pending = () => keys().map((key) => JSON.parse(localStorage.getItem
 /** Images whose answers are on their way. */
 export const unsent = () => pending().flatMap((body) => (body.answers ?? []).map((each) => each.item));
 
+/** Whether an undo is on its way: until it is there, the server takes what the page shows again for answered. */
+export const isUndoing = () => pending().some((body) => !body.answers);
+
 /** What keeps answers from being saved: a Problem, or null. */
 export const problem = () => trouble;
 

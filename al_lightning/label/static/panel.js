@@ -2,6 +2,7 @@
 import { get } from "./api.js";
 import { curve, interval } from "./curve.js";
 import { $, count, el, percent, whole } from "./dom.js";
+import { share } from "./learner.js";
 import { changes, nameOf, shared } from "./state.js";
 
 const row = (tag, ...cells) =>
@@ -18,6 +19,7 @@ const table = (head, rows) =>
     { class: "wide", tabindex: 0, role: "group", "aria-label": head[0] },
     el("table", {}, el("thead", {}, row("th", ...head)), el("tbody", {}, ...rows)),
   );
+const list = (facts) => el("dl", {}, ...facts.flatMap(([name, said]) => [el("dt", {}, name), el("dd", {}, said)]));
 const block = (title, ...inner) => el("section", {}, el("h2", {}, title), ...inner);
 
 /** The view of the accuracy. */
@@ -38,13 +40,17 @@ export function makePanel() {
           classes(measured),
           people(state),
           numbers(state),
+          chosen(state),
         ].filter(Boolean),
       ),
     );
   }
 
   /** What has to change before there is something new to draw. */
-  const now = () => JSON.stringify([shared.project.estimate, shared.project.model, shared.project.annotators]);
+  const now = () => {
+    const { estimate, model, annotators, learner } = shared.project;
+    return JSON.stringify([estimate, model, annotators, learner?.message]);
+  };
 
   async function show() {
     drawn = now();
@@ -151,5 +157,15 @@ function numbers(state) {
     ["Disputed", state.n_disputed],
     ["Unreadable", state.n_unreadable],
   ];
-  return block("Images", el("dl", {}, ...facts.flatMap(([name, n]) => [el("dt", {}, name), el("dd", {}, whole(n))])));
+  return block("Images", list(facts.map(([name, n]) => [name, whole(n)])));
+}
+
+/** How images are chosen, and by which features: the learner says which, and why these. */
+function chosen({ strategy, random_share: random, learner }) {
+  const facts = [
+    ["Strategy", strategy],
+    ["At random", random ? `${share(random)} of the images` : "none: the accuracy is not measured"],
+    ["Learner", learner?.message || null],
+  ];
+  return block("Choice of images", list(facts.filter(([, said]) => said !== null)));
 }

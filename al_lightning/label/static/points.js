@@ -2,10 +2,8 @@
 import { el } from "./dom.js";
 import { colorOf, nameOf, shared } from "./state.js";
 
-const ROUND = 5000; // up to so many points are drawn as discs; more are squares, which are drawn sooner
-
 /**
- * Draw all points: those without an answer first and pale, so that the labeled ones lie above them.
+ * Draw all points: those without a label first and pale, so that the labeled ones lie above them.
  * @param {HTMLCanvasElement} canvas
  * @param {{items: number[], x: number[], y: number[], label: number[], predicted: number[]}} data - x, y in [0, 1]
  * @param {{by: string, only: number|null, ratio: number, margin: number}} how - `only`: the class to bring out
@@ -14,7 +12,7 @@ export function drawPoints(canvas, data, { by, only, ratio, margin }) {
   const to = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
   const n = data.items.length;
-  const small = (n > 20000 ? 1.5 : n > 2000 ? 2.5 : 4.5) * ratio;
+  const small = (n > 2000 ? 2.5 : 4.5) * ratio;
   const edge = margin * ratio;
   const [w, h] = [canvas.width - 2 * edge, canvas.height - 2 * edge];
   const groups = new Map(); // "labeled or not, class" -> positions
@@ -33,11 +31,8 @@ export function drawPoints(canvas, data, { by, only, ratio, margin }) {
     to.beginPath();
     for (const i of groups.get(key)) {
       const [x, y] = [edge + data.x[i] * w, edge + data.y[i] * h];
-      if (n > ROUND) to.rect(x - side / 2, y - side / 2, side, side);
-      else {
-        to.moveTo(x + side / 2, y);
-        to.arc(x, y, side / 2, 0, 7);
-      }
+      to.moveTo(x + side / 2, y);
+      to.arc(x, y, side / 2, 0, 7);
     }
     to.fill();
   }

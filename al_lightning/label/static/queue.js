@@ -1,17 +1,19 @@
 /** The images that come next, loaded and decoded before they are wanted. */
 import { get } from "./api.js";
 import { picture } from "./dom.js";
-import { unsent } from "./outbox.js";
+import { isUndoing, unsent } from "./outbox.js";
 import { shared } from "./state.js";
 
 const AHEAD = 16; // images on hand; asked for again when a quarter of them is gone
 const LOW = 12;
+const RENEW = 120_000; // milliseconds; the server keeps images for ten minutes from when it last heard of them
 const MAGNIFIED = 12; // times its pixels, at most; zoom goes on from there
 
 /** Entries {item, image, failed}, the first one is before the eyes. */
 export const queue = [];
-/** Each says which images another view shows: the server should not give these here, too. */
+/** Other views with images, {items, drop}: which ones they have, and what takes some of them away. */
 export const elsewhere = [];
+let renewed = 0; // when the server last heard what is on hand; by the clock, which goes on while the machine sleeps
 let answered = new Set(); // images, since the server was last asked
 let asking = false;
 let ended = false;
@@ -50,9 +52,11 @@ export function bringBack(items) {
   queue.splice(0, queue.length, ...items.map(entryOf), ...rest);
 }
 
-/** Take images away that were answered, here or in another view. */
+/** Take images away, here and in the other views: they were answered, or are somebody else's now. */
 export function drop(items) {
-  for (const item of items) answered.add(item);
+  const gone = new Set(items);
+  for (const item of gone) answered.add(item);
+  for (const each of elsewhere) each.drop(gone);
   const rest = queue.filter((each) => !answered.has(each.item.item));
   queue.splice(0, queue.length, ...rest);
 }
@@ -60,6 +64,7 @@ export function drop(items) {
 /** Start anew, for somebody else. */
 export function empty() {
   queue.length = 0;
+  renewed = 0;
   ended = false;
 }
 
@@ -68,27 +73,39 @@ export function reload() {
   for (const entry of queue) if (entry.failed) load(entry);
 }
 
-/** Images that the server should not give: those on hand, and those whose answers are on their way. */
-const had = () =>
-  new Set([...queue.map((each) => each.item.item), ...elsewhere.flatMap((each) => each()), ...unsent()]);
+/** Images that are open on this page. */
+const open = () => [...queue.map((each) => each.item.item), ...elsewhere.flatMap((each) => each.items())];
 
-/** Ask for what is missing. @returns {Promise<boolean>} whether anything came */
+/**
+ * Ask for what is missing, and every other minute all the same, so that what is open here stays so. Not while nobody
+ * sees the page: then others may have it.
+ * @returns {Promise<Set<number>>} images that were open here and are somebody else's, or answered; they are gone
+ */
 export async function refill() {
-  if (asking || shared.annotator === null || queue.length > LOW) return false;
+  const lost = new Set();
+  const isDue = queue.length <= LOW || Date.now() - renewed > RENEW;
+  if (asking || shared.annotator === null || isUndoing() || !isDue) return lost;
   asking = true;
   answered = new Set();
   const { id } = shared.annotator;
+  const before = new Set(open());
   try {
-    const found = await get("/api/next", { annotator: id, n: AHEAD - queue.length, have: [...had()].join() || null });
-    if (id !== shared.annotator.id) return false;
-    const known = had();
+    // The server is asked for one at least. It keeps what there is no room for, and gives it first the next time.
+    const n = Math.max(1, AHEAD - queue.length);
+    const have = [...new Set([...before, ...unsent()])].join() || null;
+    const found = await get("/api/next", { annotator: id, n, have });
+    if (id !== shared.annotator.id) return lost;
+    renewed = Date.now();
+    for (const item of found.lost ?? []) if (before.has(item) && !answered.has(item)) lost.add(item);
+    drop(lost);
+    const known = new Set([...open(), ...unsent()]);
     const fresh = found.items.filter((each) => !known.has(each.item) && !answered.has(each.item));
-    queue.push(...fresh.map(entryOf));
+    queue.push(...fresh.slice(0, Math.max(0, AHEAD - queue.length)).map(entryOf));
     ended = found.done;
-    return fresh.length > 0;
   } catch {
-    return false; // the next look at the state says what is wrong, and asks again
+    // The next look at the state says what is wrong, and asks again.
   } finally {
     asking = false;
   }
+  return lost;
 }

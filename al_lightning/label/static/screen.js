@@ -1,7 +1,7 @@
 /** A screen of images that get one class together, but for those that are taken out. */
 import { act } from "./acts.js";
 import { columns, cursorOf, moved, setCursor } from "./cursor.js";
-import { announce, count, el, percent, picture, whole } from "./dom.js";
+import { announce, count, el, notify, percent, picture, whole } from "./dom.js";
 import { unsent } from "./outbox.js";
 import { elsewhere } from "./queue.js";
 import { changes, classOf, colorOf, keyOf, nameOf, shared } from "./state.js";
@@ -37,16 +37,20 @@ export function classList(label, first, onchange) {
  * @param {HTMLElement} root - is filled
  * @param {string} source - of the answers
  * @param {"given"|"rest"} chosen - what a class key picks: the class given, or the one of those taken out
- * @param {(n: number, have: Set<number>, given: number|null) => Promise<{items: object[], left: number}>} load
+ * @param {(n: number, have: number[], given: number|null, past: number[]) => Promise<{items: object[], left: number}>}
+ *   load - `have`: images that are open here; `past`: those that are open no more, and are not wanted again
  * @param {() => void} open - shows the view that the screen is in
  * @param {(given: object[]) => void} [told] - hears of what was answered
  */
 export function makeScreen(root, { source, chosen, load, open, told = () => {} }) {
-  let items = [];
-  let left = 0;
+  let items = []; // before the eyes
+  let coming = []; // of the next screen, loaded while this one is looked at
+  let left = 0; // further ones that the server has
   let since = 0;
   let anchor = 0;
-  let asked = 0;
+  let begun = 0; // times that all was started anew: what is on its way for an earlier one comes too late
+  let loading = false;
+  let trouble = null;
   let given = null;
   let rest = null;
   const out = new Set(); // images taken out
@@ -64,7 +68,7 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
   const givenList = classList(
     "Class to give",
     "pick a class",
-    (id) => ((given = id), source === "grid" ? renew() : draw()),
+    (id) => ((given = id), chosen === "rest" ? renew() : draw()),
   );
   const restList = classList("Class of those taken out", "stay open", (id) => ((rest = id), draw()));
   root.append(
@@ -85,7 +89,8 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     fill(restList, "stay open");
   });
 
-  elsewhere.push(() => items.map((each) => each.item));
+  const onHand = () => [...items, ...coming].map((each) => each.item);
+  elsewhere.push({ items: onHand, drop });
 
   function draw() {
     givenList.value = given ?? "";
@@ -93,25 +98,51 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     [...tiles.children].forEach((tile, i) => tile.setAttribute("aria-selected", !out.has(items[i].item)));
     const n = items.length - out.size;
     take.disabled = !items.length || (given === null && n > 0);
-    more.textContent = left ? `${whole(left)} more` : "";
+    const further = coming.length + left;
+    more.textContent = further ? `${whole(further)} more` : "";
+    said.hidden = items.length > 0;
+    said.textContent = emptiness();
     const what = n ? `${count(n, "image")}: ${given === null ? "pick a class" : nameOf(given)}` : "None: go on";
     take.replaceChildren(el("kbd", {}, "Enter"), what);
   }
 
-  function show(found) {
-    ({ items, left } = found);
+  function emptiness() {
+    if (given === null && chosen === "rest") return "Pick a class.";
+    if (loading) return "Loading.";
+    return trouble ?? "No images are left here.";
+  }
+
+  function show(some) {
+    items = some;
     out.clear();
     anchor = 0;
     since = performance.now();
     tiles.replaceChildren(...items.map(tile));
     setCursor(tiles, 0, root.contains(document.activeElement) || document.activeElement === document.body);
-    said.hidden = items.length > 0;
-    said.textContent = given === null && chosen === "rest" ? "Pick a class." : "No images are left here.";
     draw();
-    if (items.length) announce(`${count(items.length, "image")}, ${left} more.`);
+    if (items.length) announce(`${count(items.length, "image")}, ${whole(coming.length + left)} more.`);
   }
 
-  function tile(each, i) {
+  /** Images that somebody else has now, or that were answered in another view, are no longer here. */
+  function drop(gone) {
+    coming = coming.filter((each) => !gone.has(each.item));
+    const kept = items.filter((each) => !gone.has(each.item));
+    const n = items.length - kept.length;
+    if (!n) return;
+    const at = items.slice(0, cursorOf(tiles)).filter((each) => !gone.has(each.item)).length;
+    const hadFocus = tiles.contains(document.activeElement);
+    [...tiles.children].forEach((tile, i) => gone.has(items[i].item) && tile.remove());
+    items = kept;
+    anchor = 0;
+    for (const item of gone) out.delete(item);
+    setCursor(tiles, at, hadFocus);
+    draw();
+    if (root.checkVisibility())
+      notify(`${count(n, "image")} left this screen: open here for too long, now somebody else's or answered.`);
+    if (!items.length) advance();
+  }
+
+  function tile(each) {
     const sure = each.guess ? `${nameOf(each.guess.class)} ${percent(each.guess.probability, 0)}` : each.name;
     return el(
       "div",
@@ -121,9 +152,9 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
         tabindex: -1,
         title: each.name,
         "aria-label": `${each.name}, ${sure}`,
-        onclick: (event) => clicked(i, event),
+        onclick: (event) => clicked(items.indexOf(each), event),
       },
-      picture(each.thumb, ""),
+      each.image,
       el("span", { class: "cross", "aria-hidden": "true" }, "\u2715 out"),
       el(
         "span",
@@ -152,8 +183,6 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     draw();
   }
 
-  const had = () => [...items.map((each) => each.item), ...passed, ...unsent()];
-
   /** How many images fit on the screen; whole rows. */
   const fitting = () => {
     const across = columns(tiles);
@@ -164,44 +193,78 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
     return Math.min(MOST, across * rows);
   };
 
-  async function renew() {
-    const mine = ++asked;
-    if (shared.annotator === null || (given === null && chosen === "rest")) return show({ items: [], left: 0 });
-    const known = new Set(had());
-    show({ items: [], left: 0 }); // what was there is answered: no key may mean it again
-    said.textContent = "Loading.";
+  /** Load the next screen, unless it is there. */
+  async function loadNext() {
+    if (loading || coming.length || shared.annotator === null || (given === null && chosen === "rest")) return;
+    const mine = begun;
+    loading = true;
+    trouble = null;
+    draw();
     try {
-      const found = await load(fitting(), known, given);
-      if (mine === asked)
-        show({ ...found, items: found.items.filter((each) => each.label === null && !known.has(each.item)) });
+      const found = await load(fitting(), [...onHand(), ...unsent()], given, [...passed]);
+      if (mine !== begun) return;
+      const known = new Set([...onHand(), ...unsent(), ...passed]);
+      const fresh = found.items.filter((each) => each.label === null && !known.has(each.item));
+      coming.push(...fresh.map((each) => ({ ...each, image: picture(each.thumb, "") })));
+      left = found.left;
     } catch (problem) {
-      if (mine !== asked) return;
-      show({ items: [], left: 0 });
-      said.textContent = problem.message;
+      if (mine !== begun) return;
+      trouble = problem.message;
     }
+    loading = false;
+    if (!items.length && coming.length) advance();
+    else draw();
+  }
+
+  /** Go on to the next screen, and load the one after it. */
+  function advance() {
+    show(coming.splice(0, fitting()));
+    loadNext();
+  }
+
+  /** Start anew. */
+  function renew() {
+    begun++;
+    loading = false;
+    left = 0;
+    coming = [];
+    advance();
   }
 
   function accept() {
     if (take.disabled) return;
-    const before = { items, left, given, rest, out: [...out] };
+    const before = { items, given, rest, out: [...out] };
     const answers = items
       .map(({ item }) => ({ item, kind: "label", class: out.has(item) ? rest : given }))
       .filter((each) => each.class !== null);
     if (rest === null) out.forEach((each) => passed.add(each));
+    items = []; // no key may mean them again
     if (answers.length) {
       told(answers);
       act(source, answers, since, () => {
         before.out.forEach((each) => passed.delete(each));
         open();
-        asked++; // what is on its way comes too late
         told(answers.map((each) => ({ ...each, class: -1 })));
-        ({ given, rest } = before);
-        show(before);
-        before.out.forEach((each) => out.add(each));
-        draw();
+        bringBack(before);
       });
     }
-    renew();
+    advance();
+  }
+
+  /** Show a screen again that was answered; the one that is shown comes after it. */
+  function bringBack(before) {
+    const back = new Set(before.items.map((each) => each.item));
+    if (chosen === "rest" && given !== before.given) {
+      begun++;
+      loading = false;
+      left = 0;
+      coming = [];
+    } else coming = [...items, ...coming].filter((each) => !back.has(each.item));
+    ({ given, rest } = before);
+    show(before.items);
+    before.out.forEach((each) => out.add(each));
+    draw();
+    loadNext();
   }
 
   function key(pressed) {
@@ -225,7 +288,6 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
   function turn(by) {
     const all = shared.project.classes.map((each) => each.id);
     if (!all.length) return;
-    items = [];
     given = all[(all.indexOf(given) + by + all.length) % all.length];
     renew();
   }

@@ -25,7 +25,7 @@ export function take(part) {
 /** Ask for the state now. Never throws: what is wrong is in `shared.unreachable`. */
 async function refresh() {
   try {
-    const found = await get("/api/state", { annotator: shared.annotator?.name });
+    const found = await get("/api/state");
     shared.unreachable = null;
     take(found);
   } catch (problem) {
@@ -42,7 +42,9 @@ export async function begin() {
     await refresh();
   }
   openOutbox(shared.project.project);
-  setInterval(() => document.hidden || refresh(), EVERY);
+  const look = () => document.hidden || refresh();
+  setInterval(look, EVERY);
+  document.addEventListener("visibilitychange", look);
 }
 
 /** The name that was given in this browser, or null. */
