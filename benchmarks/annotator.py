@@ -155,7 +155,7 @@ def report(runs: Path) -> None:
     """Write what the runs have come to: strategies against random labels, and how often the stated interval covers."""
     rows = pd.read_csv(runs)
     by_look = rows.pivot_table(index=["n_answers", "seed"], columns="strategy", values="accuracy")
-    covers = (rows["low"] <= rows["accuracy"]) & (rows["accuracy"] <= rows["high"])
+    low, high, accuracy = (rows[name].to_numpy() for name in ("low", "high", "accuracy"))
     lines = []
     for look in LOOKS:
         table = by_look.loc[look]
@@ -168,8 +168,8 @@ def report(runs: Path) -> None:
     write_section(
         "A scripted annotator at the page",
         f"By `benchmarks/annotator.py`, on {machine()}, beside other work. {N_IMAGES:,} photos of CIFAR-10's training "
-        f"part in one folder, others for each seed; features of EfficientNet-Lite0 at 96 x 96; a script answers {N_ANSWERS} "
-        "times through the server, one image at a time, and waits for the learner after every "
+        f"part in one folder, others for each seed; features of EfficientNet-Lite0 at 96 x 96; a script answers "
+        f"{N_ANSWERS} times through the server, one image at a time, and waits for the learner after every "
         f"{AHEAD}. Accuracy of the last model on the images without an answer, mean of {n_seeds} seeds; the difference "
         "is paired, with a 95% t interval. A fifth of the images is drawn at random in either case.",
         "",
@@ -177,7 +177,7 @@ def report(runs: Path) -> None:
         "|---:|---|---:|---:|---:|",
         *lines,
         "",
-        f"The stated 95% interval had the true accuracy in {int(covers.sum())} of {len(rows)} looks. {N_ANSWERS} "
+        f"The stated 95% interval had the true accuracy in {np.sum((low <= accuracy) & (accuracy <= high))} of {len(rows)} looks. {N_ANSWERS} "
         f"answers took {np.median(seconds):.0f} s (median), the waiting for the learner included.",
     )
 
