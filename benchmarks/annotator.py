@@ -156,6 +156,7 @@ def report(runs: Path) -> None:
     rows = pd.read_csv(runs)
     by_look = rows.pivot_table(index=["n_answers", "seed"], columns="strategy", values="accuracy")
     low, high, accuracy = (rows[name].to_numpy() for name in ("low", "high", "accuracy"))
+    n_covered = np.sum((low <= accuracy) & (accuracy <= high))
     lines = []
     for look in LOOKS:
         table = by_look.loc[look]
@@ -177,7 +178,7 @@ def report(runs: Path) -> None:
         "|---:|---|---:|---:|---:|",
         *lines,
         "",
-        f"The stated 95% interval had the true accuracy in {np.sum((low <= accuracy) & (accuracy <= high))} of {len(rows)} looks. {N_ANSWERS} "
+        f"The stated 95% interval had the true accuracy in {n_covered} of {len(rows)} looks. {N_ANSWERS} "
         f"answers took {np.median(seconds):.0f} s (median), the waiting for the learner included.",
     )
 
