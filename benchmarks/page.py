@@ -8,6 +8,7 @@ no two have the same content.
 
 import argparse
 import io
+import json
 import random
 import re
 import shutil
@@ -24,9 +25,16 @@ from typing import Any
 import annotator
 import httpx
 import numpy as np
+import torch
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from results import machine, write_section
+
+from al_lightning.label.project import SETTINGS, STORE
+from al_lightning.live.prepare import prepare
+from al_lightning.live.refit import Refitter
+from al_lightning.people.scan import scan
+from al_lightning.people.store import Store
 
 SIZE = (640, 480)
 N_PICTURES = 500  # that differ to the eye
@@ -34,6 +42,7 @@ N_KEYS, PAUSE_MS = 300, 400  # between two keys
 N_FIRST, FIRST_RUNS = 5000, 5
 # What a person takes, in seconds: to see and name one image; to look at one of a screen; to click one out; to accept.
 NAME, LOOK, CLICK, ACCEPT = 1.5, 0.2, 1.0, 1.0
+N_REFITTED = 1000
 N_LABELED, N_ONE_BY_ONE, SCREENS, SCREEN = 400, 40, 10, 24
 
 # From the event of a key to the first frame after the next image is decoded and drawn.
@@ -128,6 +137,27 @@ def pressed(page: Page) -> np.ndarray:
     return np.array(page.evaluate("window.times"))
 
 
+def refits(images: Path, weights: str, data: Path) -> list[float]:
+    """Seconds of refits at `N_REFITTED` labels, over all images there are."""
+    with TemporaryDirectory() as temporary:
+        project = Path(temporary)
+        store = Store(project / STORE, create=True)
+        [*_] = scan(images, store, [])
+        said = {"root": str(images), "embedding": "timm", "strategy": "margin", "seed": 0}
+        typed = [each for each in annotator.settings(weights) if each != "embedding=timm"]
+        (project / SETTINGS).write_text(json.dumps(said | {"overrides": [f"paths.data={data}", *typed]}))
+        prepared = prepare(project, store, print)
+        names = sorted({Path(path).parent.name for path in store.files()})
+        truth = {state.item: names.index(Path(path).parent.name) for path, state in store.files().items()}
+        order = np.random.default_rng(0).permutation(len(prepared.items))[: N_REFITTED + 50]
+        labels, refit = {int(at): truth[prepared.items[at]] for at in order}, Refitter(prepared.with_classes(names))
+        found = []
+        for n in range(N_REFITTED, N_REFITTED + 50, 5):  # as answers come
+            learned = refit(n, dict([*labels.items()][:n]), torch.empty(0, dtype=torch.int64))
+            found.append(learned.seconds)
+        return found[1:]  # the first one chooses the weight decay, as one does whenever the labels have doubled
+
+
 def labels_a_minute(images: Path, weights: str, data: Path) -> tuple[float, float, float]:
     """One by one, and in a grid, at the pauses of a person; and the share of a screen that is clicked out."""
     with TemporaryDirectory() as temporary:
@@ -180,6 +210,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="where features are kept")
     parser.add_argument("--items", type=int, default=100_000)
     args = parser.parse_args()
+    n_images = sum(1 for _ in args.images.glob("*/*"))
+    times_of_refits = refits(args.images, args.weights, args.data.resolve())
     one_by_one, in_grid, share_out = labels_a_minute(args.images, args.weights, args.data.resolve())
     with TemporaryDirectory() as temporary:
         few, many = Path(temporary, "few"), Path(temporary, "many")
@@ -198,6 +230,9 @@ def main() -> None:
         f"ms, at most {times.max():.0f} ms.",
         f"- From the command to the first image, {N_FIRST:,} photos in a new project, n = {FIRST_RUNS}: median "
         f"{np.median(first):.1f} s, at most {max(first):.1f} s; the photos are in memory.",
+        f"- A refit at {N_REFITTED:,} labels and {n_images:,} images x 1,280 features, from labels to the next "
+        f"query and a prediction of every image, n = {len(times_of_refits)}: median {np.median(times_of_refits):.2f} s, at most "
+        f"{max(times_of_refits):.2f} s.",
         f"- Labels a minute, by a script that waits as a person might ({NAME} s to see and name one image; {LOOK} s to "
         f"look at one of a screen, {CLICK} s to click one out, {ACCEPT} s to accept a screen of {SCREEN}): one by one "
         f"{one_by_one:.0f}, in a grid {in_grid:.0f}, {in_grid / one_by_one:.1f} times as many. CIFAR-10, model of "
