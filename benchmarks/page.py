@@ -230,9 +230,9 @@ def main() -> None:
         f"ms, at most {times.max():.0f} ms.",
         f"- From the command to the first image, {N_FIRST:,} photos in a new project, n = {FIRST_RUNS}: median "
         f"{np.median(first):.1f} s, at most {max(first):.1f} s; the photos are in memory.",
-        f"- A refit at {N_REFITTED:,} labels and {n_images:,} images x 1,280 features, from labels to the next "
-        f"query and a prediction of every image, n = {len(times_of_refits)}: median {np.median(times_of_refits):.2f} s, at most "
-        f"{max(times_of_refits):.2f} s.",
+        f"- A refit at {N_REFITTED:,} labels and {n_images:,} images x 1,280 features, from labels to the next query "
+        f"and a prediction of every image, n = {len(times_of_refits)}: median {np.median(times_of_refits):.2f} s, "
+        f"at most {max(times_of_refits):.2f} s.",
         f"- Labels a minute, by a script that waits as a person might ({NAME} s to see and name one image; {LOOK} s to "
         f"look at one of a screen, {CLICK} s to click one out, {ACCEPT} s to accept a screen of {SCREEN}): one by one "
         f"{one_by_one:.0f}, in a grid {in_grid:.0f}, {in_grid / one_by_one:.1f} times as many. CIFAR-10, model of "
