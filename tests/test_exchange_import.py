@@ -107,7 +107,6 @@ def test_every_row_goes_in_or_is_reported(tmp_path: Path, capsys: pytest.Capture
         ("2020/8a1b2c3d-1.jpg", UNKNOWN_IMAGE),
         ("https://example.org/2020/1.jpg", UNKNOWN_IMAGE),
         ("019/1.jpg", UNKNOWN_IMAGE),
-        ("b/3.jpg/", UNKNOWN_IMAGE),
     ],
 )
 def test_the_same_file_name_in_another_folder_is_another_image(name: str, meant: str, tmp_path: Path) -> None:
@@ -139,8 +138,8 @@ def test_a_store_that_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[s
     make(tmp_path, FILES, ["cat", "dog"]).close()
     (tmp_path / "labels.csv").write_text("file,class\n3.jpg,cat\n")
     with (tmp_path / "project" / STORE).open("r+b") as file:
-        file.seek(4096)  # after the page that says which tables there are
-        file.write(b"\xff" * (file.seek(0, 2) - 4096))
+        rest = file.seek(0, 2) - file.seek(4096)  # after the page that says which tables there are
+        file.write(b"\xff" * rest)
     project = str(tmp_path / "project")
     assert take([project, str(tmp_path / "labels.csv")]) == 1
     assert export([project, "--format", "csv", "--out", str(tmp_path / "out")]) == 1

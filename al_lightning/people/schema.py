@@ -48,7 +48,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
     Args:
         path: of the database.
-        create: whether to make one where there is none.
+        create: whether to make one where there is none; else one that can only be read is opened, too.
 
     Raises:
         DataError: it is not there, no store, of a later version, or cannot be opened.
@@ -71,9 +71,10 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
             found.execute("PRAGMA synchronous = FULL")  # an answer that was acknowledged is on the disk
             found.execute("PRAGMA foreign_keys = ON")
             found.execute("BEGIN IMMEDIATE")
-            if _is_empty(found):
-                for statement in (*_statements(TABLES), f"PRAGMA user_version = {FORMAT}"):
-                    found.execute(statement)
+            for statement in _statements(TABLES) if _is_empty(found) else ():
+                found.execute(statement)
+            if create:  # also where it is there: one that can only be read is to fail now
+                found.execute(f"PRAGMA user_version = {FORMAT}")
             found.execute("COMMIT")
             stack.pop_all()
             return found
