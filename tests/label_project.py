@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from socket import create_server
 
+import httpx
 import numpy as np
 from PIL import Image
 
@@ -65,8 +65,10 @@ class Served:
         assert self.process.stdout is not None
         lines = iter(self.process.stdout.readline, "")
         self.address = next(line.split()[1] for line in lines if line.startswith("address: "))
-        while len(self.names()) < len([*self.photos.iterdir()]):
-            time.sleep(0.01)
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", follow_redirects=True) as client:
+            client.get(self.address)
+            while client.get("/api/state").json()["n_items"] < len([*self.photos.iterdir()]):
+                pass
 
     def kill(self) -> None:
         """As when the machine goes down."""

@@ -22,9 +22,12 @@ from al_lightning.people.store import Store
 PACKAGE = Path(__file__).parents[1]
 # Found before all else: the learner would take seconds and is another test's subject; the server needs no PyTorch.
 WITHOUT = """
-import sys
+import importlib.util, pathlib, sys
+learner = pathlib.Path(__file__).with_name('learner.py')
 class Without:
     def find_spec(name, path=None, target=None):
+        if name == 'al_lightning.live' and learner.exists():
+            return importlib.util.spec_from_file_location(name, learner)
         if name.split('.')[0] == 'torch' or name == 'al_lightning.live':
             raise ModuleNotFoundError(f'No module named {name}', name=name)
 sys.meta_path.insert(0, Without)
@@ -77,9 +80,11 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "al_lightning.label", *map(str, arguments)]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """In which neither the learner nor PyTorch can be had."""
+def environment(folder: Path, learner: str = "") -> dict[str, str]:
+    """In which neither the learner, but for another one in its place, nor PyTorch can be had."""
     (folder / "without").mkdir(exist_ok=True)
+    if learner:
+        (folder / "without" / "learner.py").write_text(learner, encoding="utf-8")
     (folder / "without" / "sitecustomize.py").write_text(WITHOUT, encoding="utf-8")
     path = os.pathsep.join([str(folder / "without"), str(PACKAGE)])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
@@ -87,14 +92,20 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    photos: Path, *options: str, ends_with: int = signal.SIGTERM, learns: bool = False
+    photos: Path,
+    *options: str,
+    ends_with: int = signal.SIGTERM,
+    learns: bool = False,
+    learner: str = "",
+    browser: Path | None = None,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A server of a project beside some images; gives its address and its process, which may have ended before."""
     own = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+    shows = {"BROWSER": f"{browser} %s"} if browser else {}
     with (photos.parent / "server.err").open("a") as errors:
         process = subprocess.Popen(
-            command(photos, "--no-browser", *options),
-            env=own if learns else environment(photos.parent),
+            command(photos, *([] if browser else ["--no-browser"]), *options),
+            env=(own if learns else environment(photos.parent, learner)) | shows,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

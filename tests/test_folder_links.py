@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bad_images import IMAGE, pixels_of, saved
 from conftest import Command
-from image_folders import draw, ids, load
+from image_folders import draw, ids, load, tree
 
 from al_lightning.errors import ConfigError, DataError
 
@@ -170,3 +170,9 @@ def test_a_run_without_readable_images_says_which_is_the_first(command: Command,
     assert ended.code == 1
     assert ended.err.splitlines()[-1].endswith("Files rejected: 2, the first of them a/0.png: the file has 0 bytes.")
     assert not Path("multirun_outputs").exists()
+
+
+def test_a_link_to_itself_is_no_folder_of_images(tmp_path: Path) -> None:
+    tree(tmp_path, {"cat": 5, "dog": 5})
+    (tmp_path / "loop").symlink_to("loop")
+    assert len(ids(load(tmp_path))) == 10

@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from label_servers import add_live_query, store_of, write_predictions
 from scipy.stats import chisquare
 
+from al_lightning.data.cache_folder import File
+from al_lightning.label import predictions
 from al_lightning.label.desk import RANDOM, Desk
-from al_lightning.label.handing import grid_images, is_done, next_images, region_images
+from al_lightning.label.handing import GRID, grid_images, is_done, lost, next_images, region_images
 from al_lightning.label.leases import SECONDS
 from al_lightning.label.scanning import take_up
 from al_lightning.label.showing import shown
@@ -25,7 +27,7 @@ N = 12
 
 
 def desk_of(store: Store, live: Path, twice: float = 0.0, seed: int = 0) -> Desk:
-    desk = Desk(store, twice, np.random.default_rng(seed))
+    desk = Desk(store, twice, seed)
     take_up(store, desk)
     Watching(desk, live).look()
     return desk
@@ -66,23 +68,32 @@ class People(RuleBasedStateMachine):
             left = self.desk.is_open.any() or self.desk.again_for(who)
             assert left == (not is_done(self.desk, who, None))
         page.update(dict.fromkeys(items))
+        assert lost(self.desk, who, [*page]) == []
+        assert lost(self.desk, 3 - who, [*page]) == [*page]
 
-    @rule(who=st.sampled_from([1, 2]), label=st.sampled_from([1, 2]), n=st.integers(1, 4))
-    def grid(self, who: int, label: int, n: int) -> None:
+    @rule(who=st.sampled_from([1, 2]), label=st.sampled_from([1, 2]), n=st.integers(1, 4), n_past=st.integers(0, 2))
+    def grid(self, who: int, label: int, n: int, n_past: int) -> None:
+        """Some that the page has are clicked out of it, and let go if they came from a grid."""
         known, page = self.desk.predictions, self.pages[who]
-        found, _ = grid_images(self.desk, who, label, n, [*page], self.now)
+        leases = self.desk.leases.of(who)
+        past = [item for item in page if item in leases and leases[item].where == GRID][:n_past]
+        for item in past:
+            del page[item]
+        found, _ = grid_images(self.desk, who, label, n, [*page], past, None, self.now)
+        assert all(item in self.desk.free for item in past if self.desk.is_open[item])
         assert not {item for item, _ in found} & {
             *self.pages[3 - who],
             *page,
+            *past,
             *(each.item for each in self.store.draws()),
         }
         guesses = [known.of(item) for item, _ in found] if known else []
         assert all(guess and guess[0] == label for guess in guesses)
         page.update(dict.fromkeys(item for item, _ in found))
 
-    @rule(who=st.sampled_from([1, 2]), items=st.lists(st.integers(1, N), max_size=4, unique=True))
+    @rule(who=st.sampled_from([1, 2]), items=st.lists(st.integers(1, 9 * N), max_size=4, unique=True))
     def region(self, who: int, items: list[int]) -> None:
-        found = region_images(self.desk, who, items, self.now)
+        found = region_images(self.desk, who, items, None, self.now)
         assert not {item for item, _ in found} & {*self.pages[3 - who]}
         self.pages[who].update(dict.fromkeys(item for item, _ in found))
 
@@ -215,9 +226,13 @@ def test_the_order_of_what_is_asked(tmp_path: Path) -> None:
     store.answer(1, "answered-1", [Given(5, "label", 1)], "page")
     row = {"asker": "runs/a", "round": 0, "strategy": "margin", "seed": 0, "event": 0, "n_labeled": 0, "seconds": None}
     store.add_query(row, [9, 5, 4])
+    store.add_query(row | {"asker": "runs/b"}, [2, 9])
     query = add_live_query(store, [7, 4, 3])
     write_predictions(tmp_path, query, {item: (1, 1 - item / 100) for item in range(1, 13)})
     desk = desk_of(store, tmp_path, twice=1.0)
+    # Of each run the newest query counts.
+    store.add_query(row | {"asker": "runs/b", "round": 1}, [])
+    Watching(desk, tmp_path).look()
     assert next_images(desk, 2, 1, [], 0, None, 0) == [(5, "again")]
     page = shown(desk, 5, "again")
     assert (page["label"], page["guess"]) == (None, None)
@@ -231,6 +246,38 @@ def test_the_order_of_what_is_asked(tmp_path: Path) -> None:
     back = [(4, "asked"), (3, "chosen"), (12, "chosen")]
     assert next_images(desk, 1, 3, [item for item, _ in found if item not in (12, 4, 3)], 0, None, 0) == back
     found = [each for each in found if each not in back] + back
-    # Another page of the same annotator has lost them; with a budget, what the page has counts.
+    # Another page of the same annotator has lost them.
     assert next_images(desk, 1, 19, [], 0, None, 0) == found
-    assert next_images(desk, 1, 19, [1, 2], 0, 5, 0) == found[:2]
+
+
+def test_draws_are_those_of_the_seed(tmp_path: Path) -> None:
+    """The same in every process, and others after further draws."""
+    store = store_of(tmp_path, 1000)
+    first, again = (desk_of(store, tmp_path, seed=3).rng.integers(1 << 60) for _ in range(2))
+    assert first == again != desk_of(store, tmp_path, seed=4).rng.integers(1 << 60)
+    next_images(desk_of(store, tmp_path, seed=3), 1, 5, [], 1, None, 0)
+    assert first != desk_of(store, tmp_path, seed=3).rng.integers(1 << 60)
+
+
+def test_an_answer_to_an_image_that_was_just_found(tmp_path: Path) -> None:
+    """The scan has put it into the store; the desk takes it up later, and asks somebody else for it as well."""
+    store = store_of(tmp_path, 3)
+    desk = desk_of(store, tmp_path, twice=1.0)
+    store.add_files({"new.png": File(1, 1, 1, 9, "f" * 32)})
+    store.answer(1, "answered-1", [Given(4, "label", 1)], "import")
+    desk.catch_up()
+    take_up(store, desk)
+    assert desk.again_for(2) == 4
+
+
+def test_predictions_of_which_no_image_is_left(tmp_path: Path) -> None:
+    write_predictions(tmp_path, 1, dict.fromkeys(range(1, 5), (1, 0.9)))
+    found = predictions.read(tmp_path, 1, np.zeros(5, bool))
+    assert found is not None and found.grid == {} and found.of(4) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 but no more", b"text"])
+def test_predictions_that_cannot_be_read_are_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "predictions-3.npz").write_bytes(content)
+    (tmp_path / "predictions-4 (copy).npz").write_bytes(content)
+    assert predictions.newest(tmp_path) == 3 and predictions.read(tmp_path, 3, np.ones(5, bool)) is None

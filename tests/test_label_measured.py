@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from label_servers import add_live_query, store_of, write_predictions
 
@@ -20,7 +19,7 @@ def test_it_is_the_estimate_of_the_model_in_use_on_what_is_open(tmp_path: Path) 
     store.answer(1, "chosen-001", [Given(item, "label", 1) for item in range(1, 51)], "page", 100.0)
     query = add_live_query(store, [60], n_labeled=50)
     write_predictions(tmp_path, query, {item: (1, 0.5 + item / 400) for item in range(1, 200)}, n_labeled=50)
-    desk = Desk(store, 0.0, np.random.default_rng(0))
+    desk = Desk(store, 0.0, 0)
     take_up(store, desk)
     watching, measured = Watching(desk, tmp_path), Measured(desk, Settings(root="", target=0.6, price=2))
     watching.look()
@@ -33,6 +32,9 @@ def test_it_is_the_estimate_of_the_model_in_use_on_what_is_open(tmp_path: Path) 
     store.answer(1, "draws-0002", [Given(108, "label", 2), Given(109, "skip")], "page", 5.0)
     store.answer(2, "again-0001", [Given(101, "label", 1), Given(102, "label", 2)], "page", 5.0)
     store.answer(2, "review-001", [Given(102, "label", 1)], "review", 5.0)
+    # What was said first counts: a suggestion that was accepted, a dispute and a second look at the skipped one do not.
+    store.answer(1, "doubtful-1", [Given(103, "label", 2)], "doubtful", 5.0)
+    store.answer(2, "again-0002", [Given(104, "label", 2), Given(109, "label", 1)], "page", 5.0)
     measured.look()
     state = measured.state()
     trials = estimate.trials(store.draws(), dict.fromkeys(range(101, 108), 1) | {108: 2})
@@ -46,19 +48,32 @@ def test_it_is_the_estimate_of_the_model_in_use_on_what_is_open(tmp_path: Path) 
     assert found["expected"]["money"] == 200
     assert found["expected"]["minutes"] == pytest.approx(100 * 2 / 60)  # two seconds, in median
     assert found["enough"]["said"] is False
-    assert {each["id"]: (each["n"], each["accuracy"]) for each in found["per_class"]} == {
+    classes = measured.curve()["classes"]
+    assert {each["id"]: (each["n"], each["accuracy"]) for each in classes} == {
         1: (7, pytest.approx(1)),
         2: (1, 0.0),
     }
-    assert measured.curve()["classes"] == found["per_class"]
-    # Of two answers to two images: agreed on one; the other is 1, as the review says, and so is Ann right on both.
-    assert state["kappa_n"] == 2
+    # Of two answers to three images: agreed on one; another is 1, as the review says; of the third nobody knows.
+    assert state["kappa_n"] == 3
     assert {each["name"]: (each["accuracy"], each["accuracy_n"]) for each in state["annotators"]} == {
-        "a": (1.0, 2),
-        "b": (0.5, 2),
+        "a": (pytest.approx(2 / 3), 3),
+        "b": (pytest.approx(1 / 3), 3),
     }
 
-    # Undone, the draw is open and counts no more.
+    # Undone, a draw is open and counts no more; of the one that was skipped the first answer is the other one now.
     store.undo(1, "undo-00001", "draws-0002")
     measured.look()
-    assert measured.state()["estimate"]["n"] == 7
+    assert measured.state()["estimate"]["n"] == 8
+
+    # A hundred more cannot be labeled when fewer are open; when none is, there is no accuracy on them.
+    store.answer(1, "chosen-002", [Given(item, "label", 1) for item in range(111, 153)], "page", 100.0)
+    measured.look()
+    assert measured.state()["estimate"]["expected"] is not None
+    store.answer(1, "chosen-003", [Given(153, "label", 1)], "page", 100.0)
+    measured.look()
+    assert measured.state()["estimate"]["expected"] is None
+    rest = [*range(51, 101), 108, 110, *range(154, 201)]
+    store.answer(1, "chosen-004", [Given(item, "label", 1) for item in rest], "page", 100.0)
+    measured.look()
+    assert measured.state()["estimate"] is None
+    assert [each["id"] for each in measured.curve()["classes"]] == [1]

@@ -1,6 +1,7 @@
 """The labeling page on screens of three widths, light and dark: sizes, contrast, texts of users; by mouse, by touch."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Literal
 
 import pytest
 from label_project import CLASSES, Served, disagree, hand_over, make_photos
+from label_servers import Client
 from playwright.sync_api import Browser, Page, Route
 from test_label_page import HOSTILE, answers, browser, opened, saved
 
 __all__ = ["browser"]
+AHEAD = re.compile(r"/api/grid\?.*have=")  # a screen of the grid that comes after another one
 VIEWS = ("label", "grid", "doubtful", "review", "labeled", "map", "panel")
 FULL = {
     "label": "#suggestion:not(:disabled)",
@@ -65,7 +68,9 @@ def measured(page: Page) -> None:
 
     def state(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "estimate": ESTIMATE})
+        learner = {"phase": "ready", "done": 0, "total": 0, "message": f"features: {'unbroken' * 20}"}
+        changed = {"estimate": ESTIMATE, "learner": learner, "problems": ["The map cannot be drawn: no room"]}
+        route.fulfill(response=answer, json={**answer.json(), **changed})
 
     page.route("**/api/state*", state)
     page.route("**/api/curve", lambda route: route.fulfill(body=json.dumps(CURVE), content_type="application/json"))
@@ -80,6 +85,7 @@ def test_every_view_fits_the_screen(
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 500)
     context.on("page", measured)
     page = opened(context, served, said)
+    page.wait_for_selector("#notice:has-text('no room')")
     for view in VIEWS:
         page.click(f"#tab-{view}")
         page.wait_for_selector(FULL[view])
@@ -93,6 +99,7 @@ def test_every_view_fits_the_screen(
     assert page.evaluate(COLORS) == []
     page.click("#tab-label")
     assert HOSTILE in page.inner_text("#classes")
+    assert "features: unbroken" in page.inner_html("#view-panel")
     assert page.title() == "Label images"
     assert said == []
     context.close()
@@ -163,6 +170,64 @@ def test_without_a_keyboard(browser: Browser, tmp_path: Path, touch: bool) -> No
     found = answers(served)
     served.kill()
     assert (found.labels, found.flagged, said) == (labels, {flagged}, [])
+    context.close()
+
+
+def test_what_is_open_here_and_what_is_not(browser: Browser, tmp_path: Path) -> None:
+    """The next screen is there before it is wanted; what goes to somebody else leaves the page, which says so."""
+    served = Served(make_photos(tmp_path / "photos", 90), ["--classes", "cat,dog", "--random-share", "0"])
+    hand_over(served)
+    said, of_name = list[str](), {name: item for item, name in served.names().items()}
+    context = browser.new_context(viewport={"width": 800, "height": 700})
+    context.clock.install()
+    page = opened(context, served, said)
+    tiles = "[...document.querySelectorAll('#view-grid .tile')].map(each => [each.title, each.ariaSelected])"
+
+    def next_screen(key: str) -> None:
+        first, _ = page.evaluate(tiles)[0]
+        page.keyboard.press(key)
+        page.wait_for_selector(f"#view-grid .tile[title='{first}']", state="detached")
+        page.wait_for_selector("#view-grid .tile")
+
+    def given_to(name: str, *wanted: str) -> list[str]:
+        bob = Client(served.address, name)
+        items = bob.get("region", annotator=bob.id, items=",".join(str(of_name[each]) for each in wanted))["items"]
+        return [each["name"] for each in items]
+
+    def others_take(*wanted: str) -> None:
+        served.kill()
+        served.start()  # it knows no more who has what open
+        assert given_to("Bob", *wanted) == [*wanted]
+        (other := context.new_page()).goto(served.address)
+        other.close()
+        page.clock.fast_forward("03:00")
+
+    with page.expect_response(AHEAD):
+        page.click("#tab-grid")
+        page.wait_for_selector("#view-grid .tile >> nth=7")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    out, _ = page.evaluate(tiles)[1]
+    with page.expect_response(AHEAD):
+        next_screen("Enter")
+    assert given_to("Bob", out) == [out]
+
+    page.route("**/api/grid?*", lambda route: route.abort())
+    next_screen("Enter")
+    (gone, _), (out, _), *rest = page.evaluate(tiles)
+    assert rest
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    others_take(gone)
+    page.wait_for_selector("#notice:has-text('1 image left this screen')")
+    assert page.evaluate(tiles) == [[out, "false"], *rest]
+
+    page.click("#tab-label")
+    gone = served.names()[int(page.get_attribute("#stage[data-item]", "data-item") or 0)]
+    others_take(gone)
+    page.wait_for_selector(f"#notice:has-text('{gone} left this screen')")
+    page.wait_for_selector(f"#stage:not([data-item='{of_name[gone]}']) img")
+    served.kill()
     context.close()
 
 

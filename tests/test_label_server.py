@@ -125,9 +125,9 @@ def test_what_the_learner_and_a_run_hand_over(tmp_path: Path) -> None:
         assert "al_lightning.live" in state["learner"]["message"]
         assert (state["model"], state["ordered_by"]) == (None, "random")
         assert {each["kind"] for each in ann.next(2)} == {"stored"}
-        labeled = ann.next(2)[0]["item"]
+        labeled, held = (each["item"] for each in ann.next(2))
         ann.answer(labeled, 1)
-        rest = [item for item in range(1, 13) if item != labeled]
+        rest = [item for item in range(1, 13) if item not in (labeled, held)]
         store, live = Store(project / "labels.sqlite"), project / "live"
         query = add_live_query(store, rest[5:9])
         (live / f"why-{query}.json").write_text(json.dumps({rest[5]: [[labeled, 0.75]]}), encoding="utf-8")
@@ -140,10 +140,11 @@ def test_what_the_learner_and_a_run_hand_over(tmp_path: Path) -> None:
 
         bob = Client(address, "Bob")
         first, *_ = ranked = bob.next(4)
-        assert {each["item"] for each in ranked} >= {*rest[5:9]} - {each["item"] for each in ann.next(1)}
-        if first["item"] == rest[5]:
-            (why,) = first["why"]
-            assert (why["item"], why["class"], why["similarity"], first["score"]) == (labeled, 1, 0.75, 1.0)
+        assert [each["item"] for each in ranked] == rest[5:9]
+        (why,) = first["why"]
+        assert (why["item"], why["class"], why["similarity"], first["score"]) == (labeled, 1, 0.75, 1.0)
+        had = f"{first['item']},{held},99"
+        assert bob.get("next", annotator=bob.id, n=1, have=had)["lost"] == [held, 99]
         guess = first["guess"]
         assert guess["class"] == 1 + first["item"] % 2 == 3 - guess["second"]
         assert guess["probability"] == pytest.approx(0.5 + first["item"] / 30)
@@ -181,7 +182,8 @@ def test_what_the_learner_and_a_run_hand_over(tmp_path: Path) -> None:
 
 def test_going_on_says_what_changes(tmp_path: Path) -> None:
     photos = photos_in(tmp_path, 2)
-    with serving(photos, "--classes", "cat", "--twice", "0.25") as (address, process):
+    limits = [*("--embedding", "patches"), *("--budget", "9"), *("--worth", "2")]
+    with serving(photos, "--classes", "cat", "--twice", "0.25", *limits) as (address, process):
         ann = Client(address)
         ann.answer(1, ann.post("classes", name=" <script>alert(1)</script> ")["id"])
         twice = subprocess.run(command(photos), env=environment(tmp_path), capture_output=True, text=True)
@@ -190,6 +192,7 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         assert ann.get("state")["classes"][1]["name"] == "<script>alert(1)</script>"
     moved = photos.rename(tmp_path / "elsewhere")
     again = [*command(moved, "--no-browser", "--project", tmp_path / "photos-labels"), "--price", "2", "seed=3"]
+    again += [*("--embedding", "none"), *("--budget", "none"), *("--worth", "none")]
     with subprocess.Popen(again, env=environment(tmp_path), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines = [
@@ -200,6 +203,9 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         f"changed: root: {photos} -> {moved}",
         "changed: price: 1.0 -> 2.0",
         "changed: overrides:  -> seed=3",
+        "changed: embedding: patches -> none",
+        "changed: budget: 9 -> none",
+        "changed: worth: 2.0 -> none",
     }
     assert "labels: 1 of 2 classes: cat, <script>alert(1)</script>" in lines
 
@@ -211,6 +217,7 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         (["nowhere"], 2, "nowhere: must be a folder"),
         (["photos", "--strategy", "magrin"], 2, "did you mean margin?"),
         (["photos", "--random-share", "1.5"], 2, "--random-share 1.5"),
+        (["photos", "--budget", "many"], 2, "--budget many"),
         (["photos", "--classes", "x" * 61], 2, "1 to 60"),
         (["photos", "cat"], 2, "KEY=VALUE"),
         (["photos", "--project", "."], 1, "is no project of labels"),

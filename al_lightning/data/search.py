@@ -225,7 +225,7 @@ class Search:
         names = []
         for entry in _entries(f"{self.base}/{part}"):
             path = (PurePosixPath(part) / entry.name).as_posix()
-            if entry.name.startswith(".") or not entry.is_dir() or not is_utf8(entry.name):
+            if entry.name.startswith(".") or not _is_folder(entry) or not is_utf8(entry.name):
                 continue
             if not self._is_skipped(entry, path, os.path.realpath(entry.path), True):
                 names.append(entry.name)
@@ -259,6 +259,12 @@ def _is_written_by_us(folder: Path) -> bool:
         or ((folder / "rounds").is_dir() and (folder / "config.yaml").is_file())
         or (folder.name == "report" and (folder / "report.html").is_file())
     )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link to itself
+        return entry.is_dir()
+    return False
 
 
 def _holds_pictures(entry: os.DirEntry[str]) -> bool:

@@ -4,13 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.people.overrides import check
 from al_lightning.people.records import LONGEST
 from al_lightning.signals import Interrupted, heard, raised
 
+LIBRARIES = ("starlette", "uvicorn", "cleanlab")  # of the extra
+NONE = "none"  # typed to take a setting back
 MOST = LONGEST["class"]  # characters of a name
 
 
@@ -39,14 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings of a run, for the model")
     parser.add_argument("--classes", metavar="A,B,...", default="", help="classes; more can be added in the page")
     parser.add_argument("--project", metavar="DIR", type=Path, help="default: PHOTOS-labels, beside the images")
-    parser.add_argument("--embedding", metavar="NAME", help="features; default: the best that is at hand")
+    parser.add_argument("--embedding", metavar="NAME", help="features; default, again by none: the best at hand")
     parser.add_argument("--strategy", metavar="NAME", help="what chooses; default: margin")
     parser.add_argument("--random-share", metavar="X", type=float, help="drawn at random, to measure; default: 0.2")
     parser.add_argument("--twice", metavar="X", type=float, help="labels that a second annotator is asked; default: 0")
     parser.add_argument("--price", metavar="X", type=float, help="money that an answer costs; default: 1")
-    parser.add_argument("--budget", metavar="N", type=int, help="answers after which nothing more is asked")
+    parser.add_argument("--budget", metavar="N", help="answers after which nothing more is asked; none: no limit")
     parser.add_argument("--target", metavar="X", type=float, help="accuracy that is enough; default: 0.9")
-    parser.add_argument("--worth", metavar="X", type=float, help="money that a point of accuracy is worth, to weigh")
+    parser.add_argument("--worth", metavar="X", help="money that a point of accuracy is worth; none: not weighed")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; default: this machine alone")
     parser.add_argument("--port", type=int, default=0, help="default: that of the last time, or one that is free")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -59,11 +63,12 @@ def _run(options: argparse.Namespace) -> None:
     Raises:
         UserError: what is wrong with the command, the folders or the address.
     """
+    if lacking := [each for each in LIBRARIES if find_spec(each) is None]:
+        raise UserError(f"{', '.join(lacking)}: not installed: pip install 'al-lightning[label]'")
     root = options.root.resolve()
     if not root.is_dir():
         raise ConfigError(f"{options.root}: must be a folder with images")
-    if wrong := [each for each in options.overrides if not each.partition("=")[1]]:
-        raise ConfigError(f"{wrong[0]}: must be a setting of a run, KEY=VALUE; folders with spaces need quotes")
+    check(options.overrides)
     classes = [each.strip() for each in options.classes.split(",") if each.strip()]
     if long := [each for each in classes if len(each) > MOST or not each.isprintable()]:
         raise ConfigError(f"--classes {long[0]!r}: a class has a name of 1 to {MOST} printable characters")
@@ -74,6 +79,7 @@ def _run(options: argparse.Namespace) -> None:
     project = (options.project or default_folder(root)).resolve()
     keys = ("embedding", "strategy", "random_share", "twice", "price", "budget", "target", "worth", "overrides")
     given: dict[str, Any] = {key: value for key in keys if (value := getattr(options, key)) not in (None, [])}
+    given |= {key: None for key in ("embedding", "budget", "worth") if given.get(key) == NONE}
     try:
         held = lock.take(project)
     except OSError as error:

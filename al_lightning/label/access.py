@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BODY = 1 << 20  # bytes
@@ -23,7 +23,12 @@ CLOSED = "this address is open only to who has the token: use the whole address 
 PAGE = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>al_lightning</title><h1>Not open without its token</h1>"
     "<p>Open the whole address that <code>python -m al_lightning.label</code> printed where it runs, with "
-    "<code>?token=</code> and what follows. If that is what you have done, <a href=/>go on</a>."
+    "<code>?token=</code> and what follows."
+)
+# A redirect would not do: who comes from elsewhere has no cookie (SameSite) before a page of ours sends her on.
+ON = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>al_lightning</title>"
+    "<meta http-equiv=refresh content='0; url=/'>"
 )
 
 
@@ -82,7 +87,7 @@ class Access:
             return _error(400, f"host {host[:100]!r}: not one of this server's names: use the address that was printed")
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if path == "/" and self._is_token(given):
-            answer = RedirectResponse("/", 303)
+            answer = HTMLResponse(ON)
             answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
             return answer
         if not self._is_token(cookie_parser("; ".join(headers.getlist("cookie"))).get(self.cookie, "")):

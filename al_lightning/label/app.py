@@ -41,13 +41,22 @@ class Api:
         learner: its process.
         scanning: of the folder with the images.
         measured: what is known of model and annotators.
+        problems: what has gone wrong beside the requests, in a line each.
     """
 
     def __init__(
-        self, project: Path, settings: Settings, desk: Desk, learner: Learner, scanning: Scanning, measured: Measured
+        self,
+        project: Path,
+        settings: Settings,
+        desk: Desk,
+        learner: Learner,
+        scanning: Scanning,
+        measured: Measured,
+        problems: Callable[[], list[str]],
     ) -> None:
         self.live, self.settings, self.desk = project / LIVE, settings, desk
         self.learner, self.scanning, self.measured, self.previews = learner, scanning, measured, Previews()
+        self.problems = problems
 
     def app(self) -> Starlette:
         """The application, without a word on who may use it."""
@@ -92,11 +101,11 @@ class Api:
             "price": settings.price,
             "random_share": settings.random_share,
             "strategy": settings.strategy,
-            "embedding": settings.embedding,
             "learner": self.learner.status(),
             "model": {key: getattr(known, key) for key in ("query", "n_labeled", "event")} if known else None,
             "scanning": None if done is None else {"done": done, "total": self.scanning.total},
-            "ordered_by": figures.ordered_by(self.desk, settings.strategy),
+            "ordered_by": figures.ordered_by(self.desk),
+            "problems": self.problems(),
         }
 
     def next(self, wanted: bodies.Wanted) -> Mapping[str, Any]:
@@ -105,19 +114,25 @@ class Api:
         share, budget = self.settings.random_share, self.settings.budget
         found = handing.next_images(self.desk, wanted.annotator, wanted.n, wanted.have, share, budget, monotonic())
         done = not found and self.scanning.done is None and handing.is_done(self.desk, wanted.annotator, budget)
-        return {"items": self._shown(found), "done": done}
+        lost = handing.lost(self.desk, wanted.annotator, wanted.have)
+        return {"items": self._shown(found), "done": done, "lost": lost}
 
     def grid(self, wanted: bodies.Grid) -> Mapping[str, Any]:
         """Images that are taken for one class."""
         self._known(wanted.annotator)
-        now = monotonic()
-        found, left = handing.grid_images(self.desk, wanted.annotator, wanted.label, wanted.n, wanted.have, now)
+        rest = wanted.have, wanted.past, self.settings.budget, monotonic()
+        found, left = handing.grid_images(self.desk, wanted.annotator, wanted.label, wanted.n, *rest)
         return {"items": self._shown(found), "left": left}
 
     def region(self, wanted: bodies.Region) -> Mapping[str, Any]:
         """Images of a region of the map."""
         self._known(wanted.annotator)
-        return {"items": self._shown(handing.region_images(self.desk, wanted.annotator, wanted.items, monotonic()))}
+        if unknown := [item for item in wanted.items if item not in self.desk.digests]:
+            raise HTTPException(404, f"image {unknown[0]}: there is none of this number in this project")
+        budget = self.settings.budget
+        return {
+            "items": self._shown(handing.region_images(self.desk, wanted.annotator, wanted.items, budget, monotonic()))
+        }
 
     def doubtful(self, wanted: bodies.Listed) -> Mapping[str, Any]:
         """Labels that are likely wrong."""

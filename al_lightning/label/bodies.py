@@ -34,9 +34,10 @@ class Wanted(BaseModel):
 
 
 class Grid(Wanted):
-    """Likewise, of a class."""
+    """Likewise, of a class; and what the page had and does not want again."""
 
     label: Id = Field(alias="class")
+    past: Ids = []
     n: int = Field(24, ge=1, le=MOST)
 
 

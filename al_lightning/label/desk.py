@@ -2,16 +2,17 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from threading import RLock
 from typing import Any
 
 import numpy as np
 
+from al_lightning.label.free import FreeSet, Line, line
 from al_lightning.label.leases import Leases
-from al_lightning.label.pool import Line, Pool, line
 from al_lightning.label.predictions import Predictions
 from al_lightning.people.answers import DISPUTED, LABELED, OPEN, SETTLING, Answers
-from al_lightning.people.records import LABEL, LIVE, SKIP, UNDO, UNSURE, Draw, Event, Query
+from al_lightning.people.records import IMPORTED, LABEL, LIVE, SKIP, UNDO, UNSURE, Draw, Event, Query
 from al_lightning.people.store import Store
 
 STATES = (OPEN, LABELED, SKIP, UNSURE, DISPUTED)  # of an image, by the number that stands for each
@@ -27,7 +28,7 @@ class Desk:
     Args:
         store: of the project.
         twice: share of the labeled images that a second annotator is asked for.
-        rng: of what is drawn.
+        seed: of what is drawn; each start draws anew, after the draws that there are.
 
     Attributes:
         answers: what all events come to.
@@ -42,7 +43,7 @@ class Desk:
         is_drawn: `bool`, by image, whether it was ever drawn at random.
         waiting: the drawn images that are free; they come first.
         draws: as the store has them.
-        asked: images that runs ask for, a line.
+        asked: images that runs ask for, each by its newest query: one line.
         latest: the last query of the learner.
         queue: its images, a line.
         scores: of the strategy, by image of that query.
@@ -51,31 +52,33 @@ class Desk:
         predictions: of the last model.
         again: images that want a second annotator, by the first one.
         given: how many answers each annotator gave that count.
+        n_paid: how many of these were given here: those of a file cost nothing.
         paces: seconds and answers of each one's last actions.
         items_of: the images of an action.
         history: ids of the events with answers, and their images.
     """
 
-    def __init__(self, store: Store, twice: float, rng: np.random.Generator) -> None:
-        self.store, self.twice, self.rng, self.lock = store, twice, rng, RLock()
-        self.answers, self.leases, self.free = Answers(), Leases(), Pool()
+    def __init__(self, store: Store, twice: float, seed: int) -> None:
+        self.store, self.twice, self.lock = store, twice, RLock()
+        self.answers, self.leases, self.free = Answers(), Leases(), FreeSet()
         self.files, self.digests = dict[int, list[str]](), store.items()
         self.label, self.state = np.zeros(0, np.int64), np.zeros(0, np.int8)
         self.is_there, self.is_open = np.zeros(0, bool), np.zeros(0, bool)
         self.unreadable = dict[int, str]()
         self.is_drawn, self.waiting, self.draws = np.zeros(0, bool), dict[int, None](), list[Draw]()
-        self._asked = list[int]()
+        self._asked = dict[str, list[int]]()  # by asker
         self.latest: Query | None = None
         self.asked = self.queue = line(np.zeros(0, np.int64), 0)
         self.scores, self.why, self.why_of = dict[int, float | None](), dict[int, Any](), 0
         self.predictions: Predictions | None = None
         self.again: dict[int, dict[int, None]] = defaultdict(dict)
         self.given: dict[int, int] = defaultdict(int)
-        self._who: dict[int, tuple[int, ...]] = {}
+        self.n_paid, self._counted = 0, dict[int, list[Event]]()
         self.paces: dict[int, deque[list[Any]]] = defaultdict(lambda: deque(maxlen=RECENT))
         self.items_of: dict[str, list[int]] = defaultdict(list)
         self.history = (list[int](), list[int]())
         self._add_draws()
+        self.rng = np.random.default_rng([seed, len(self.draws)])
         self.catch_up()
 
     # What the store has
@@ -86,6 +89,8 @@ class Desk:
         if not events:
             return
         touched = self.answers.add(events)
+        if not self.digests.keys() >= touched:  # the scan has found images that are not taken up yet
+            self.digests = self.store.items()
         self._grow(max(touched, default=0) + 1)
         for event in events:
             self._note(event)
@@ -115,13 +120,12 @@ class Desk:
 
     def take_query(self, query: Query, rows: Sequence[tuple[int, float | None]]) -> None:
         """Take up a query: what is in it comes next, and what a run asks for comes first."""
-        items = np.array([item for item, _ in rows], np.int64)
-        size = max(len(self.label), int(items.max(initial=0)) + 1)
+        items = [item for item, _ in rows]
         if query.asker == LIVE:
-            self.latest, self.scores, self.queue = query, dict(rows), line(items, size)
+            self.latest, self.scores, self.queue = query, dict(rows), self._line(items)
         else:
-            self._asked = list(dict.fromkeys([*self._asked, *items.tolist()]))
-            self.asked = line(np.array(self._asked, np.int64), max(size, max(self._asked) + 1))
+            self._asked[query.asker] = items
+            self.asked = self._line(dict.fromkeys(chain(*self._asked.values())))
 
     def add_draws(self, items: Sequence[int]) -> None:
         """Store that images were drawn, and what the model makes of them."""
@@ -171,10 +175,6 @@ class Desk:
                         return item
         return None
 
-    def n_given(self) -> int:
-        """Answers that count, and that are paid for."""
-        return sum(self.given.values())
-
     def _grow(self, size: int) -> None:
         if (more := size - len(self.label)) <= 0:
             return
@@ -205,13 +205,15 @@ class Desk:
     def _settle(self, item: int) -> None:
         """An image has other answers than before."""
         answers = self.answers.of(item)
-        for annotator in self._who.pop(item, ()):
-            self.given[annotator] -= 1
-            self.again[annotator].pop(item, None)
-        for annotator in answers:
-            self.given[annotator] += 1
+        for event in self._counted.pop(item, ()):
+            self.given[event.annotator] -= 1
+            self.n_paid -= not event.action.startswith(IMPORTED)
+            self.again[event.annotator].pop(item, None)
+        for event in answers.values():
+            self.given[event.annotator] += 1
+            self.n_paid += not event.action.startswith(IMPORTED)
         if answers:
-            self._who[item] = tuple(answers)
+            self._counted[item] = [*answers.values()]
         self.label[item] = self.answers.labels.get(item, 0)
         self.state[item] = STATES.index(self.answers.state(item))
         if len(answers) == 1 and self.twice and self._wants_another(item, answers.values()):
@@ -240,6 +242,10 @@ class Desk:
                 self.waiting[item] = None
             else:
                 self.waiting.pop(item, None)
+
+    def _line(self, items: Iterable[int]) -> Line:
+        array = np.array([*items], np.int64)
+        return line(array, max(len(self.label), int(array.max(initial=0)) + 1))
 
     def _lines(self, item: int) -> list[Line]:
         lines = [self.asked, self.queue]

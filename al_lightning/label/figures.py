@@ -25,15 +25,15 @@ def counts(desk: Desk, price: float) -> dict[str, Any]:
         "n_disputed": of_state[DISPUTED],
         "n_flagged": len(desk.answers.flagged),
         "n_unreadable": len(desk.unreadable),
-        "spent": desk.n_given() * price,
+        "spent": desk.n_paid * price,
     }
 
 
-def ordered_by(desk: Desk, strategy: str) -> str:
-    """What decides which image comes next."""
+def ordered_by(desk: Desk) -> str:
+    """What decides which image comes next; the strategy that was chosen needs a model."""
     if desk.latest is None:
         return "random"
-    return "strategy" if desk.latest.strategy == strategy else "diverse"
+    return "strategy" if desk.predictions else "diverse"
 
 
 def per_minute(desk: Desk, annotator: int) -> float | None:

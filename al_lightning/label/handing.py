@@ -1,5 +1,6 @@
 """Which images an annotator gets next. Whoever calls these holds the desk's lock, and has let it catch up."""
 
+import sys
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -25,16 +26,16 @@ def next_images(
         n: how many at most.
         have: what the page has; their leases are renewed.
         share: of random draws.
-        budget: most answers that are asked for.
+        budget: most answers that are asked for; what anybody has open counts.
         now: of a monotonic clock, in seconds.
     """
     keep(desk, annotator, have, now)
-    if budget is not None:
-        n = min(n, budget - desk.n_given() - len(have))
+    room = _room(desk, budget)
     own = {item: lease for item, lease in desk.leases.of(annotator).items() if item not in have}
     found: list[tuple[int, str] | None] = [(item, each.kind) for item, each in own.items() if each.where == PAGE]
-    found += [(item, RANDOM) for item in desk.waiting]
-    del found[max(n, 0) :]
+    del found[n:]
+    wanted, n = n, min(n, len(found) + room)
+    found += [(item, RANDOM) for item in desk.waiting][: n - len(found)]
     for item, kind in filter(None, found):
         desk.lease(item, annotator, PAGE, kind, now)
     # All draws before the first of the others is taken: these would be missing among what can be drawn.
@@ -57,14 +58,16 @@ def next_images(
             for item in drawn:
                 desk.release(item)
             raise
-    # At the very end, what is left of a grid or a map.
-    rest = iter([(item, each.kind) for item, each in own.items() if each.where != PAGE])
     handed = []
     for each in found:
-        if one := each or _one(desk, annotator) or next(rest, None):
+        if one := each or _one(desk, annotator):
             desk.lease(one[0], annotator, PAGE, one[1], now)
             handed.append(one)
-    return handed
+    # At the very end, what is left of a grid or a map.
+    rest = [(item, each.kind) for item, each in own.items() if each.where != PAGE][: wanted - len(handed)]
+    for item, kind in rest:
+        desk.lease(item, annotator, PAGE, kind, now)
+    return handed + rest
 
 
 def keep(desk: Desk, annotator: int, have: Collection[int], now: float) -> None:
@@ -77,6 +80,17 @@ def keep(desk: Desk, annotator: int, have: Collection[int], now: float) -> None:
             desk.lease(item, annotator, PAGE, desk.kind_of(item), now)
         elif lease is None and any(item in items for first, items in desk.again.items() if first != annotator):
             desk.lease(item, annotator, PAGE, AGAIN, now)
+
+
+def lost(desk: Desk, annotator: int, have: Collection[int]) -> list[int]:
+    """What a page has, and is answered, gone, or somebody else's; to be called when the rest is kept."""
+    own = desk.leases.of(annotator)
+    return [item for item in have if item not in own]
+
+
+def _room(desk: Desk, budget: int | None) -> int:
+    """How many further images may be handed out."""
+    return sys.maxsize if budget is None else max(0, budget - desk.n_paid - len(desk.leases))
 
 
 def _one(desk: Desk, annotator: int) -> tuple[int, str] | None:
@@ -96,48 +110,67 @@ def _one(desk: Desk, annotator: int) -> tuple[int, str] | None:
 
 def is_done(desk: Desk, annotator: int, budget: int | None) -> bool:
     """Whether nothing is left for an annotator, now or later."""
-    if budget is not None and desk.n_given() >= budget:
+    if budget is not None and desk.n_paid >= budget:
         return True
     return not desk.is_open.any() and desk.again_for(annotator) is None
 
 
 def grid_images(
-    desk: Desk, annotator: int, label: int, n: int, have: Collection[int], now: float
+    desk: Desk,
+    annotator: int,
+    label: int,
+    n: int,
+    have: Collection[int],
+    past: Collection[int],
+    budget: int | None,
+    now: float,
 ) -> tuple[Handed, int]:
     """Images that are predicted as a class, the surest first, leased; none that was drawn at random.
 
-    Images that the annotator has had in the grid, and the page does not have, come last.
+    Args:
+        desk: the state.
+        annotator: who; what she had in the grid and the page does not have is let go.
+        label: the class.
+        n: how many at most.
+        have: what the page has; their leases are renewed.
+        past: what it had and does not want again.
+        budget: as of :func:`next_images`.
+        now: likewise.
 
     Returns:
         The images, and how many others of that class have no answer and are not on the page.
     """
     keep(desk, annotator, have, now)
+    for item, lease in desk.leases.of(annotator).items():
+        if lease.where == GRID and item not in have:
+            desk.release(item)
     if not (known := desk.predictions):
         return [], 0
+    found, over, line, n = list[int](), list[int](), known.grid.get(label), min(n, _room(desk, budget))
 
-    def is_of_class(item: int) -> bool:
-        return (guess := known.of(item)) is not None and guess[0] == label
+    def may(item: int) -> bool:
+        if item in past:
+            over.append(item)
+        return item in desk.free and not desk.is_drawn[item] and item not in past
 
-    found, line = list[int](), known.grid.get(label)
-    while line and len(found) < n and (item := line.take(lambda each: each in desk.free and not desk.is_drawn[each])):
+    while line and len(found) < n and (item := line.take(may)):
         desk.lease(item, annotator, GRID, CHOSEN, now)
         found.append(item)
-    known_there = {*have, *found}
-    own = [item for item, lease in desk.leases.of(annotator).items() if lease.where == GRID and item not in known_there]
-    found += [item for item in own if is_of_class(item)][: n - len(found)]
-    for item in found:
-        desk.lease(item, annotator, GRID, CHOSEN, now)
+    for item in filter(desk.free.__contains__, over):  # others may take them
+        assert line
+        line.put_back(item)
     counts = desk.is_open & ~desk.is_drawn
-    counts[[item for item in (*found, *have) if item < len(counts)]] = False
+    counts[[item for item in (*found, *have, *past) if item < len(counts)]] = False
     return [(item, CHOSEN) for item in found], int(np.count_nonzero(known.first_of(np.flatnonzero(counts)) == label))
 
 
-def region_images(desk: Desk, annotator: int, items: Sequence[int], now: float) -> Handed:
+def region_images(desk: Desk, annotator: int, items: Sequence[int], budget: int | None, now: float) -> Handed:
     """Those of some images that are free or the annotator's own, leased; none that was drawn at random."""
     found = []
     for item in items:
         lease = desk.leases.get(item)
-        if not desk.is_drawn[item] and (item in desk.free or (lease and lease.annotator == annotator)):
+        is_own = lease is not None and lease.annotator == annotator
+        if (is_own or (item in desk.free and _room(desk, budget))) and not desk.is_drawn[item]:
             kind = lease.kind if lease else desk.kind_of(item)
             desk.lease(item, annotator, MAP, kind, now)
             found.append((item, kind))

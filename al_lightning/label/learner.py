@@ -1,29 +1,30 @@
 """The learner's process: started beside the server, started again when it dies, and never waited for."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Any
 
-from al_lightning.label.predictions import read_json
+from al_lightning.runs.rounds import read_json
 
-MOST_STARTS = 4  # in a row, without a query between them
+MOST_STARTS = 4  # in a row
+LASTING = 60.0  # seconds: a process that lived as long has worked
 FAILED = "failed"  # phase
 PATIENCE = 5.0  # seconds to end in, when it is told to
 
 
 class Learner:
-    """The process `python -m al_lightning.live PROJECT`.
+    """The process `python -m al_lightning.live PROJECT PID`, which ends when that of this number does.
 
     Args:
         project: the folder.
-        newest: says which query is the learner's last; one that comes shows that it works.
     """
 
-    def __init__(self, project: Path, newest: Callable[[], int]) -> None:
-        self._project, self._newest, self._live = project, newest, project / "live"
+    def __init__(self, project: Path) -> None:
+        self._project, self._live = project, project / "live"
         self._process: subprocess.Popen[bytes] | None = None
         self._lock, self._ending, self._failed = Lock(), Event(), ""
         (self._live / "status.json").unlink(missing_ok=True)  # of another time
@@ -33,23 +34,24 @@ class Learner:
         Thread(target=self._watch, daemon=True, name="learner").start()
 
     def _watch(self) -> None:
-        n_starts, newest = 0, self._newest()
-        while process := self._started():
-            code = process.wait()
-            if self._newest() > newest:
-                n_starts, newest = 0, self._newest()
-            n_starts += 1
-            if self._said()["phase"] == FAILED:  # it knows why, and would fail again
-                return
-            if n_starts == MOST_STARTS:
-                self._failed = f"it ends by itself, with exit code {code}: {self._last_words()}"
-                return
+        n_starts = 0
+        try:
+            while process := self._started():
+                start, code = monotonic(), process.wait()
+                n_starts = 1 if monotonic() - start > LASTING else n_starts + 1
+                if self._said()["phase"] == FAILED:  # it knows why, and would fail again
+                    return
+                if n_starts == MOST_STARTS:
+                    self._failed = f"it ends by itself, with exit code {code}: {self._last_words()}"
+                    return
+        except OSError as error:
+            self._failed = f"it cannot be started: {error}"
 
     def _started(self) -> subprocess.Popen[bytes] | None:
         with self._lock, (self._live / "learner.log").open("ab") as log:
             if self._ending.is_set():
                 return None
-            command = [sys.executable, "-m", "al_lightning.live", str(self._project)]
+            command = [sys.executable, "-m", "al_lightning.live", str(self._project), str(os.getpid())]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

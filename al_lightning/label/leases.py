@@ -29,6 +29,9 @@ class Leases:
     def __init__(self) -> None:
         self._held: OrderedDict[int, Lease] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def __contains__(self, item: int) -> bool:
         return item in self._held
 

@@ -1,6 +1,7 @@
 """What random draws and second answers say, of the model and of the annotators: computed beside the requests."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -42,12 +43,11 @@ class Measured:
             if seen == self._seen:
                 return
             draws, is_open = desk.draws[:], desk.is_open.copy()
-            labels = desk.label[[each.item for each in draws]].tolist()
         events = desk.store.events(self._last)
         self._last = events[-1].id if events else self._last
         self._recent += events
         self._blind.add(agreement.independent(events))
-        trials = estimate.trials(draws, {each.item: label for each, label in zip(draws, labels, strict=True) if label})
+        trials = estimate.trials(draws, dict(self._blind_labels({each.item for each in draws})))
         if known:
             self._estimate, classes = self._of_model(trials, known, is_open)
             points = [asdict(each) for each in estimate.curve(trials)]
@@ -57,21 +57,29 @@ class Measured:
             self._right = agreement.right(self._blind, desk.answers)
         self._seen = seen
 
+    def _blind_labels(self, items: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """What whoever answered first said of drawn images, having seen neither other answers nor the model's."""
+        for item in items:
+            first = next(iter(self._blind.of(item).values()), None)
+            if first and first.label is not None:
+                yield item, first.label
+
     def _of_model(
         self, trials: estimate.Trials, known: Predictions, is_open: np.ndarray
     ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-        """What is known of the model in use; None without random draws of models like it, and by class."""
+        """What is known of the model in use, None without draws of models like it or open images; and by class."""
         row = known.row[np.flatnonzero(is_open[: len(known.row)])]
         found = estimate.accuracy(trials, known.probability[row[row >= 0]], known.n_labeled)
-        if found is None:
-            return None, []
-        seconds, price, target = estimate.seconds_a_label(self._recent), self._settings.price, self._settings.target
-        gain = estimate.expected(trials, known.n_labeled, price=price, seconds=seconds)
-        enough = estimate.enough(trials, gain, target=target, worth=self._settings.worth)
         classes = [{"id": label} | asdict(each) for label, each in estimate.per_class(trials, known.n_labeled).items()]
+        if found is None:
+            return None, classes
+        seconds, price, target = estimate.seconds_a_label(self._recent), self._settings.price, self._settings.target
+        gain = None
+        if np.count_nonzero(is_open) >= estimate.MORE:  # else there are none of which so many could be asked for
+            gain = estimate.expected(trials, known.n_labeled, price=price, seconds=seconds)
+        enough = estimate.enough(trials, gain, target=target, worth=self._settings.worth)
         return asdict(found) | {
             "n_labeled": known.n_labeled,
-            "per_class": classes,
             "expected": asdict(gain) if gain else None,
             "enough": asdict(enough) if enough else None,
         }, classes

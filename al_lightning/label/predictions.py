@@ -1,13 +1,15 @@
 """What the learner hands over, as the server uses it: looked up by image, and in lines from which images are taken."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from al_lightning.label.pool import Line, line, places
+from al_lightning.label.free import Line, line, places
+
+ARRAYS = ("item", "first", "second", "probability", "margin", "n_labeled", "event")  # of a file
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Predictions:
 
 def newest(folder: Path) -> int:
     """The last query that has a file of predictions; 0 where none has."""
-    return max((int(each.stem.partition("-")[2]) for each in folder.glob("predictions-*.npz")), default=0)
+    numbers = (each.stem.partition("-")[2] for each in folder.glob("predictions-*.npz"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def read(folder: Path, query: int, is_open: np.ndarray) -> Predictions | None:
@@ -64,12 +67,12 @@ def read(folder: Path, query: int, is_open: np.ndarray) -> Predictions | None:
         is_open: `bool`, by image, whether it has no answer.
 
     Returns:
-        None where the file is gone: there is a newer one.
+        None where the file cannot be read, as one that is gone: the next refit writes another.
     """
     try:
         with np.load(folder / f"predictions-{query}.npz", allow_pickle=False) as file:
-            arrays: dict[str, Any] = dict(file)
-    except FileNotFoundError:
+            arrays: dict[str, Any] = {name: file[name] for name in ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     items = arrays["item"]
     size = max(len(is_open), int(items.max(initial=0)) + 1)
@@ -80,7 +83,7 @@ def read(folder: Path, query: int, is_open: np.ndarray) -> Predictions | None:
     at = at[np.lexsort((-arrays["probability"][at], arrays["first"][at]))]
     by_class, classes, place = items[at], arrays["first"][at], places(items[at], size)
     present, starts = np.unique(classes, return_index=True)
-    ends = [*starts[1:].tolist(), len(at)]
+    ends = [*starts[1:].tolist(), len(at)][: len(present)]  # there may be no image left
     return Predictions(
         query=query,
         n_labeled=int(arrays["n_labeled"]),
@@ -96,11 +99,3 @@ def read(folder: Path, query: int, is_open: np.ndarray) -> Predictions | None:
             for label, start, end in zip(present, starts, ends, strict=True)
         },
     )
-
-
-def read_json(file: Path) -> Any:
-    """What a file of the learner holds; None where it is not there."""
-    try:
-        return json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return None

@@ -1,11 +1,10 @@
 """Looking through the folder of images while the page is already there."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-from al_lightning.errors import UserError
+from al_lightning.label.background import say
 from al_lightning.label.desk import Desk
 from al_lightning.people.store import Store
 
@@ -23,6 +22,7 @@ class Scanning:
     Attributes:
         done: files that have been looked at; None: the scan is over.
         total: of so many.
+        problem: why it ended early, in a line; empty: it did not.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Scanning:
     ) -> None:
         self._steps, self._store, self._desk, self._then = steps, store, desk, then
         self.done: int | None = 0
-        self.total = total
+        self.total, self.problem = total, ""
         self._ending = Event()
         self._thread = Thread(target=self._run, daemon=True, name="scan")
 
@@ -55,8 +55,8 @@ class Scanning:
                     take_up(self._store, self._desk)
                     taken_up = done
             take_up(self._store, self._desk)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+        except Exception as error:  # whatever it is, what was found can be labeled
+            self.problem = f"the folder was not looked through to its end: {say(error)}"
         finally:
             self.done = None
             self._store.close()

@@ -6,11 +6,11 @@ import sys
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from html import escape
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Thread
 
-import numpy as np
 import uvicorn
 
 from al_lightning.errors import UserError
@@ -64,24 +64,31 @@ def serve(
         for_scan = stack.enter_context(closing(Store(project / STORE)))
         steps = scan(root, for_scan, [str(project)], *settings.looking())
         _, total = next(steps)
-        desk = Desk(store, settings.twice, np.random.default_rng())
+        desk = Desk(store, settings.twice, settings.seed)
         take_up(store, desk)
         if not total and not desk.files:
             raise UserError(f"{root}: there are no images in this folder")
         names = list(store.classes().values())
         say(f"images: {total:,} in {root}")
         say(f"labels: {len(desk.answers.labels):,} of {len(names)} classes{': ' if names else ''}{', '.join(names)}")
-        learner = Learner(project, lambda: desk.latest.id if desk.latest else 0)
+        learner = Learner(project)
         stack.callback(learner.end)
         scanning = Scanning(steps, for_scan, desk, total, learner.start)
         watching, measured = Watching(desk, project / LIVE), Measured(desk, settings)
-        watching.look()
-        for work in (watching.look, measured.look):
-            stack.callback(Repeated(work, work.__qualname__).end)
+        repeated = Repeated(watching.look, "what the learner says"), Repeated(measured.look, "the accuracy")
+        repeated[0].once()
+        for each in repeated:
+            each.start()
+            stack.callback(each.end)
         scanning.start()
         stack.callback(scanning.end)
         token = token_urlsafe(24)
-        app = Access(Api(project, settings, desk, learner, scanning, measured).app(), token, host, port)
+
+        def problems() -> list[str]:
+            return [each.problem for each in (scanning, *repeated) if each.problem]
+
+        api = Api(project, settings, desk, learner, scanning, measured, problems)
+        app = Access(api.app(), token, host, port)
         address = f"http://{_shown(host)}:{port}/?token={token}"
         if not is_local(host):
             print(
@@ -92,7 +99,8 @@ def serve(
         say(f"address: {address}")
         say("every answer is kept at once; Ctrl-C ends the server")
         if open_browser:
-            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            page = _leading_to(address, project / LIVE)
+            Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -104,6 +112,16 @@ def serve(
             timeout_graceful_shutdown=END,
         )
         uvicorn.Server(config).run([bound])
+
+
+def _leading_to(address: str, folder: Path) -> Path:
+    """A page that leads to an address, for its owner alone: what a browser is called with, every user can see."""
+    file = folder / "open.html"
+    file.unlink(missing_ok=True)
+    file.touch(0o600)
+    text = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={escape(address)}">'
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 def _bound_again(host: str, port: int) -> socket.socket:

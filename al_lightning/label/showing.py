@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from al_lightning.label.desk import AGAIN, STATES, Desk
-from al_lightning.label.predictions import read_json
 from al_lightning.people.answers import DISPUTED, SETTLING
+from al_lightning.runs.rounds import read_json
 
 SIDES = (1600, 320)  # pixels of a preview's longest side: to look at, and small
 
@@ -125,7 +125,7 @@ def brought_back(desk: Desk, items: Sequence[int], annotator: int, now: float) -
     for item in dict.fromkeys(items):
         is_others = not desk.is_open[item] and annotator not in desk.answers.of(item)
         kind = AGAIN if is_others else desk.kind_of(item)
-        if item in desk.free:
+        if (lease := desk.leases.get(item)) is None or lease.annotator == annotator:
             desk.lease(item, annotator, "page", kind, now)
         found.append(shown(desk, item, kind))
     return found

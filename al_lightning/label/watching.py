@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from al_lightning.label.desk import Desk
-from al_lightning.label.predictions import newest, read, read_json
-from al_lightning.people.records import LIVE
+from al_lightning.label.predictions import newest, read
+from al_lightning.runs.rounds import read_json
 
 
 class Watching:
@@ -22,13 +22,11 @@ class Watching:
         """Take up what is new; files are read while requests go on."""
         desk = self._desk
         queries = desk.store.queries(self._last)
-        last_live = max((each.id for each in queries if each.asker == LIVE), default=0)
-        for query in queries:
-            self._last = query.id
-            if query.asker != LIVE or query.id == last_live:
-                rows = desk.store.queried(query.id)
-                with desk.lock:
-                    desk.take_query(query, rows)
+        for query in {each.asker: each for each in queries}.values():  # the newest of each
+            rows = desk.store.queried(query.id)
+            with desk.lock:
+                desk.take_query(query, rows)
+        self._last = queries[-1].id if queries else self._last
         # The files of a query come after its row.
         if desk.latest and desk.why_of < desk.latest.id:
             near = read_json(self._live / f"why-{desk.latest.id}.json")

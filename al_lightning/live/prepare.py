@@ -15,7 +15,7 @@ from al_lightning.config import data_root, schema
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.embedding.make import make_embedder, with_embedding
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.live.overrides import check
+from al_lightning.people.overrides import check
 from al_lightning.people.store import Store
 from al_lightning.trainer import quiet_lightning
 

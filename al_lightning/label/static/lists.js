@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { cursorOf, moved, setCursor } from "./cursor.js";
 import { $, announce, el, picture, whole } from "./dom.js";
 import { unsent } from "./outbox.js";
-import { classList } from "./screen.js";
+import { classList } from "./pick.js";
 import { changes, classOf, colorOf, nameOf } from "./state.js";
 
 const N = 24;

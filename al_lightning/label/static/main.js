@@ -108,15 +108,16 @@ function saved() {
   const away = problem() ?? shared.unreachable;
   $("saved").textContent = n ? `${n} not saved yet` : isOpen() ? "All saved" : "";
   $("saved").classList.toggle("waits", n > 0);
-  if (away && away.status !== 401) notify(`${away.message} Answers are kept here, and sent when it is back.`);
-  else if (away)
-    notify(
-      "The server was started anew: open the address that it has printed, in this browser. This page then goes on, with the answers that it keeps.",
-    );
-  else if (isTold) notify(null);
-  isTold = Boolean(away);
+  const trouble = away ? whyAway(away) : shared.project.problems.join("; ");
+  if (away || trouble !== told) notify(trouble || null);
+  told = trouble;
 }
-let isTold = false;
+let told = "";
+
+const whyAway = (away) =>
+  away.status === 401
+    ? "The server was started anew: open the address that it has printed, in this browser. This page then goes on, with the answers that it keeps."
+    : `${away.message} Answers are kept here, and sent when it is back.`;
 
 changes.addEventListener("state", () => {
   facts();

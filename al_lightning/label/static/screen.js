@@ -3,34 +3,12 @@ import { act } from "./acts.js";
 import { columns, cursorOf, moved, setCursor } from "./cursor.js";
 import { announce, count, el, notify, percent, picture, whole } from "./dom.js";
 import { unsent } from "./outbox.js";
+import { classList, fill } from "./pick.js";
 import { elsewhere } from "./queue.js";
-import { changes, classOf, colorOf, keyOf, nameOf, shared } from "./state.js";
-import { shownKey } from "./keys.js";
+import { changes, classOf, colorOf, nameOf, shared } from "./state.js";
 
 const rowHeight = () => (matchMedia("(max-width: 600px)").matches ? 134 : 168); // CSS pixels, with its gap
 const MOST = 48;
-
-/** Fill a list of classes; what is picked stays picked. `first` stands before them. */
-function fill(list, first) {
-  const before = list.value;
-  list.replaceChildren(
-    el("option", { value: "" }, first),
-    ...shared.project.classes.map((each) =>
-      el("option", { value: each.id }, keyOf(each.id) ? `${each.name}  (${shownKey(keyOf(each.id))})` : each.name),
-    ),
-  );
-  list.value = before;
-}
-
-/** A list to pick a class from. */
-export function classList(label, first, onchange) {
-  const list = el("select", {
-    "aria-label": label,
-    onchange: () => onchange(list.value === "" ? null : Number(list.value)),
-  });
-  fill(list, first);
-  return list;
-}
 
 /**
  * A screen of images.

@@ -8,7 +8,7 @@ const COLORS = 10; // of style.css; from the eleventh class on they come again, 
 const NAME = "al-label/name";
 
 /** `project`: the answer of /api/state; `annotator`: {id, name}, null until it is known. */
-export const shared = { project: { classes: [], annotators: [] }, annotator: null, unreachable: null };
+export const shared = { project: { classes: [], annotators: [], problems: [] }, annotator: null, unreachable: null };
 
 /** Fires `state` (something of the project changed), `classes` (one was added) and `annotator`. */
 export const changes = new EventTarget();

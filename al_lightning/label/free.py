@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 
-class Pool:
+class FreeSet:
     """A set of images, of which one can be drawn uniformly: an array of them, and where each is in it."""
 
     def __init__(self) -> None:

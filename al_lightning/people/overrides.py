@@ -31,5 +31,5 @@ def check(overrides: Sequence[str]) -> None:
             known = ", ".join(each.rstrip(".") for each in FREE)
             raise ConfigError(
                 f"{override}: the learner of a project takes KEY=VALUE of {known}, but for {', '.join(OWN)}; "
-                "what chooses is --strategy, the features are --embedding"
+                "what chooses is --strategy, the features are --embedding; a folder with spaces needs quotes"
             )
