@@ -113,11 +113,11 @@ def _write(source: Path, files: Sequence[Path], out: Path) -> int:
     """Write the table, and return how many files cannot be decoded."""
     from al_lightning import load
     from al_lightning.disk import replace_file
-    from al_lightning.people.store import STORE
+    from al_lightning.runs.export import model_folder
 
     if not files:
         raise DataError("there are no images to predict")
-    trained = load(source / "model" if (source / STORE).is_file() else source)
+    trained = load(model_folder(source))
     if trained.temperature is None:
         print(f"note: {source}: had too few labels apart from training to calibrate its probabilities", file=sys.stderr)
     text, n_failed = io.StringIO(), 0

@@ -114,8 +114,9 @@ def test_what_is_handed_over_is_what_the_model_says(photos: Path) -> None:
     assert "broken.png" in {path for path, _ in prepared.data.rejected}
 
 
-def test_the_last_model_is_that_of_a_run(photos: Path, tmp_path: Path) -> None:
+def test_the_last_model_is_that_of_a_run(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, store, files = project(photos)
+    assert predict([str(folder), str(photos)]) == 1 and "has no model yet" in capsys.readouterr().err
     store.add_class("blue")
 
     def act(query: Query) -> None:

@@ -10,9 +10,8 @@ from safetensors.torch import save_file
 
 from al_lightning.config import schema
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.people.store import STORE
 from al_lightning.runs import stored
-from al_lightning.runs.export import Trained, load
+from al_lightning.runs.export import Trained, load, model_folder
 from al_lightning.runs.rounds import read_json
 
 ABOUT = "model.json"
@@ -34,7 +33,7 @@ def export_model(source: Path, form: str, out: Path) -> list[str]:
         ConfigError: what writes or checks ONNX is not installed.
         DataError: there is no model, or ONNX Runtime comes to other logits.
     """
-    folder = source / "model" if (source / STORE).is_file() else source
+    folder = model_folder(source)
     trained = load(folder)
     about = _about(folder, trained)
     images = torch.randint(0, 256, (4, *about["input"]["shape"][1:]), dtype=torch.uint8)

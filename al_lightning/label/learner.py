@@ -34,6 +34,16 @@ class Learner:
         Thread(target=self._watch, daemon=True, name="learner").start()
 
     def _watch(self) -> None:
+        self._run()
+        if (status := self.status())["phase"] == FAILED:
+            print(
+                f"error: the learner has ended: {status['message']}. Labeling goes on without it; mend that and start "
+                "the command again",
+                file=sys.stderr,
+            )
+
+    def _run(self) -> None:
+        """Until it is told to end, or ends for good."""
         n_starts = 0
         try:
             while process := self._started():

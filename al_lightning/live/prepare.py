@@ -13,6 +13,7 @@ from al_lightning import api, build
 from al_lightning.command.overrides import quoted
 from al_lightning.config import data_root, schema
 from al_lightning.data.images import ImageData, ImageSet
+from al_lightning.data.threads import WATCHER
 from al_lightning.embedding.make import make_embedder, with_embedding
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.people.overrides import check
@@ -91,6 +92,7 @@ def _prepared(cfg: DictConfig, store: Store) -> Prepared:
         "timm",
         "torchvision",
     ):  # weights that are missing are said before every image is decoded
+        WATCHER.get()(f"looking for the weights of embedding={settings['embedding']['name']}", 0, 1)
         black = ImageSet(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("",))
         make_embedder(settings, ImageData(black, black, UNNAMED))
     data = build.load_whole(settings)

@@ -22,6 +22,7 @@ from al_lightning.embedding.embedder import Extractor
 from al_lightning.embedding.make import expecting, make_embedder, store_root, takes_embedding
 from al_lightning.errors import ConfigError, DataError
 from al_lightning.models.classifier import Classifier
+from al_lightning.people.store import STORE
 from al_lightning.runs import stored
 from al_lightning.runs.rounds import CALIBRATION, WEIGHTS, DamagedError, folders, read_json, verify
 
@@ -62,6 +63,19 @@ class _Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.deviation
+
+
+def model_folder(source: Path) -> Path:
+    """The run folder with the model of a project of labels, or of a run, which it is itself.
+
+    Raises:
+        DataError: the project has no model yet.
+    """
+    if not (source / STORE).is_file():
+        return source
+    if not (source / "model").exists():
+        raise DataError(f"{source}: has no model yet; label images of two classes, and wait until the learner is ready")
+    return source / "model"
 
 
 def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
