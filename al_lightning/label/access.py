@@ -28,7 +28,7 @@ PAGE = (
 # A redirect would not do: who comes from elsewhere has no cookie (SameSite) before a page of ours sends her on.
 ON = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>al_lightning</title>"
-    "<meta http-equiv=refresh content='0; url=/'>"
+    "<link rel=icon href=/static/icon.svg><meta http-equiv=refresh content='0; url=/'>"
 )
 
 
