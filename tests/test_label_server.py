@@ -190,6 +190,11 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         assert (twice.returncode, twice.stdout) == (1, "")
         assert twice.stderr.startswith("error: ") and twice.stderr.count("\n") == 1
         assert ann.get("state")["classes"][1]["name"] == "<script>alert(1)</script>"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "of another.png").write_bytes((photos / "000.png").read_bytes())
+    wrong = [*command(tmp_path / "other", "--no-browser", "--project", tmp_path / "photos-labels")]
+    ended = subprocess.run(wrong, env=environment(tmp_path), capture_output=True, text=True)
+    assert ended.returncode == 1 and "none of its 2 files is in" in ended.stderr
     moved = photos.rename(tmp_path / "elsewhere")
     again = [*command(moved, "--no-browser", "--project", tmp_path / "photos-labels"), "--price", "2", "seed=3"]
     again += [*("--embedding", "none"), *("--budget", "none"), *("--worth", "none")]

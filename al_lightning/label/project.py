@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -15,7 +16,7 @@ from al_lightning.config.keys import nearest_option
 from al_lightning.config.schema import options
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, DataError, UserError
-from al_lightning.people.store import STORE
+from al_lightning.people.store import STORE, Store
 
 SETTINGS, LIVE = "settings.json", "live"
 
@@ -107,12 +108,31 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise ConfigError(f"{option} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
     changes = []
+    if before and before.root != settings.root:
+        _check_root(folder, before.root, Path(settings.root))
     if before:
         old, new = before.model_dump(), settings.model_dump()
         changes = [f"{key}: {_shown(old[key])} -> {_shown(new[key])}" for key in new if old[key] != new[key]]
     if settings != before:
         write(folder, settings)
     return settings, changes
+
+
+def _check_root(folder: Path, before: str, root: Path) -> None:
+    """Refuse a folder of other images, which would all count as gone.
+
+    Raises:
+        UserError: it has none of the project's files.
+    """
+    if not (folder / STORE).is_file():
+        return
+    with closing(Store(folder / STORE)) as store:
+        files = store.files()
+    if files and not any((root / path).is_file() for path in files):
+        raise UserError(
+            f"{folder}: is the project of {before}, and none of its {len(files):,} files is in {root}: name that "
+            "folder, wherever it is now, or choose another project with --project"
+        )
 
 
 def write(folder: Path, settings: Settings) -> None:
