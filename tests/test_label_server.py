@@ -189,6 +189,7 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         twice = subprocess.run(command(photos), env=environment(tmp_path), capture_output=True, text=True)
         assert (twice.returncode, twice.stdout) == (1, "")
         assert twice.stderr.startswith("error: ") and twice.stderr.count("\n") == 1
+        assert f"process {process.pid} on " in twice.stderr
         assert ann.get("state")["classes"][1]["name"] == "<script>alert(1)</script>"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "of another.png").write_bytes((photos / "000.png").read_bytes())
@@ -227,6 +228,8 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         (["photos", "cat"], 2, "KEY=VALUE"),
         (["photos", "--project", "."], 1, "is no project of labels"),
         (["photos", "--host", "203.0.113.9"], 1, "--host 203.0.113.9 --port 0: "),
+        (["photos", "--port", "99999"], 2, "--port 99999: must be"),
+        (["photos", "model.members=3"], 2, "model.members=3: the learner"),
         (["empty"], 1, "there are no images"),
     ],
 )

@@ -29,8 +29,10 @@ def read(file: Path, annotator: str) -> Iterator[Said | Problem]:
     """
     try:
         text = file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as UTF-8: {error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: is not in UTF-8; save it so: {error}") from error
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     is_json = file.suffix.lower() in (".jsonl", ".ndjson", ".json")
     for number, row in _json_lines(text) if is_json else _table(text):
         where = f"line {number}"

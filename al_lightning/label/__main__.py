@@ -1,11 +1,14 @@
 """`python -m al_lightning.label photos`: label images in the browser while a model learns beside you."""
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from al_lightning.errors import ConfigError, UserError
@@ -69,9 +72,12 @@ def _run(options: argparse.Namespace) -> None:
     if not root.is_dir():
         raise ConfigError(f"{options.root}: must be a folder with images")
     check(options.overrides)
+    if not 0 <= options.port <= 65535:
+        raise ConfigError(f"--port {options.port}: must be from 1 to 65535, or 0 for one that is free")
     classes = [each.strip() for each in options.classes.split(",") if each.strip()]
     if long := [each for each in classes if len(each) > MOST or not each.isprintable()]:
         raise ConfigError(f"--classes {long[0]!r}: a class has a name of 1 to {MOST} printable characters")
+    from al_lightning.disk import replace_file
     from al_lightning.label.project import default_folder, open_project
     from al_lightning.label.server import serve
     from al_lightning.runs import lock
@@ -88,6 +94,7 @@ def _run(options: argparse.Namespace) -> None:
         ) from error
     with closing(held):
         settings, changes = open_project(project, given | {"root": str(root)})
+        replace_file(project, lock.HOLDER, json.dumps({"pid": os.getpid(), "host": gethostname()}).encode())
         _say(f"project: {project}")
         for each in changes:
             _say(f"changed: {each}")
