@@ -1,6 +1,6 @@
 """From the resolved configuration to the objects of a run."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -62,10 +62,16 @@ def load_whole(settings: Settings, classes: Sequence[str] | None = None) -> Imag
         return instantiate("dataset", own, returns=ImageData)
 
 
-def with_known(data: ImageData, settings: Settings) -> ImageData:
-    """A data set with the labels that people have given before a run begins: they are its initial set."""
+def with_known(data: ImageData, settings: Settings, only: Collection[str] | None = None) -> ImageData:
+    """A data set with the labels that people have given before a run begins: they are its initial set.
+
+    Args:
+        data: the images.
+        settings: of the run.
+        only: ids of the images whose labels count; None: all.
+    """
     store = store_of(settings)
-    return people.with_known(data, store) if store else data
+    return people.with_known(data, store, only) if store else data
 
 
 def store_of(settings: Settings) -> Store | None:

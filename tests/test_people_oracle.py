@@ -73,7 +73,9 @@ def test_a_run_takes_the_labels_of_a_store_and_asks_through_it(command: Command,
     assert json.loads((folder / "summary.json").read_text())["state"] == "waiting"
     (first,) = asked(store)
     assert len(first) == 3 and not {*first} & {f"{number:02d}.png" for number in (0, 1, 2, 3, 36, 37, 38, 39)}
-    assert command(*run).code == 0 and asked(store) == [first]  # nobody has answered: it is not put to them twice
+    ended = command(*run)
+    assert ended.code == 0 and asked(store) == [first]  # nobody has answered: it is not put to them twice
+    assert f"8 of {N} images of the pool have a label" in ended.out + ended.err
     answer(store, first[:2])
     answer(store, first[2:], kind="unsure")
     assert command(*run).code == 0

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -81,6 +81,7 @@ class Api:
             ],
             exception_handlers={
                 HTTPException: _refused,
+                ClientDisconnect: lambda *_: Response(status_code=400),  # nobody is there to hear it
                 UnknownError: lambda _, error: _error(404, str(error)),
                 UserError: lambda _, error: _error(422, str(error)),
                 sqlite3.Error: lambda _, error: _error(503, f"{self.desk.store.path}: nothing is kept now: {error}"),

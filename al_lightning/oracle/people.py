@@ -1,6 +1,6 @@
 """People answer: what a run asks for is put to them, and what they have said so far is taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -64,17 +64,18 @@ def opened(store: str) -> Store:
     return Store(path / STORE if path.is_dir() else path)
 
 
-def with_known(data: ImageData, store: Store) -> ImageData:
+def with_known(data: ImageData, store: Store, only: Collection[str] | None = None) -> ImageData:
     """A data set with the labels that a store has.
 
     Args:
         data: images whose ids are sums of their files.
         store: what is known.
+        only: ids of the images whose labels count; None: all.
     """
     answers, items, classes = Answers(), {digest: item for item, digest in store.items().items()}, store.classes()
     answers.add(store.events())
     number = {name: at for at, name in enumerate(data.classes)}
-    known = [answers.labels.get(items.get(each, 0)) for each in data.pool.ids]
+    known = [answers.labels.get(items.get(each, 0)) if only is None or each in only else None for each in data.pool.ids]
     labels = [UNKNOWN if each is None else number.get(classes[each], UNKNOWN) for each in known]
     pool = ImageSet(data.pool.images, torch.tensor(labels, dtype=torch.int64), data.pool.ids)
     return replace(data, pool=pool)

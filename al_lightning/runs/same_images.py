@@ -121,8 +121,8 @@ def _load(path: Path, settings: dict[str, Any]) -> Images:
     began = None if settings["overwrite"] else _began(path)
     is_further = began is not None and build.store_of(settings) is not None
     now = build.load_whole(settings, _classes(path) if is_further else None)
-    if began is None:
-        now = build.with_known(now, settings)
+    if began is None or is_further:  # labels that come later are answers
+        now = build.with_known(now, settings, _given(path) if is_further else None)
     try:
         data = build.masked(now, settings)
     except ConfigError as error:
@@ -186,6 +186,14 @@ def _classes(path: Path) -> Sequence[str]:
         return rounds.read_initial(initial)[1]
     summary = read_json(path / "summary.json") or {}
     return summary["classes"]
+
+
+def _given(path: Path) -> set[str]:
+    """Ids of the images whose labels were known when a run began."""
+    try:
+        return {each.id for each in listing.from_csv_gz((path / LISTING).read_bytes()) if each.name}
+    except (OSError, ValueError):  # lost: that is told where the images are held against it
+        return set()
 
 
 def _with_new(path: Path, data: ImageData, before: Listing, classes: Sequence[str]) -> Images:
