@@ -229,6 +229,8 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         (["photos", "--project", "."], 1, "is no project of labels"),
         (["photos", "--host", "203.0.113.9"], 1, "--host 203.0.113.9 --port 0: "),
         (["photos", "--port", "99999"], 2, "--port 99999: must be"),
+        (["photos", "--strategy", "ceiling"], 2, "there is none of that name"),
+        (["photos", "dataset.exclude=dog_*"], 2, "dataset.exclude=[dog_*]"),
         (["photos", "model.members=3"], 2, "model.members=3: the learner"),
         (["empty"], 1, "there are no images"),
     ],

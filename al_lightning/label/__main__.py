@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         "ask next. The same command goes on where it ended; what is not given stays as it was.",
     )
     parser.add_argument("root", metavar="PHOTOS", type=Path, help="folder with the images, in any layout")
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings of a run, for the model")
+    parser.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", help="settings of a run, for the model; none takes them back"
+    )
     parser.add_argument("--classes", metavar="A,B,...", default="", help="classes; more can be added in the page")
     parser.add_argument("--project", metavar="DIR", type=Path, help="default: PHOTOS-labels, beside the images")
     parser.add_argument("--embedding", metavar="NAME", help="features; default, again by none: the best at hand")
@@ -71,7 +73,8 @@ def _run(options: argparse.Namespace) -> None:
     root = options.root.resolve()
     if not root.is_dir():
         raise ConfigError(f"{options.root}: must be a folder with images")
-    check(options.overrides)
+    no_overrides = options.overrides == [NONE]
+    check([] if no_overrides else options.overrides)
     if not 0 <= options.port <= 65535:
         raise ConfigError(f"--port {options.port}: must be from 1 to 65535, or 0 for one that is free")
     classes = [each.strip() for each in options.classes.split(",") if each.strip()]
@@ -86,6 +89,7 @@ def _run(options: argparse.Namespace) -> None:
     keys = ("embedding", "strategy", "random_share", "twice", "price", "budget", "target", "worth", "overrides")
     given: dict[str, Any] = {key: value for key in keys if (value := getattr(options, key)) not in (None, [])}
     given |= {key: None for key in ("embedding", "budget", "worth") if given.get(key) == NONE}
+    given |= {"overrides": []} if no_overrides else {}
     try:
         held = lock.take(project)
     except OSError as error:

@@ -65,6 +65,8 @@ class Settings(BaseModel):
         try:
             node = OmegaConf.from_dotlist(self.overrides)
             exclude, links = (OmegaConf.select(node, f"dataset.{key}") for key in ("exclude", "follow_links"))
+            if isinstance(exclude, str):
+                raise ConfigError(f"dataset.exclude={exclude}: must be a list: dataset.exclude=[{exclude}]")
             return [*(exclude or ())], bool(links)
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise ConfigError(f"{' '.join(self.overrides)}: {' '.join(str(error).split())}") from error
@@ -96,8 +98,9 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         other := sorted(each.name for each in folder.iterdir() if each.name not in (".lock", STORE))
     ):
         raise UserError(f"{folder}: is no project of labels, and has other files ({other[0]}): choose with --project")
-    for group in ("strategy", "embedding"):
-        if (name := given.get(group)) is not None and name not in (known := options(group)):
+    for group, other in (("strategy", "ceiling"), ("embedding", "none")):  # of labels that nobody has; of no features
+        known = [each for each in options(group) if each != other]
+        if (name := given.get(group)) is not None and name not in known:
             near = nearest_option(name, known)
             hint = f"did you mean {near}? " if near else ""
             raise ConfigError(f"--{group} {name}: there is none of that name; {hint}there are: {', '.join(known)}")
@@ -107,6 +110,7 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise ConfigError(f"{option} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    settings.looking()
     changes = []
     if before and before.root != settings.root:
         _check_root(folder, before.root, Path(settings.root))
