@@ -1,7 +1,7 @@
 """From the resolved configuration to the objects of a run."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -27,7 +27,6 @@ from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle, people
-from al_lightning.people.store import Store
 from al_lightning.streams import Stream, generator, seeded, torch_seed
 
 Settings = dict[str, Any]
@@ -56,8 +55,9 @@ def load_whole(settings: Settings, classes: Sequence[str] | None = None) -> Imag
         classes: that it has, where it has begun: a store of people may have more by now.
     """
     own = {key: value for key, value in settings["dataset"].items() if key not in masks.OFF}
-    if (store := store_of(settings)) and "classes" in own and own["classes"] is None:
-        own["classes"] = classes or [*store.classes().values()]
+    if (path := store_of(settings)) and "classes" in own and own["classes"] is None:
+        with closing(people.opened(path)) as store:
+            own["classes"] = classes or [*store.classes().values()]
     with within_memory("dataset", own), seeded(torch_seed(0, Stream.DATA)):
         return instantiate("dataset", own, returns=ImageData)
 
@@ -70,14 +70,16 @@ def with_known(data: ImageData, settings: Settings, only: Collection[str] | None
         settings: of the run.
         only: ids of the images whose labels count; None: all.
     """
-    store = store_of(settings)
-    return people.with_known(data, store, only) if store else data
+    if not (path := store_of(settings)):
+        return data
+    with closing(people.opened(path)) as store:
+        return people.with_known(data, store, only)
 
 
-def store_of(settings: Settings) -> Store | None:
-    """The store of people's answers that a run asks through; None where it asks others."""
+def store_of(settings: Settings) -> str | None:
+    """Where the store of people's answers is that a run asks through; None where it asks others."""
     oracle = settings["oracle"]
-    return people.opened(oracle["store"]) if public(oracle["_target_"]) == PEOPLE and oracle["store"] else None
+    return oracle["store"] if public(oracle["_target_"]) == PEOPLE else None
 
 
 def masked(data: ImageData, settings: Settings) -> ImageData:

@@ -92,7 +92,7 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
     watching = Watching(run.plan, pool, settings["al"], before)
     in_fit, members = [] if is_last or tools.has_committee else [choosing], {}
     parts = [part for part, size in (("test", len(pool.data.test)), ("val", run.plan.val_size)) if size]
-    model, measured = None, Measured({}, len(pool.data.classes))
+    model, device, measured = None, torch.device("cpu"), Measured({}, len(pool.data.classes))
     if steps:
         with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
             model = tools.classifier(number, n_labeled)
@@ -103,7 +103,7 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
             members = _choose_by_committee(tools, model, trainer.strategy.root_device, choosing)
         with clock.phase("test"):
             measured = measure_round(trainer, model, pool, parts)
-        model.to(trainer.strategy.root_device)
+        device = trainer.strategy.root_device
         model.trainer = pool.trainer = None  # they would hold each other, and all images, when the run is over
     elif not is_last:
         choosing.choose(None)
@@ -118,7 +118,7 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()} if ends and model else None
     environment = run.environment | watching.kept()
     done = Round(row, queries, measured.confusion, pool.data.classes, environment, diagnosed, weights)
-    return replace(done, calibration=_calibration(model, pool)) if ends and model else done
+    return replace(done, calibration=_calibration(model.to(device), pool)) if ends and model else done
 
 
 def _calibration(model: Classifier, pool: PoolDataModule) -> dict[str, Any] | None:

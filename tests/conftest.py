@@ -5,6 +5,7 @@ import gc
 import gzip
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -26,6 +27,9 @@ from processes import Ended, run_command
 
 from al_lightning.__main__ import main
 from al_lightning.report.figures import files
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background jobs and `nohup` have them ignored
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -254,3 +258,17 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
 
     return made_once(tmp_path_factory, "real", make)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, where it is installed."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()

@@ -8,14 +8,12 @@ from threading import Event
 import pytest
 from label_servers import Client, add_live_query, command, environment, photos_in, serving, store_of, write_predictions
 from playwright.sync_api import Browser
-from test_label_page import browser
 
 from al_lightning.label.desk import Desk
 from al_lightning.label.learner import MOST_STARTS
 from al_lightning.label.scanning import Scanning
 from al_lightning.people.store import STORE, Store
 
-__all__ = ["browser"]
 CLASSES = ("--classes", "cat,dog")
 CRASHING = """
 import sys

@@ -9,24 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from label_project import CLASSES, Served, hand_over, make_photos
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 
 from al_lightning.people.answers import Answers
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 HOSTILE = "<script>document.title='taken'</script><b>x"
 N = 220
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

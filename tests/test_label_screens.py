@@ -11,9 +11,8 @@ import pytest
 from label_project import CLASSES, Served, disagree, hand_over, make_photos
 from label_servers import Client
 from playwright.sync_api import Browser, Page, Route
-from test_label_page import HOSTILE, answers, browser, opened, saved
+from test_label_page import HOSTILE, answers, opened, saved
 
-__all__ = ["browser"]
 AHEAD = re.compile(r"/api/grid\?.*have=")  # a screen of the grid that comes after another one
 VIEWS = ("label", "grid", "doubtful", "review", "labeled", "map", "panel")
 FULL = {

@@ -245,3 +245,29 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, arguments: list[str], co
     shown = done.stderr if code else done.stdout
     assert said in shown
     assert not code or (shown.startswith("error: ") and shown.count("\n") == 1)
+
+
+def test_a_project_that_is_damaged_is_told(tmp_path: Path) -> None:
+    photos, project = photos_in(tmp_path, 2), tmp_path / "photos-labels"
+    with serving(photos, "--classes", "cat,dog"):
+        pass
+
+    def start() -> tuple[int, str]:
+        ended = subprocess.run(
+            [*command(photos, "--no-browser")], env=environment(tmp_path), capture_output=True, text=True
+        )
+        return ended.returncode, ended.stderr
+
+    (project / "settings.json").write_text("{")
+    code, said = start()
+    assert code == 1 and "labels are not in it" in said and "Traceback" not in said
+    (project / "settings.json").unlink()
+    with serving(photos) as (address, _):  # as it says
+        assert [each["name"] for each in Client(address).get("state")["classes"]] == ["cat", "dog"]
+    data = bytearray((project / "labels.sqlite").read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    for each in project.glob("labels.sqlite*"):
+        each.unlink()
+    (project / "labels.sqlite").write_bytes(data)
+    code, said = start()
+    assert code == 1 and said.startswith("error: ") and "Traceback" not in said

@@ -177,3 +177,8 @@ def test_a_run_that_begins_anew_asks_anew(command: Command, photos: Path) -> Non
     answer(store, second)
     assert command(*run).code == 0
     assert [int(row["n_labeled"]) for row in table(only_run(photos.parent) / "rounds.csv")] == [13, 16]
+
+
+def test_a_table_of_sums_is_refused(command: Command, photos: Path) -> None:
+    ended = command(*RUN, "dataset.classes=[dark,light]", "dataset.ids=content", "oracle=people", "oracle.exchange=csv")
+    assert ended.code == 2 and "dataset.ids=path" in ended.err

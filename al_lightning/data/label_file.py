@@ -70,14 +70,23 @@ def read(base: Path, files: Sequence[Path]) -> dict[str, str]:
     return found
 
 
-def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a file by the names of its columns in lower case, with their lines, from 1."""
+def text_of(file: Path) -> str:
+    """What is in a file.
+
+    Raises:
+        DataError: it cannot be read, or is not in UTF-8.
+    """
     try:
-        text = file.read_text("utf-8-sig")
+        return file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: is not in UTF-8; save it so: {error}") from error
     except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error}") from error
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a file by the names of its columns in lower case, with their lines, from 1."""
+    text = text_of(file)
     try:
         if file.suffix.lower() in (".jsonl", ".ndjson", ".json"):
             lines = enumerate(text.split("\n"), 1)  # other ends of lines may be in a text

@@ -27,12 +27,7 @@ def read(file: Path, annotator: str) -> Iterator[Said | Problem]:
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        text = file.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: is not in UTF-8; save it so: {error}") from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    text = label_file.text_of(file)
     is_json = file.suffix.lower() in (".jsonl", ".ndjson", ".json")
     for number, row in _json_lines(text) if is_json else _table(text):
         where = f"line {number}"

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
+        except (OSError, sqlite3.Error) as error:
+            print(f"error: the project cannot be kept: {error}; mend that and start the command again", file=sys.stderr)
+            return 1
         except Interrupted:
             heard()
             print("ended")

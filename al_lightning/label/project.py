@@ -94,8 +94,10 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
     """
     file = folder / SETTINGS
     before = _read(file) if file.is_file() else None
-    if before is None and (
-        other := sorted(each.name for each in folder.iterdir() if each.name not in (".lock", STORE))
+    if (
+        before is None
+        and not (folder / STORE).is_file()
+        and (other := sorted(each.name for each in folder.iterdir() if each.name not in (".lock", STORE)))
     ):
         raise UserError(f"{folder}: is no project of labels, and has other files ({other[0]}): choose with --project")
     for group, other in (("strategy", "ceiling"), ("embedding", "none")):  # of labels that nobody has; of no features
@@ -148,8 +150,11 @@ def _read(file: Path) -> Settings:
     try:
         return Settings.model_validate(json.loads(file.read_bytes()))
     except (OSError, ValueError) as error:  # a ValidationError is one
-        reason = " ".join(str(error).split())
-        raise DataError(f"{file}: the settings of the project cannot be read: {reason}") from error
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise DataError(
+            f"{file}: the settings of the project cannot be read: {reason}; mend the file, or delete it and give the "
+            "options again: labels are not in it"
+        ) from error
 
 
 def _shown(value: Any) -> str:

@@ -58,7 +58,7 @@ def learn(
             drawn = {at[each.item] for each in store.draws() if each.item in at}
             write_model(project, refit.prepared, learned, query, found and found.calibration(drawn))
             rows = found.doubtful() if found else []
-            items = [(prepared.items[at], label + 1, other + 1, score) for at, label, other, score in rows]
+            items = [(prepared.items[place], label + 1, other + 1, score) for place, label, other, score in rows]
             write_json(project / "live", "doubtful.json", {"event": answers.last, "items": items})
         else:
             time.sleep(LOOK)

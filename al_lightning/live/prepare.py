@@ -26,6 +26,7 @@ FIXED = (
 )
 SIDES = {"timm": 224, "torchvision": 224, "pixels": 32}  # that images are resized to, in pixels; others: 64
 UNNAMED = ("unnamed 1", "unnamed 2")  # classes before there are any
+NETWORKS = ("timm", "torchvision")  # embeddings that need weights
 NETWORK = ("embedding.image_size=224",)  # of timm's default, whose own size would take five times as long
 BY_ITSELF = ("patches", "pixels")  # embeddings that need no weights, the better one first
 
@@ -88,10 +89,7 @@ def prepare(project: Path, store: Store, say: Callable[[str], None]) -> Prepared
 
 def _prepared(cfg: DictConfig, store: Store) -> Prepared:
     settings = schema.resolved(cfg)
-    if settings["embedding"]["name"] in (
-        "timm",
-        "torchvision",
-    ):  # weights that are missing are said before every image is decoded
+    if settings["embedding"]["name"] in NETWORKS:  # weights that are missing are said before all images are decoded
         WATCHER.get()(f"looking for the weights of embedding={settings['embedding']['name']}", 0, 1)
         black = ImageSet(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("",))
         make_embedder(settings, ImageData(black, black, UNNAMED))

@@ -1,5 +1,6 @@
 """People answer: what a run asks for is put to them, and what they have said so far is taken."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,11 @@ class People:
         if (store is None) == (exchange is None):
             raise ConfigError(
                 "oracle=people: give it the project where they label, oracle.store=DIR, or oracle.exchange=csv"
+            )
+        if exchange and all(re.fullmatch("[0-9a-f]{32}", name) for name in data.pool.ids):
+            raise ConfigError(
+                "oracle.exchange=csv dataset.ids=content: the table would name images by sums of their files, which "
+                "nobody can look at; dataset.ids=path"
             )
         self._data, self._seed, self._store = data, seed, None if store is None else opened(store)
 
@@ -104,8 +110,7 @@ def _answers(classes: Sequence[str], index: Mapping[int, int], store: Store) -> 
             print(f"warning: {store.path}: image {item} is of the class {label}, which the run does not have: no label")
             label, state = "", UNSURE
         if label or state in (SKIP, UNSURE):
-            said = [each for each in found.of(item).values() if not label or names.get(each.label or 0) == label]
-            last = max(said, key=lambda each: each.id)
+            last = max(found.deciding(item), key=lambda each: each.id)
             answer = number[label] if label else state
             given.append(Answer(at, answer, annotators[last.annotator], last.at, f"event {last.id}"))
     return given
