@@ -205,7 +205,7 @@ def test_lines_of_json(tmp_path: Path) -> None:
     [
         ("nowhere.json", None, "nowhere.json: cannot be read: No such file"),
         ("labels.json", b"[{", "labels.json: cannot be read: "),
-        ("labels.csv", b"\xff\xfe", "labels.csv: cannot be read as UTF-8"),
+        ("labels.csv", b"\xff\xfe", "labels.csv: is not in UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_read(

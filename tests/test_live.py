@@ -191,7 +191,7 @@ def test_a_map_has_a_place_for_every_image(photos: Path) -> None:
 
 
 def test_weights_that_cannot_be_had_are_said_and_others_taken(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable is read at its import
     monkeypatch.setenv("HF_HOME", str(photos.parent / "empty"))
     folder, store, _ = project(photos)
     said = json.loads((folder / "settings.json").read_text()) | {

@@ -180,5 +180,6 @@ def test_a_run_that_begins_anew_asks_anew(command: Command, photos: Path) -> Non
 
 
 def test_a_table_of_sums_is_refused(command: Command, photos: Path) -> None:
-    ended = command(*RUN, "dataset.classes=[dark,light]", "dataset.ids=content", "oracle=people", "oracle.exchange=csv")
+    of_sums = ("dataset.ids=content", "oracle=people", "oracle.exchange=csv", "al.initial_size=0")
+    ended = command(*RUN, "dataset.classes=[dark,light]", *of_sums)
     assert ended.code == 2 and "dataset.ids=path" in ended.err
