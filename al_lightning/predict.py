@@ -118,6 +118,8 @@ def _write(source: Path, files: Sequence[Path], out: Path) -> int:
     if not files:
         raise DataError("there are no images to predict")
     trained = load(model_folder(source))
+    if trained.takes_features:
+        raise DataError(f"{source}: its model takes the features of embedding.path, which no image has; see `load`")
     if trained.temperature is None:
         print(f"note: {source}: had too few labels apart from training to calibrate its probabilities", file=sys.stderr)
     text, n_failed = io.StringIO(), 0

@@ -15,6 +15,7 @@ from al_lightning.data.images import ImageData
 from al_lightning.data.sources import digits
 from al_lightning.embedding.file import file
 from al_lightning.errors import ConfigError, DataError
+from al_lightning.predict import main as predict
 
 CPU = torch.device("cpu")
 
@@ -99,13 +100,17 @@ def test_parquet_is_read(layout: str, data: ImageData, matrix: np.ndarray, tmp_p
         file(data, path=str(tmp_path / "own.parquet"))
 
 
-def test_a_run_on_them(matrix: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_them(
+    matrix: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     np.save("own.npy", matrix)
     head = ("embedding=file", "embedding.path=own.npy", "model=linear", "al.rounds=2", "logger=none")
     outcome = al_lightning.run(["dataset=digits", *head])
     assert outcome.summary["final"]["acc"] > 0.8
     trained = al_lightning.load(outcome.folder)
+    assert trained.takes_features and predict([str(outcome.folder), __file__]) == 1
+    assert "takes the features of embedding.path" in capsys.readouterr().err
     accuracy = (trained.model(torch.from_numpy(matrix[-360:])).argmax(1) == digits().test.labels).float().mean()
     assert float(accuracy) == pytest.approx(outcome.summary["final"]["acc"], abs=0.006)
     np.save("own.npy", matrix * 2)

@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
     return root
 
 
-def project(photos: Path, name: str = "project") -> tuple[Path, Store, dict[int, str]]:
+def project(photos: Path, name: str = "project", embedding: str = "pixels") -> tuple[Path, Store, dict[int, str]]:
     """A project with the classes red and green; the files by image."""
     folder = photos.parent / name
     (folder / "live").mkdir(parents=True)
@@ -45,7 +45,7 @@ def project(photos: Path, name: str = "project") -> tuple[Path, Store, dict[int,
     [*_] = scan(photos, store, [str(folder)])
     said = {
         "root": str(photos),
-        "embedding": "pixels",
+        "embedding": embedding,
         "strategy": "margin",
         "seed": 3,
         "overrides": ["dataset.image_size=8"],
@@ -115,7 +115,7 @@ def test_what_is_handed_over_is_what_the_model_says(photos: Path) -> None:
 
 
 def test_the_last_model_is_that_of_a_run(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, store, files = project(photos)
+    folder, store, files = project(photos, embedding="patches")
     assert predict([str(folder), str(photos)]) == 1 and "has no model yet" in capsys.readouterr().err
     store.add_class("blue")
 
@@ -146,6 +146,10 @@ def test_the_last_model_is_that_of_a_run(photos: Path, tmp_path: Path, capsys: p
     rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
     assert len(rows) == N + 2 and all(name in file for file, name, *_ in rows[1 : N + 1])
     assert rows[-1][0].endswith("broken.png") and rows[-1][1] == "" and rows[-1][-1]
+    # What computes the features lies in the project, wherever that goes.
+    moved = al_lightning.load(folder.rename(tmp_path / "elsewhere") / "model")
+    with torch.inference_mode():
+        assert torch.equal(moved.model(images), trained.model(images))
 
 
 def test_the_same_answers_lead_to_the_same_queries(photos: Path) -> None:

@@ -60,8 +60,7 @@ def export_model(source: Path, form: str, out: Path) -> list[str]:
 def _about(folder: Path, trained: Trained) -> dict[str, Any]:
     settings, summary = schema.resolved(stored.read(folder)), read_json(folder / "summary.json") or {}
     node = settings["dataset"]
-    of_file = settings["embedding"]["name"] == "file"
-    if of_file:
+    if trained.takes_features:
         n_features = next(trained.model.parameters()).shape[-1]
         taken = {"shape": [None, n_features], "dtype": "float32", "made_by": "the features of embedding.path"}
     else:

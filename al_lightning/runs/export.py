@@ -26,7 +26,7 @@ from al_lightning.people.store import STORE
 from al_lightning.runs import stored
 from al_lightning.runs.rounds import CALIBRATION, WEIGHTS, DamagedError, folders, read_json, verify
 
-TIMM = "al_lightning.model.timm"
+TIMM, FILE = "al_lightning.model.timm", "al_lightning.embedding.file"
 
 Source = str | Path | bytes | Image.Image
 
@@ -46,12 +46,15 @@ class Trained:
             Raises DataError where that is impossible.
         temperature: what the logits are divided by for calibrated probabilities, learned from labels that the model was
             not fitted to; None where there were too few of them.
+        takes_features: whether the model takes features that nobody can compute from an image, those of
+            `embedding=file`.
     """
 
     model: nn.Module
     classes: tuple[str, ...]
     transform: Callable[[Source], Tensor]
     temperature: float | None = None
+    takes_features: bool = False
 
 
 class _Normalize(nn.Module):
@@ -107,6 +110,7 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
         settings = schema.resolved(stored.read(folder))
     except ConfigError as error:
         raise DataError(f"{folder}: {error}") from error
+    _follow(folder, settings["paths"])
     channels, height, width = summary["image_shape"]
     classes = tuple(summary["classes"])
     if settings["model"].pop("pretrained", False) and "stem" in settings["model"]:
@@ -132,20 +136,29 @@ def load(run_folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     )
     scale = Scale(*summary["levels"]) if summary.get("levels") else levels.fixed(how.levels) or levels.FULL
     plain = _plain(model)
-    if data.on_embedding and (extractor := _extractor(last, settings, data)):
+    takes_features = data.on_embedding and public(settings["embedding"]["_target_"]) == FILE
+    if data.on_embedding and not takes_features and (extractor := _extractor(last, settings, data)):
         plain = nn.Sequential(OrderedDict(embedding=extractor.module, **dict(plain.named_children())))
     calibrated = (read_json(last / CALIBRATION) or {}).get("temperature")
-    return Trained(plain.to(device).eval(), classes, lambda source: _pixels(source, how, scale), calibrated)
+    return Trained(
+        plain.to(device).eval(), classes, lambda source: _pixels(source, how, scale), calibrated, takes_features
+    )
+
+
+def _follow(folder: Path, paths: dict[str, Any]) -> None:
+    """Where what lay in the folder of a project is now: projects are moved, and copied to other machines."""
+    if (project := folder.parent.parent / STORE).is_file():
+        was, data = Path(paths["output_root"]).parent, Path(paths["data"])
+        if data.is_relative_to(was):
+            paths["data"] = str(project.parent / data.relative_to(was))
 
 
 def _extractor(last: Path, settings: dict[str, Any], data: ImageData) -> Extractor | None:
-    """What computes the features that a head was trained on; None where they come from a file.
+    """What computes the features that a head was trained on; None where they are the pixels.
 
     Raises:
         DataError: its weights are not those of the run.
     """
-    if public(settings["embedding"]["_target_"]) == "al_lightning.embedding.file":
-        return None
     embedder, was = make_embedder(settings, data), (read_json(last / "environment.json") or {}).get("embedding") or {}
     if not (embedder and embedder.find):
         return None
