@@ -206,6 +206,14 @@ def test_lines_of_json(tmp_path: Path) -> None:
         ("nowhere.json", None, "nowhere.json: cannot be read: No such file"),
         ("labels.json", b"[{", "labels.json: cannot be read: "),
         ("labels.csv", b"\xff\xfe", "labels.csv: is not in UTF-8"),
+        ("labels.csv", b"", "labels.csv: is empty; its first line has to be such as file_name,label"),
+        ("labels.tsv", b"\xef\xbb\xbf\n \n", "labels.tsv: is empty"),
+        ("labels.json", b"", 'labels.json: is empty; its first line has to be such as {"file_name": '),
+        ("labels.csv", b"3.jpg,cat\n1.jpg,dog\n", "such as file_name,label: one of file_name, file,"),
+        ("labels.csv", b"file,size\n3.jpg,9\n", "it is: file,size"),
+        ("labels.csv", b"file,class,class\n", "it is: file,class,class"),
+        ("labels.csv", b"sep=;\n", "it is: not there"),
+        ("labels.csv", b'"file,class\n', "its first line cannot be read: unexpected end of data"),
     ],
 )
 def test_a_file_that_cannot_be_read(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from al_lightning.people.answers import DISPUTED
 from al_lightning.people.records import FLAG, LABEL, SKIP, UNSURE
 
 Row = tuple[int, Mapping[str, Any] | ValueError]  # its line, and what is in it by column or is wrong with it
+DIGEST = "digest"  # a column that names the image in place of a file
+SHOWN = 100  # characters of a line that is no header
 
 
 def read(file: Path, annotator: str) -> Iterator[Said | Problem]:
@@ -25,11 +27,14 @@ def read(file: Path, annotator: str) -> Iterator[Said | Problem]:
         annotator: who gave an answer that has no annotator.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, is empty, or its first line does not name the columns.
     """
     text = label_file.text_of(file)
     is_json = file.suffix.lower() in (".jsonl", ".ndjson", ".json")
-    for number, row in _json_lines(text) if is_json else _table(text):
+    if not text.strip():
+        first = '{"file_name": "a.jpg", "label": "cat"}' if is_json else "file_name,label"
+        raise DataError(f"{file}: is empty; its first line has to be such as {first}")
+    for number, row in _json_lines(text) if is_json else _table(file, text):
         where = f"line {number}"
         try:
             if isinstance(row, ValueError):
@@ -51,7 +56,7 @@ def _json_lines(text: str) -> Iterator[Row]:
                 yield number, ValueError(str(error))
 
 
-def _table(text: str) -> Iterator[Row]:
+def _table(file: Path, text: str) -> Iterator[Row]:
     delimiter = label_file.delimiter(text)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     header = None
@@ -61,19 +66,39 @@ def _table(text: str) -> Iterator[Row]:
                 continue
             if header is None:
                 header = row
+                _check_header(file, header)
                 continue
             try:
                 yield table.line_num, label_file.as_dict(header, row, table.line_num)
             except ValueError as error:
                 yield table.line_num, error
     except csv.Error as error:
+        if header is None:
+            raise DataError(f"{file}: its first line cannot be read: {error}") from error
         yield table.line_num, ValueError(f"from here on nothing can be read: {error}")
+    if header is None:
+        _check_header(file, [])
+
+
+def _check_header(file: Path, header: Sequence[str]) -> None:
+    """Refuse a table whose columns nobody knows: else each of its rows would be a problem, and the first one lost.
+
+    Raises:
+        DataError: says what the first line has to be.
+    """
+    names = {each.strip().lower() for each in header}
+    if names.isdisjoint((*FILE_COLUMNS, DIGEST)) or names.isdisjoint(LABEL_COLUMNS) or len(names) < len(header):
+        raise DataError(
+            f"{file}: its first line has to name the columns, each once, such as file_name,label: one of "
+            f"{', '.join((*FILE_COLUMNS, DIGEST))}, and one of {', '.join(LABEL_COLUMNS)}; "
+            f"it is: {','.join(header)[:SHOWN] or 'not there'}"
+        )
 
 
 def _said(row: Mapping[str, Any], where: str, annotator: str) -> Iterator[Said | Problem]:
     row = {key.strip().lower(): value for key, value in row.items()}
     texts = {key: str(value) for key, value in row.items() if type(value) in (str, int)}
-    digest = texts.get("digest", "").strip()
+    digest = texts.get(DIGEST, "").strip()
     if not digest:
         label_file.column(row, FILE_COLUMNS, where)
     names = [texts[column] for column in FILE_COLUMNS if texts.get(column)]
