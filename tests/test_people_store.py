@@ -76,6 +76,18 @@ def test_all_or_nothing(store: Store) -> None:
     other.close()
 
 
+def test_an_id_of_an_action_stands_for_what_it_said(store: Store) -> None:
+    """Sent again it is acknowledged; another answer would be lost under it."""
+    said = [Given(1, LABEL, 1), Given(2, SKIP)]
+    assert store.answer(1, "action", said, "page") == store.answer(1, "action", said, "grid") == 2
+    for other in ([Given(1, LABEL, 2), said[1]], said[:1], [*said, Given(3, SKIP)], said[::-1]):
+        with pytest.raises(UnknownError, match="its id is that of another answer"):
+            store.answer(1, "action", other, "page")
+    with pytest.raises(UnknownError, match="another answer"):
+        store.answer(2, "action", said, "page")
+    assert len(store.events()) == 2
+
+
 def test_events_are_only_added(store: Store) -> None:
     store.answer(1, "kept", [Given(1, LABEL, 1)], "page")
     with closing(sqlite3.connect(store.path)) as db:
@@ -102,9 +114,9 @@ from al_lightning.people.store import Store
 sys.path.append(sys.argv[1])
 from test_people_store import make
 store, name, n = make(Path(sys.argv[2])), sys.argv[3], int(sys.argv[4])
-by = store.add_annotator(name)
+own, both = store.add_annotator(name), store.add_annotator("both")
 for number in range(n):
-    action = f"both-{number}" if number % 5 == 0 else f"{name}-{number}"
+    by, action = (both, f"both-{number}") if number % 5 == 0 else (own, f"{name}-{number}")
     last = store.answer(by, action, [Given(item, "label", 1 + number % 3) for item in (1, 2, 3)], "page")
     print(action, last, flush=True)
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 from al_lightning.data.cache_folder import File
 from al_lightning.errors import UserError
-from al_lightning.people.records import IMPORTED, LONGEST, UNDO, Draw, Event, FileState, Given, Query, tidy
+from al_lightning.people.records import IMPORTED, LONGEST, UNDO, Draw, Event, FileState, Given, Query, tidy, twin
 from al_lightning.people.schema import connect
 
 STORE = "labels.sqlite"  # in the folder of a project
@@ -22,6 +22,10 @@ PART = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
 
 class UnknownError(UserError):
     """An image, a class, an annotator or a query that the store does not have."""
+
+
+class ClashError(UserError):
+    """A class that differs from one that is there in upper and lower case only: mostly a slip, and never taken back."""
 
 
 class Store:
@@ -117,8 +121,19 @@ class Store:
         return self._ids("annotator")
 
     def add_class(self, name: str) -> int:
-        """The id of a class, which is added where it is not there; names are compared in NFC, without spaces around."""
-        return self._named("class", name)
+        """The id of a class, which is added where it is not there; names are compared in NFC, without spaces around.
+
+        Raises:
+            ClashError: there is one that differs in upper and lower case only.
+            UnknownError: it is no name.
+        """
+        with self.together():
+            if other := twin(name, self.classes().values()):
+                raise ClashError(
+                    f"class {tidy(name)!r}: there is {other!r}, which differs in upper and lower case only; "
+                    "take that, or another name"
+                )
+            return self._named("class", name)
 
     def add_annotator(self, name: str) -> int:
         """The id of an annotator, likewise."""
@@ -150,10 +165,14 @@ class Store:
             The id of the last event of the action.
 
         Raises:
-            UnknownError: of an image, a class or an annotator.
+            UnknownError: of an image, a class or an annotator; or the action is there and says something else.
         """
         rows = [(annotator, each.kind, each.item, each.label, seconds, action, source, None) for each in given]
-        return self._add_events(action, lambda db: rows)
+        last = self._add_events(action, lambda db: rows)
+        kept = self._rows("SELECT annotator, kind, item, label FROM event WHERE action = ? ORDER BY id", (action,))
+        if kept != [row[:4] for row in rows]:
+            raise UnknownError(f"answer {action!r}: its id is that of another answer; send it under a new one")
+        return last
 
     def undo(self, annotator: int, action: str, target: str | None = None) -> str | None:
         """Undo an action of an annotator, and say which it was.
