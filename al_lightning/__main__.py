@@ -150,8 +150,7 @@ def main() -> int:
                 job()
                 return 0
         except Interrupted as stop:
-            print(f"stopped by {stop}; the same command goes on", file=sys.stderr)
-            return stop.exit_code
+            return signals.told(stop)
         except Exception as error:
             if not explain.is_before_jobs(error):
                 raise

@@ -3,9 +3,11 @@
 Lightning's own handler would let the fit end as if it were done, after the batch, with exit code 0.
 """
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -71,6 +73,39 @@ def heard() -> None:
         for number in _SIGNALS:
             if number != signal.SIGINT and signal.getsignal(number) is _raise:
                 signal.signal(number, _pass)
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call this in place of raising, within :func:`raised`: an exception anywhere would tear an event loop apart."""
+    mine = [number for number in _SIGNALS if signal.getsignal(number) is _raise]
+    for number in mine:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, _raise)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """End the process at once in place of raising, while libraries are imported and nothing is held that has to end.
+
+    C code that imports would make an `ImportError` of what is raised, or lose it.
+    """
+    with handled(_end):
+        yield
+
+
+def told(stop: Interrupted) -> int:
+    """Say in a line that a command was stopped, and return its exit code."""
+    print(f"stopped by {stop}; the same command goes on", file=sys.stderr, flush=True)
+    return stop.exit_code
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(told(Interrupted(number)))
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

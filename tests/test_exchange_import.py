@@ -88,6 +88,17 @@ def test_every_row_goes_in_or_is_reported(tmp_path: Path, capsys: pytest.Capture
     assert "0 answers taken in, 4 there already" in capsys.readouterr().out
 
 
+def test_a_class_in_other_case_is_no_further_class(tmp_path: Path) -> None:
+    make(tmp_path, FILES, ["cat"]).close()
+    (tmp_path / "labels.csv").write_text("file,class\ncat/1.jpg,Cat\ndog/3.jpg,dog\ndog/1.jpg,DOG\n")
+    assert take([str(tmp_path / "project"), str(tmp_path / "labels.csv"), "--add-classes"]) == 0
+    assert [(row, what, why) for row, _, what, why in problems(tmp_path / "project" / "import-report.csv")] == [
+        ("line 2", "unknown class", "the project has no class 'Cat'; it has 'cat': write it so"),
+        ("line 4", "unknown class", "the project has no class 'DOG'; it has 'dog': write it so"),
+    ]
+    assert labels(tmp_path / "project")["dog/3.jpg"] == "dog"
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

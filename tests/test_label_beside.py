@@ -1,5 +1,7 @@
 """What goes on beside the requests: a learner that crashes, work that goes wrong, a browser that is opened."""
 
+import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,15 @@ with (Path(project) / "starts").open("a") as file:
 row = {"asker": "live", "round": None, "strategy": "margin", "seed": 0, "event": 0, "n_labeled": 0, "seconds": 0.1}
 Store(Path(project) / STORE).add_query(row, [1])
 sys.exit("out of order")
+"""
+
+STOPPED = """
+import os, sys
+class Stopped:
+    def find_spec(name, path=None, target=None):
+        if name.endswith({library!r}):
+            os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Stopped)
 """
 
 
@@ -104,3 +115,34 @@ def test_without_the_extra(tmp_path: Path, library: str) -> None:
         1,
         f"error: {library}: not installed: pip install 'al-lightning[label]'\n",
     )
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("library", ["argparse", "numpy", "uvicorn", "_highspy._core"])
+def test_a_server_that_is_stopped_before_it_serves(tmp_path: Path, library: str, asked: signal.Signals) -> None:
+    """While it imports, also libraries in C, which make another error of what is raised in them."""
+    own = environment(tmp_path)
+    (tmp_path / "without" / "sitecustomize.py").write_text(STOPPED.format(library=library, number=int(asked)))
+    done = subprocess.run(
+        command(photos_in(tmp_path, 1), "--no-browser"), env=own, capture_output=True, text=True, check=False
+    )
+    said = f"stopped by {asked.name}; the same command goes on\n"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + asked, "", said)
+    assert not (tmp_path / "photos-labels").exists()
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_server_that_is_stopped_in_a_request(tmp_path: Path, asked: signal.Signals) -> None:
+    with serving(photos_in(tmp_path, 1), *CLASSES, ends_with=asked) as (address, process):
+        client = Client(address)
+        half = b'{"name": "a'
+        with socket.create_connection((client.http.base_url.host, client.http.base_url.port or 0)) as sent:
+            head = client.http.build_request("POST", "/api/classes", json={"name": "a cat"})
+            lines = [f"POST {head.url.path} HTTP/1.1", *(f"{key}: {value}" for key, value in head.headers.items())]
+            sent.sendall("\r\n".join([*lines, "", ""]).encode() + half)
+            client.get("state")  # by then it is read
+            process.send_signal(asked)
+            answer = sent.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    said = (tmp_path / "server.err").read_text(encoding="utf-8").splitlines()
+    assert [each for each in said if not each.startswith("error: the learner has ended")] == []

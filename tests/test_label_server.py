@@ -180,6 +180,25 @@ def test_what_the_learner_and_a_run_hand_over(tmp_path: Path) -> None:
         assert found[0]["item"] == open_now[0]
 
 
+def test_a_class_in_other_case_is_a_slip(tmp_path: Path) -> None:
+    photos = photos_in(tmp_path, 1)
+    with serving(photos, *CLASSES) as (address, _):
+        refused = Client(address).http.post("/api/classes", json={"name": "Dog "})
+        assert (refused.status_code, "'Dog': there is 'dog'" in refused.json()["error"]) == (422, True)
+    for typed, said in (("bird,Cat,DOG", "Cat, DOG: there are cat, dog"), ("bird,Bird", "Bird: there is bird")):
+        done = subprocess.run(
+            [*command(photos, "--no-browser", "--classes", typed)],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: --classes {said}, ") and done.stderr.count("\n") == 1
+    store = Store(tmp_path / "photos-labels" / "labels.sqlite")
+    assert [*store.classes().values()] == ["cat", "dog"]
+    store.close()
+
+
 def test_going_on_says_what_changes(tmp_path: Path) -> None:
     photos = photos_in(tmp_path, 2)
     limits = [*("--embedding", "patches"), *("--budget", "9"), *("--worth", "2")]
@@ -220,6 +239,7 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["--help"], 0, "--random-share"),
+        ([], 2, "type: python -m al_lightning.label photos --classes cat,dog ("),
         (["nowhere"], 2, "nowhere: must be a folder"),
         (["photos", "--strategy", "magrin"], 2, "did you mean margin?"),
         (["photos", "--random-share", "1.5"], 2, "--random-share 1.5"),
@@ -227,21 +247,33 @@ def test_going_on_says_what_changes(tmp_path: Path) -> None:
         (["photos", "--classes", "x" * 61], 2, "1 to 60"),
         (["photos", "cat"], 2, "KEY=VALUE"),
         (["photos", "--project", "."], 1, "is no project of labels"),
-        (["photos", "--host", "203.0.113.9"], 1, "--host 203.0.113.9 --port 0: "),
+        (["photos", "--project", "file"], 2, "file: must be a folder"),
+        (["photos", "--host", "203.0.113.9"], 1, "--host 203.0.113.9 --port 0: is no address of this machine"),
+        (["photos", "--host", "no.such.host.invalid"], 1, "no.such.host.invalid: no machine of this name is known"),
+        (["photos", "--host", "no..host"], 1, "no..host: no machine of this name is known"),
         (["photos", "--port", "99999"], 2, "--port 99999: must be"),
         (["photos", "--strategy", "ceiling"], 2, "there is none of that name"),
         (["photos", "dataset.exclude=dog_*"], 2, "dataset.exclude=[dog_*]"),
         (["photos", "model.members=3"], 2, "model.members=3: the learner"),
+        (["photos", "seed=abc"], 2, "seed=abc: "),
+        (["photos", "strategy.noise=1,2"], 2, "strategy.noise=1,2: must be one value; a list stands in brackets"),
+        (["photos", "strategy.noize=1"], 2, "did you mean strategy.noise?"),
+        (["photos", "strategy.noise={"], 2, "strategy.noise={: "),
+        (["photos", "--embedding", "file"], 2, "embedding.path: no value is set"),
         (["empty"], 1, "there are no images"),
     ],
 )
 def test_the_command_says_what_is_wrong(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     photos_in(tmp_path, 1)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    own = environment(tmp_path) | {"PYTHONDONTWRITEBYTECODE": "1"}
+    before = sorted(tmp_path.rglob("*"))
     done = subprocess.run(
-        [*command(*arguments), "--no-browser"], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+        [*command(*arguments), "--no-browser"], cwd=tmp_path, env=own, capture_output=True, text=True
     )
     assert done.returncode == code, done
+    assert sorted(tmp_path.rglob("*")) == before  # nothing is made
     shown = done.stderr if code else done.stdout
     assert said in shown
     assert not code or (shown.startswith("error: ") and shown.count("\n") == 1)
@@ -264,6 +296,17 @@ def test_a_project_that_is_damaged_is_told(tmp_path: Path) -> None:
     (project / "settings.json").unlink()
     with serving(photos) as (address, _):  # as it says
         assert [each["name"] for each in Client(address).get("state")["classes"]] == ["cat", "dog"]
+    (project / "live").rename(project / "before")
+    (project / "live").touch()
+    assert start() == (2, f"error: {project}/live: must be a folder, and is none; move it away, or choose with --project\n")
+    (project / "live").unlink()
+    # Settings of an earlier version, which kept what cannot work.
+    said = json.loads((project / "settings.json").read_text())
+    (project / "settings.json").write_text(json.dumps(said | {"overrides": ["strategy.old=1"]}))
+    code, said = start()
+    assert code == 2 and "has the settings strategy.old=1: a bare none takes them back" in said
+    with serving(photos, "none"):
+        pass
     data = bytearray((project / "labels.sqlite").read_bytes())
     data[4096:] = bytes(len(data) - 4096)
     for each in project.glob("labels.sqlite*"):

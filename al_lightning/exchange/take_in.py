@@ -9,7 +9,7 @@ from al_lightning.data.cache_folder import hashed
 from al_lightning.exchange.find import Finder
 from al_lightning.exchange.said import BAD_NAME, CONFLICT, UNKNOWN_CLASS, Problem, Said
 from al_lightning.people.answers import Answers
-from al_lightning.people.records import FLAG, IMPORTED, LABEL, UNFLAG, Event, Given, tidy
+from al_lightning.people.records import FLAG, IMPORTED, LABEL, UNFLAG, Event, Given, tidy, twin
 from al_lightning.people.store import Store, UnknownError
 
 IMPORT, REVIEW = "import", "review"  # sources of the events: what decided in the file decides here
@@ -137,9 +137,12 @@ def _own(before: _Before, said: Said, item: int) -> tuple[str, str] | None:
 
 def _add(store: Store, said: Said, item: int, action: str, add_classes: bool) -> Problem | None:
     """Add an answer, or say why not."""
-    if said.label is not None and not add_classes and tidy(said.label) not in store.classes().values():
-        why = f"the project has no class {said.label!r}; --add-classes adds it"
-        return Problem(said.row, said.id, UNKNOWN_CLASS, why)
+    if said.label is not None and tidy(said.label) not in (names := store.classes().values()):
+        why = f"the project has no class {said.label!r}; "
+        if other := twin(said.label, names):
+            return Problem(said.row, said.id, UNKNOWN_CLASS, f"{why}it has {other!r}: write it so")
+        if not add_classes:
+            return Problem(said.row, said.id, UNKNOWN_CLASS, f"{why}--add-classes adds it")
     try:
         with store.together():  # neither a class nor an annotator of an answer that does not go in
             annotator = store.add_annotator(said.by)

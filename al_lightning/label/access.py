@@ -1,7 +1,9 @@
 """Who may ask the server for what: pure ASGI, around everything else."""
 
 import socket
+from asyncio import CancelledError, Task, current_task
 from secrets import compare_digest
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +22,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 CLOSED = "this address is open only to who has the token: use the whole address that the command printed"
+ENDS = "the server ends: send this again when it is back"
 PAGE = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>al_lightning</title><h1>Not open without its token</h1>"
     "<p>Open the whole address that <code>python -m al_lightning.label</code> printed where it runs, with "
@@ -52,22 +55,29 @@ class Access:
 
     def __init__(self, app: ASGIApp, token: str, host: str, port: int) -> None:
         self.app, self.token, self.cookie = app, token, f"al_session_{port}"  # ports of a machine share their cookies
+        self._reading: set[Task[Any] | None] = set()  # requests that are not here as a whole
         self.names = {*LOCAL} if is_local(host) else {*LOCAL, host, socket.gethostname(), socket.getfqdn()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
-        n_read = 0
+        n_read, task, has_begun = 0, current_task(), False
 
         async def limited() -> Message:
             nonlocal n_read
-            message = await receive()
+            self._reading.add(task)
+            try:
+                message = await receive()
+            finally:
+                self._reading.discard(task)
             n_read += len(message.get("body", b""))
             if n_read > MOST_BODY:
                 raise HTTPException(413, TOO_LONG)
             return message
 
         async def headed(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -76,7 +86,17 @@ class Access:
             await send(message)
 
         refusal = self._refusal(scope)
-        await (refusal or self.app)(scope, limited, headed)
+        try:
+            await (refusal or self.app)(scope, limited, headed)
+        except CancelledError:  # by :meth:`end`, or by the server, whose patience is over
+            if not has_begun:
+                await _error(503, ENDS)(scope, receive, headed)
+
+    def end(self) -> None:
+        """Refuse what is half sent, before the server waits for all requests to end."""
+        for each in self._reading:
+            if each:
+                each.cancel()
 
     def _refusal(self, scope: Scope) -> Response | None:
         """What is answered in place of what was asked for."""

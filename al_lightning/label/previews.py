@@ -73,7 +73,7 @@ def _read(root: Path, paths: list[str], digest: str) -> bytes:
             with open_at(root / path) as file:
                 data = file.read()
         except OSError as error:
-            why = f"{path}: {reason(error)}"
+            why = f"{path}: {reason(error)}; if it has another name now, start the command again"
             continue
         if blake2b(data, digest_size=16).hexdigest() == digest:
             return data

@@ -1,6 +1,7 @@
 """The project folder: what the command was given, kept for when it goes on."""
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,10 @@ from al_lightning.config.keys import nearest_option
 from al_lightning.config.schema import options
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, DataError, UserError
+from al_lightning.people.configuration import check
+from al_lightning.people.records import tidy, twin
 from al_lightning.people.store import STORE, Store
+from al_lightning.runs.lock import FILE
 
 SETTINGS, LIVE = "settings.json", "live"
 
@@ -77,11 +81,16 @@ def default_folder(root: Path) -> Path:
     return root.with_name(f"{root.name}-labels")
 
 
-def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[str]]:
-    """Make a project, or go on with the one that is there; to be called with the folder's lock held.
+def is_project(folder: Path) -> bool:
+    """Whether a folder is a project: it has settings or labels."""
+    return (folder / SETTINGS).is_file() or (folder / STORE).is_file()
+
+
+def read_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """The settings of a project to be made, or of the one that is there, whose lock is held. Writes nothing.
 
     Args:
-        folder: of the project; it is there.
+        folder: of the project.
         given: settings that were given; of a project that is there the others stay as they are.
 
     Returns:
@@ -92,14 +101,9 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         DataError: the settings that are there cannot be read.
         UserError: the folder is something else than a project.
     """
+    _check_folder(folder)
     file = folder / SETTINGS
     before = _read(file) if file.is_file() else None
-    if (
-        before is None
-        and not (folder / STORE).is_file()
-        and (other := sorted(each.name for each in folder.iterdir() if each.name not in (".lock", STORE)))
-    ):
-        raise UserError(f"{folder}: is no project of labels, and has other files ({other[0]}): choose with --project")
     for group, other in (("strategy", "ceiling"), ("embedding", "none")):  # of labels that nobody has; of no features
         known = [each for each in options(group) if each != other]
         if (name := given.get(group)) is not None and name not in known:
@@ -113,15 +117,63 @@ def open_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise ConfigError(f"{option} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
     settings.looking()
+    try:
+        check(folder, settings.model_dump())
+    except ConfigError as error:
+        if "overrides" in given or not settings.overrides:
+            raise
+        kept = " ".join(settings.overrides)
+        raise ConfigError(f"{error}; the project has the settings {kept}: a bare none takes them back") from error
     changes = []
     if before and before.root != settings.root:
         _check_root(folder, before.root, Path(settings.root))
     if before:
         old, new = before.model_dump(), settings.model_dump()
         changes = [f"{key}: {_shown(old[key])} -> {_shown(new[key])}" for key in new if old[key] != new[key]]
-    if settings != before:
-        write(folder, settings)
     return settings, changes
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is there and is no project, or cannot be used as one.
+
+    Raises:
+        ConfigError: a file is where a folder has to be.
+        UserError: the folder has other files.
+    """
+    for each in (folder, folder / LIVE):
+        if os.path.lexists(each) and not each.is_dir():
+            raise ConfigError(f"{each}: must be a folder, and is none; move it away, or choose with --project")
+    if not folder.exists() or is_project(folder):
+        return
+    if other := sorted(each.name for each in folder.iterdir() if each.name != FILE):
+        raise UserError(f"{folder}: is no project of labels, and has other files ({other[0]}): choose with --project")
+
+
+def check_classes(folder: Path, names: Sequence[str]) -> None:
+    """Refuse classes that differ from others in upper and lower case only: more of them are never meant.
+
+    Args:
+        folder: of the project; it need not be there.
+        names: to be added.
+
+    Raises:
+        ConfigError: names them and the others.
+    """
+    known = list[str]()
+    if (folder / STORE).is_file():
+        with closing(Store(folder / STORE)) as store:
+            known += store.classes().values()
+    twins = {}
+    for name in map(tidy, names):
+        if other := twin(name, known):
+            twins[name] = other
+        else:
+            known.append(name)
+    if twins:
+        raise ConfigError(
+            f"--classes {', '.join(twins)}: there {'is' if len(twins) == 1 else 'are'} {', '.join(twins.values())}, "
+            "and only upper and lower case differ: write them so, or choose other names"
+        )
 
 
 def _check_root(folder: Path, before: str, root: Path) -> None:

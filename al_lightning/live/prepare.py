@@ -9,26 +9,17 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from al_lightning import api, build
-from al_lightning.command.overrides import quoted
-from al_lightning.config import data_root, schema
+from al_lightning import build
+from al_lightning.config import schema
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.threads import WATCHER
 from al_lightning.embedding.make import make_embedder, with_embedding
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.people.overrides import check
+from al_lightning.people.configuration import UNNAMED, configuration, embeddings
 from al_lightning.people.store import Store
 from al_lightning.trainer import quiet_lightning
 
-FIXED = (
-    *("dataset=folder", "dataset.labels=none", "dataset.ids=content", "dataset.test_fraction=0", "dataset.classes=[]"),
-    *("model=linear", "logger=none", "al.initial_size=0", "al.rounds=1"),
-)
-SIDES = {"timm": 224, "torchvision": 224, "pixels": 32}  # that images are resized to, in pixels; others: 64
-UNNAMED = ("unnamed 1", "unnamed 2")  # classes before there are any
 NETWORKS = ("timm", "torchvision")  # embeddings that need weights
-NETWORK = ("embedding.image_size=224",)  # of timm's default, whose own size would take five times as long
-BY_ITSELF = ("patches", "pixels")  # embeddings that need no weights, the better one first
 
 
 @dataclass(frozen=True)
@@ -71,13 +62,9 @@ def prepare(project: Path, store: Store, say: Callable[[str], None]) -> Prepared
     """
     quiet_lightning()
     said = json.loads((project / "settings.json").read_text(encoding="utf-8"))
-    check(said["overrides"])
-    is_default = not said["embedding"]
-    names = ["timm", *BY_ITSELF] if is_default else [said["embedding"]]
-    if any(each.startswith("embedding.") for each in said["overrides"]):
-        names = names[:1]  # others have other settings
+    names = embeddings(said)
     for name in names:
-        cfg = configuration(project, said, name, is_default=is_default)
+        cfg = configuration(project, said, name)
         try:
             return _prepared(cfg, store)
         except (ConfigError, DataError) as error:
@@ -102,34 +89,3 @@ def _prepared(cfg: DictConfig, store: Store) -> Prepared:
     )
     data = with_embedding(data, make_embedder(settings, data), settings, device)
     return Prepared(cfg, settings, data, [known.get(digest, 0) for digest in data.pool.ids], device)
-
-
-def configuration(project: Path, said: dict[str, Any], embedding: str, *, is_default: bool = False) -> DictConfig:
-    """The configuration that a project has, as of a run on the same images.
-
-    Args:
-        project: the folder.
-        said: what its settings hold.
-        embedding: the one that is used.
-        is_default: whether it was chosen here, and so were its settings.
-
-    Raises:
-        ConfigError: it cannot be composed.
-    """
-    own = [f"dataset.image_size={SIDES.get(embedding, 64)}", *(NETWORK if is_default and embedding == "timm" else ())]
-    own.append(f"paths.data={quoted(str(project / 'data'))}")
-    cfg = api.compose(
-        [
-            *FIXED,
-            f"strategy={said['strategy']}",
-            f"embedding={embedding}",
-            f"seed={said['seed']}",
-            *own,
-            *said["overrides"],
-        ]
-    )
-    cfg.dataset.root, cfg.dataset.classes = said["root"], list(UNNAMED)
-    cfg.paths.output_root = str(project / "live")
-    schema.typed(cfg)
-    data_root.settle(cfg)
-    return cfg

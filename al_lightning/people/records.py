@@ -1,5 +1,6 @@
 """What a store holds, row by row."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from unicodedata import normalize
 
@@ -111,3 +112,9 @@ class FileState:
 def tidy(name: str) -> str:
     """A name of a class or an annotator as the store compares it: in NFC, without spaces around."""
     return normalize("NFC", name).strip()
+
+
+def twin(name: str, names: Iterable[str]) -> str | None:
+    """The one of some names that differs from a name in upper and lower case only; None where itself is there, too."""
+    names, name = [*names], tidy(name)
+    return None if name in names else next((each for each in names if each.casefold() == name.casefold()), None)
