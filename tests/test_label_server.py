@@ -269,9 +269,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, arguments: list[str], co
     (tmp_path / "file").touch()
     own = environment(tmp_path) | {"PYTHONDONTWRITEBYTECODE": "1"}
     before = sorted(tmp_path.rglob("*"))
-    done = subprocess.run(
-        [*command(*arguments), "--no-browser"], cwd=tmp_path, env=own, capture_output=True, text=True
-    )
+    done = subprocess.run([*command(*arguments), "--no-browser"], cwd=tmp_path, env=own, capture_output=True, text=True)
     assert done.returncode == code, done
     assert sorted(tmp_path.rglob("*")) == before  # nothing is made
     shown = done.stderr if code else done.stdout
@@ -298,7 +296,10 @@ def test_a_project_that_is_damaged_is_told(tmp_path: Path) -> None:
         assert [each["name"] for each in Client(address).get("state")["classes"]] == ["cat", "dog"]
     (project / "live").rename(project / "before")
     (project / "live").touch()
-    assert start() == (2, f"error: {project}/live: must be a folder, and is none; move it away, or choose with --project\n")
+    assert start() == (
+        2,
+        f"error: {project}/live: must be a folder, and is none; move it away, or choose with --project\n",
+    )
     (project / "live").unlink()
     # Settings of an earlier version, which kept what cannot work.
     said = json.loads((project / "settings.json").read_text())
