@@ -37,7 +37,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     found.close()
 
 
-def opened(context: BrowserContext, served: Served, said: list[str]) -> Page:
+def opened(context: BrowserContext, served: Served, said: list[str], name: str = "Ann") -> Page:
     """The page, with somebody's name; what is wrong on it, and addresses of others, are added to `said`."""
     page = context.new_page()
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -50,7 +50,7 @@ def opened(context: BrowserContext, served: Served, said: list[str]) -> Page:
     page.on("request", asked)
     page.goto(served.address)
     page.wait_for_selector("#ask-name[open]")
-    page.keyboard.type("Ann")
+    page.keyboard.type(name)
     page.keyboard.press("Enter")
     page.wait_for_selector("#stage img")
     return page
@@ -84,6 +84,28 @@ def answers(served: Served) -> Answers:
     found.add(store.events())
     store.close()
     return found
+
+
+def test_two_browsers_get_no_image_twice(browser: Browser, served: Served) -> None:
+    """They label all images together; what one has on the screen, or will have next, the other never sees."""
+    said: list[str] = []
+    contexts = [browser.new_context(), browser.new_context()]
+    pages = [opened(context, served, said, name) for context, name in zip(contexts, ("Ann", "Bo"), strict=True)]
+    seen: list[list[int]] = [[], []]
+    for _ in range(60):
+        for page, mine in zip(pages, seen, strict=True):
+            mine.append(int(page.get_attribute("#stage[data-item]", "data-item") or 0))
+            press(page, "1")
+    for page in pages:
+        saved(page)
+    store = served.store()
+    labels = [(event.item, event.annotator) for event in store.events() if event.kind == "label"]
+    store.close()
+    assert len(labels) == len({item for item, _ in labels}) == 120
+    assert [sorted(item for item, by in labels if by == who) for who in (1, 2)] == [sorted(mine) for mine in seen]
+    assert not said
+    for context in contexts:
+        context.close()
 
 
 def test_200_images_by_keys_alone(context: BrowserContext, served: Served) -> None:
