@@ -17,7 +17,7 @@ from al_lightning.config.keys import nearest_option
 from al_lightning.config.schema import options
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, DataError, UserError
-from al_lightning.people.configuration import check
+from al_lightning.learner_settings import check
 from al_lightning.people.records import tidy, twin
 from al_lightning.people.store import STORE, Store
 from al_lightning.runs.lock import FILE

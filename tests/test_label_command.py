@@ -1,0 +1,121 @@
+"""What the labeling command refuses, in one line and with nothing made."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from label_servers import LIMIT, Client, command, environment, photos_in, serving
+
+from al_lightning.people.store import Store
+
+CLASSES = ("--classes", "cat,dog")
+
+
+def test_a_class_in_other_case_is_a_slip(tmp_path: Path) -> None:
+    photos = photos_in(tmp_path, 1)
+    with serving(photos, *CLASSES) as (address, _):
+        refused = Client(address).http.post("/api/classes", json={"name": "Dog "})
+        assert (refused.status_code, "'Dog': there is 'dog'" in refused.json()["error"]) == (422, True)
+    for typed, said in (("bird,Cat,DOG", "Cat, DOG: there are cat, dog"), ("bird,Bird", "Bird: there is bird")):
+        done = subprocess.run(
+            [*command(photos, "--no-browser", "--classes", typed)],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: --classes {said}, ") and done.stderr.count("\n") == 1
+    store = Store(tmp_path / "photos-labels" / "labels.sqlite")
+    assert [*store.classes().values()] == ["cat", "dog"]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "--random-share"),
+        ([], 2, "type: python -m al_lightning.label photos --classes cat,dog ("),
+        (["nowhere"], 2, "nowhere: must be a folder"),
+        (["photos", "--strategy", "magrin"], 2, "did you mean margin?"),
+        (["photos", "--random-share", "1.5"], 2, "--random-share 1.5"),
+        (["photos", "--budget", "many"], 2, "--budget many"),
+        (["photos", "--classes", "x" * 61], 2, "1 to 60"),
+        (["photos", "cat"], 2, "KEY=VALUE"),
+        (["photos", "--project", "."], 1, "is no project of labels"),
+        (["photos", "--project", "file"], 2, "file: must be a folder"),
+        (["photos", "--host", "203.0.113.9"], 1, "--host 203.0.113.9 --port 0: is no address of this machine"),
+        (["photos", "--host", "no.such.host.invalid"], 1, "no.such.host.invalid: no machine of this name is known"),
+        (["photos", "--host", "no..host"], 1, "no..host: no machine of this name is known"),
+        (["photos", "--port", "99999"], 2, "--port 99999: must be"),
+        (["photos", "--strategy", "ceiling"], 2, "there is none of that name"),
+        (["photos", "dataset.exclude=dog_*"], 2, "dataset.exclude=[dog_*]"),
+        (["photos", "model.members=3"], 2, "model.members=3: the learner"),
+        (["photos", "seed=abc"], 2, "seed=abc: "),
+        (["photos", "strategy.noise=1,2"], 2, "strategy.noise=1,2: must be one value; a list stands in brackets"),
+        (["photos", "strategy.beta=abc"], 2, "strategy.beta=abc: Input should be a valid number"),
+        (["photos", "strategy.noize=1"], 2, "did you mean strategy.noise?"),
+        (["photos", "strategy.noise={"], 2, "strategy.noise={: "),
+        (["photos", "dataset.image_size=abc"], 2, "dataset.image_size=abc: Input should be a valid integer"),
+        (["photos", "dataset.exclude=[1]"], 2, "dataset.exclude=[1]: "),
+        (["photos", "optimizer.tolerance=0"], 2, "optimizer.tolerance=0: Input should be greater than 0"),
+        (["photos", "model.dropout=1"], 2, "model.dropout=1: Input should be less than 1"),
+        (["photos", "--strategy", "kmeans", "strategy.score.n_clusters=0"], 2, "strategy.score.n_clusters=0: "),
+        (["photos", "--embedding", "file"], 2, "embedding.path: no value is set"),
+        (["empty"], 1, "there are no images"),
+    ],
+)
+def test_the_command_says_what_is_wrong(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    photos_in(tmp_path, 1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    own = environment(tmp_path) | {"PYTHONDONTWRITEBYTECODE": "1"}
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [*command(*arguments), "--no-browser"], cwd=tmp_path, env=own, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.returncode == code, done
+    assert sorted(tmp_path.rglob("*")) == before  # nothing is made
+    shown = done.stderr if code else done.stdout
+    assert said in shown
+    assert not code or (shown.startswith("error: ") and shown.count("\n") == 1)
+
+
+def test_a_project_that_is_damaged_is_told(tmp_path: Path) -> None:
+    photos, project = photos_in(tmp_path, 2), tmp_path / "photos-labels"
+    with serving(photos, "--classes", "cat,dog"):
+        pass
+
+    def start() -> tuple[int, str]:
+        ended = subprocess.run(
+            [*command(photos, "--no-browser")], env=environment(tmp_path), capture_output=True, text=True
+        )
+        return ended.returncode, ended.stderr
+
+    (project / "settings.json").write_text("{")
+    code, said = start()
+    assert code == 1 and "labels are not in it" in said and "Traceback" not in said
+    (project / "settings.json").unlink()
+    with serving(photos) as (address, _):  # as it says
+        assert [each["name"] for each in Client(address).get("state")["classes"]] == ["cat", "dog"]
+    (project / "live").rename(project / "before")
+    (project / "live").touch()
+    assert start() == (
+        2,
+        f"error: {project}/live: must be a folder, and is none; move it away, or choose with --project\n",
+    )
+    (project / "live").unlink()
+    # Settings of an earlier version, which kept what cannot work.
+    said = json.loads((project / "settings.json").read_text())
+    (project / "settings.json").write_text(json.dumps(said | {"overrides": ["strategy.old=1"]}))
+    code, said = start()
+    assert code == 2 and "has the settings strategy.old=1: a bare none takes them back" in said
+    with serving(photos, "none"):
+        pass
+    data = bytearray((project / "labels.sqlite").read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    for each in project.glob("labels.sqlite*"):
+        each.unlink()
+    (project / "labels.sqlite").write_bytes(data)
+    code, said = start()
+    assert code == 1 and said.startswith("error: ") and "Traceback" not in said
