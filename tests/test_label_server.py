@@ -28,8 +28,10 @@ def test_answers_and_their_undoing(tmp_path: Path) -> None:
         ann.answer(second, "skip", "grid")
         ann.answer(third, "unsure", "map")
         flagged = ann.answer(third, "flag")
-        # The same key press, sent twice, is one.
-        assert ann.answer(second, 2, action=said["action"])["event"] == said["event"]
+        # The same key press, sent twice, is one; another one is not taken for it.
+        assert ann.answer(first, 1, action=said["action"])["event"] == said["event"]
+        with pytest.raises(AssertionError, match="its id is that of another answer"):
+            ann.answer(second, 2, action=said["action"])
         numbers = ("n_labeled", "n_skipped", "n_unsure", "n_flagged", "n_open", "spent")
         assert [ann.get("state")[key] for key in numbers] == [1, 1, 1, 1, 9, 1.5]
         # Backspace goes back over all of it, whatever was answered where; somebody else's answers stay.
