@@ -12,7 +12,6 @@ from pydantic import Field
 from al_lightning.acquisition import ceiling
 from al_lightning.acquisition.choose import Strategy
 from al_lightning.config.instantiate import as_typed, check_type, instantiate
-from al_lightning.config.limits import DROPOUT
 from al_lightning.config.targets import public
 from al_lightning.contract import out_of_memory
 from al_lightning.data import masks
@@ -163,7 +162,7 @@ def make_classifier(
         is_member: whether it is a further one of a committee, whose convex fit is to a bootstrap sample.
     """
     dropout, live_taps = (settings["model"].get(key, usual) for key, usual in (("dropout", 0.0), ("live_taps", False)))
-    check_type("model.dropout", dropout, DROPOUT)
+    check_type("model.dropout", dropout, Annotated[float, Field(ge=0, lt=1)])
     check_type("model.live_taps", live_taps, bool)
     crop, flip = (0, False) if data.on_embedding else _augmentation(settings, min(data.image_size))
     engine: Callable[..., Classifier] = Classifier

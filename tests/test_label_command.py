@@ -1,31 +1,34 @@
 """What the labeling command refuses, in one line and with nothing made."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from label_servers import LIMIT, Client, command, environment, photos_in, serving
+from label_servers import Client, photos_in, serving
 
+from al_lightning.label.command import run
 from al_lightning.people.store import Store
 
 CLASSES = ("--classes", "cat,dog")
 
 
-def test_a_class_in_other_case_is_a_slip(tmp_path: Path) -> None:
+def ended(arguments: list[str]) -> int | str | None:
+    """How the command ends, in this process; argparse ends by an exception."""
+    try:
+        return run(arguments)
+    except SystemExit as end:
+        return end.code
+
+
+def test_a_class_in_other_case_is_a_slip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = photos_in(tmp_path, 1)
     with serving(photos, *CLASSES) as (address, _):
         refused = Client(address).http.post("/api/classes", json={"name": "Dog "})
         assert (refused.status_code, "'Dog': there is 'dog'" in refused.json()["error"]) == (422, True)
     for typed, said in (("bird,Cat,DOG", "Cat, DOG: there are cat, dog"), ("bird,Bird", "Bird: there is bird")):
-        done = subprocess.run(
-            [*command(photos, "--no-browser", "--classes", typed)],
-            env=environment(tmp_path),
-            capture_output=True,
-            text=True,
-        )
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"error: --classes {said}, ") and done.stderr.count("\n") == 1
+        assert ended([str(photos), "--no-browser", "--classes", typed]) == 2
+        out, err = capsys.readouterr()
+        assert not out and err.startswith(f"error: --classes {said}, ") and err.count("\n") == 1
     store = Store(tmp_path / "photos-labels" / "labels.sqlite")
     assert [*store.classes().values()] == ["cat", "dog"]
     store.close()
@@ -53,44 +56,39 @@ def test_a_class_in_other_case_is_a_slip(tmp_path: Path) -> None:
         (["photos", "model.members=3"], 2, "model.members=3: the learner"),
         (["photos", "seed=abc"], 2, "seed=abc: "),
         (["photos", "strategy.noise=1,2"], 2, "strategy.noise=1,2: must be one value; a list stands in brackets"),
-        (["photos", "strategy.beta=abc"], 2, "strategy.beta=abc: Input should be a valid number"),
         (["photos", "strategy.noize=1"], 2, "did you mean strategy.noise?"),
         (["photos", "strategy.noise={"], 2, "strategy.noise={: "),
-        (["photos", "dataset.image_size=abc"], 2, "dataset.image_size=abc: Input should be a valid integer"),
-        (["photos", "dataset.exclude=[1]"], 2, "dataset.exclude=[1]: "),
-        (["photos", "optimizer.tolerance=0"], 2, "optimizer.tolerance=0: Input should be greater than 0"),
-        (["photos", "model.dropout=1"], 2, "model.dropout=1: Input should be less than 1"),
-        (["photos", "--strategy", "kmeans", "strategy.score.n_clusters=0"], 2, "strategy.score.n_clusters=0: "),
         (["photos", "--embedding", "file"], 2, "embedding.path: no value is set"),
         (["empty"], 1, "there are no images"),
     ],
 )
-def test_the_command_says_what_is_wrong(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+def test_the_command_says_what_is_wrong(
+    arguments: list[str],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
     photos_in(tmp_path, 1)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    own = environment(tmp_path) | {"PYTHONDONTWRITEBYTECODE": "1"}
     before = sorted(tmp_path.rglob("*"))
-    done = subprocess.run(
-        [*command(*arguments), "--no-browser"], cwd=tmp_path, env=own, capture_output=True, text=True, timeout=LIMIT
-    )
-    assert done.returncode == code, done
+    assert ended([*arguments, "--no-browser"]) == code
     assert sorted(tmp_path.rglob("*")) == before  # nothing is made
-    shown = done.stderr if code else done.stdout
-    assert said in shown
-    assert not code or (shown.startswith("error: ") and shown.count("\n") == 1)
+    out, err = capsys.readouterr()
+    assert said in (err if code else out)
+    assert not code or (err.startswith("error: ") and err.count("\n") == 1)
 
 
-def test_a_project_that_is_damaged_is_told(tmp_path: Path) -> None:
+def test_a_project_that_is_damaged_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos, project = photos_in(tmp_path, 2), tmp_path / "photos-labels"
     with serving(photos, "--classes", "cat,dog"):
         pass
 
-    def start() -> tuple[int, str]:
-        ended = subprocess.run(
-            [*command(photos, "--no-browser")], env=environment(tmp_path), capture_output=True, text=True
-        )
-        return ended.returncode, ended.stderr
+    def start() -> tuple[int | str | None, str]:
+        return ended([str(photos), "--no-browser"]), capsys.readouterr().err
 
     (project / "settings.json").write_text("{")
     code, said = start()

@@ -3,9 +3,7 @@
 import math
 import os
 import re
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from al_lightning.config.stop_rules import parse
 from al_lightning.errors import ConfigError
@@ -19,7 +17,6 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 INITIAL = ("random", "balanced", "typiclust", "probcover", "maxherding", "kmeans")
 SCORING_PRECISIONS = ("fp32", "bf16")
-DROPOUT = Annotated[float, Field(ge=0, lt=1)]  # a share that is dropped
 OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")), "aubc")
 
 _LENGTH = "a fit is as long as trainer.max_epochs and train.min_steps say"

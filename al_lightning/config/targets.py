@@ -38,7 +38,7 @@ def public(target: str) -> str:
 def located(target: str) -> str:
     """Where a target lies, as `module.name`, for a short name or one from an earlier place; another one as it is."""
     short = re.fullmatch(r"al_lightning\.(\w+)\.(\w+)", public(target))
-    is_there = public(target) != target and file_of(target.rpartition(".")[0])
+    is_there = public(target) != target and _file(target.rpartition(".")[0])
     return target if is_there or not short or short[1] not in ROOMS else offered(short[1]).get(short[2], target)
 
 
@@ -74,7 +74,7 @@ def offered(group: str) -> dict[str, str]:
     """Where everything lies that a room defines and does not hide, by name. Nothing is imported."""
     room = ROOMS[group]
     found: dict[str, str] = {}
-    for file in [file_of(room), *sorted((PACKAGE.parent / room.replace(".", "/")).glob("*.py"))]:
+    for file in [_file(room), *sorted((PACKAGE.parent / room.replace(".", "/")).glob("*.py"))]:
         if file:
             module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
             names = re.findall(r"^(?:def|class) ([A-Za-z]\w*)", file.read_text(encoding="utf-8"), re.MULTILINE)
@@ -82,7 +82,7 @@ def offered(group: str) -> dict[str, str]:
     return found
 
 
-def file_of(module: str) -> Path | None:
-    """The file of a module of this package; None where it has none of this name."""
+def _file(module: str) -> Path | None:
+    """The file of a module of this package."""
     file = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py") if module.isascii() else PACKAGE
     return file if module.startswith("al_lightning.") and file.is_file() else None
