@@ -176,7 +176,7 @@ def test_what_the_learner_and_a_run_hand_over(tmp_path: Path) -> None:
             item for item in rest if item not in {each["item"] for each in ann.next(1) + ranked + grid["items"]}
         ]
         store.add_query(row, open_now[:1])
-        write_predictions(live, later := add_live_query(store, rest[5:9]), {item: (1, 0.9) for item in range(1, 13)})
+        write_predictions(live, later := add_live_query(store, rest[5:9]), dict.fromkeys(range(1, 13), (1, 0.9)))
         ann.state_when(lambda state: state["model"]["query"] == later)  # then that of before has been seen, too
         (found,) = Client(address, "Cy").next(1)
         assert (found["kind"], found["item"]) == ("asked", open_now[0])
