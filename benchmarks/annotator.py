@@ -62,7 +62,7 @@ def photos(images: Path, folder: Path, seed: int) -> dict[str, str]:
 
 def settings(weights: str) -> list[str]:
     """What is typed for the features of EfficientNet-Lite0; of weights that are empty: they are downloaded."""
-    typed = ["embedding=timm", "embedding.model=tf_efficientnet_lite0", "embedding.image_size=96"]
+    typed = ["embedding.model=tf_efficientnet_lite0", "embedding.image_size=96"]
     return [*typed, "dataset.image_size=32", *([f"embedding.weights={weights}"] if weights else [])]
 
 
@@ -73,6 +73,7 @@ def run(images: Path, strategy: str, seed: int, features: Sequence[str], data: P
         truth = photos(images, root, seed)
         classes = sorted({*truth.values()})
         arguments = [str(root), "--project", str(project), "--classes", ",".join(classes), "--strategy", strategy]
+        arguments += ["--embedding", "timm"]
         typed = [f"paths.data={data}", f"seed={seed}", *features]
         process = subprocess.Popen(
             [sys.executable, "-m", "al_lightning.label", *arguments, "--no-browser", *typed],

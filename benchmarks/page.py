@@ -144,8 +144,8 @@ def refits(images: Path, weights: str, data: Path) -> list[float]:
         store = Store(project / STORE, create=True)
         [*_] = scan(images, store, [])
         said = {"root": str(images), "embedding": "timm", "strategy": "margin", "seed": 0}
-        typed = [each for each in annotator.settings(weights) if each != "embedding=timm"]
-        (project / SETTINGS).write_text(json.dumps(said | {"overrides": [f"paths.data={data}", *typed]}))
+        typed = [f"paths.data={data}", *annotator.settings(weights)]
+        (project / SETTINGS).write_text(json.dumps(said | {"overrides": typed}))
         prepared = prepare(project, store, print)
         names = sorted({Path(path).parent.name for path in store.files()})
         truth = {state.item: names.index(Path(path).parent.name) for path, state in store.files().items()}
@@ -164,7 +164,7 @@ def labels_a_minute(images: Path, weights: str, data: Path) -> tuple[float, floa
         root = Path(temporary, "photos")
         truth = annotator.photos(images, root, seed=0)
         classes = sorted({*truth.values()})
-        settings = [*annotator.settings(weights), f"paths.data={data}"]
+        settings = ["--embedding", "timm", *annotator.settings(weights), f"paths.data={data}"]
         with served(root, Path(temporary, "project"), "--classes", ",".join(classes), *settings) as address:
             client, who = opened(address)
             state = annotator.when(client, lambda state: state["learner"]["phase"] == "waiting")
