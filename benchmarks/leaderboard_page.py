@@ -126,8 +126,8 @@ def _overall(table: Sequence[Standing], costs: Costs) -> Iterator[str]:
         "last, whatever their number; in mean over cells, ± half of a 95% t interval over seeds. AUBC − random: paired "
         "by seed, in mean over cells, with its 95% t interval over seeds. Above and below random: cells whose paired "
         "95% interval excludes 0; in parentheses those of them that are left when Holm's method adjusts for all "
-        "comparisons of this page. Seconds a choice: to score and select, median over rounds and seeds in the slowest "
-        "cell"
+        "comparisons of this page. Seconds a choice: to score and select, whatever else the machine did, "
+        "median over rounds and seeds in the slowest cell"
     )
     if of_all:
         text += f"; and for a query of {of_all['n']} of a large pool, once, with the most memory of the process"
