@@ -6,6 +6,7 @@ import torch
 
 from al_lightning import build
 from al_lightning.acquisition.initial import BLIND
+from al_lightning.acquisition.neighbors import check_neighbors
 from al_lightning.acquisition.trial import try_strategy
 from al_lightning.config.callbacks import make_callbacks
 from al_lightning.config.instantiate import refusals
@@ -47,6 +48,8 @@ def check(settings: build.Settings, data: ImageData, plan: Plan) -> Checked:
             f"al.initial={settings['al']['initial']}: takes an embedding of the images, and there is none; give one, "
             "embedding=timm or embedding=pixels, or al.initial=random"
         )
+    if plan.n_neighbors:
+        check_neighbors(data.embedding)
     if plan.n_control and not build.is_convex(settings):
         raise ConfigError(
             f"al.control={settings['al']['control']}: fits heads on an embedding; it needs embedding=... model=linear"

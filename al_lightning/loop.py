@@ -12,12 +12,13 @@ from omegaconf import DictConfig
 
 from al_lightning import asking, build, checking, signals
 from al_lightning.acquisition.initial import draw
+from al_lightning.acquisition.neighbors import neighbors
 from al_lightning.clock import Clock
 from al_lightning.config import schema
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import to_csv_gz
 from al_lightning.data.state import state as state_of
-from al_lightning.embedding.make import expecting, make_embedder, with_embedding
+from al_lightning.embedding.make import expecting, make_embedder, store_root, with_embedding
 from al_lightning.models.backbones.weights import digest
 from al_lightning.one_round import Tools, fit_choose_test
 from al_lightning.runs import diagnostics, environment, same_images, stored
@@ -83,6 +84,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         *build.batch_sizes(settings, data, device),
         typed.seed,
         pool_sample=plan.pool_sample,
+        near=neighbors(data.embedding, store_root(settings), plan.n_neighbors) if plan.n_neighbors else None,
         whole_epochs=typed.train.engine != "plain" and not build.is_convex(settings),
     )
     oracle = build.make_oracle(settings, data)

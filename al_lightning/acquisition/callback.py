@@ -59,7 +59,7 @@ class AcquisitionCallback(pl.Callback):
         labeled = pool.trained_on
         rng = generator(pool.seed, Stream.ACQUISITION, pool.round)
         embedding = pool.data.embedding.pool if pool.data.embedding else None
-        indices = pool.candidates()
+        indices = pool.candidates(self.n)
         if self.n_control:
             self.control = pool.draw_control(self.n_control)
             indices = indices[~torch.isin(indices, self.control)]

@@ -24,10 +24,12 @@ class Key:
     Attributes:
         effect: of the key.
         absent: the value at which everything is as it was before there was the key; `ALWAYS`: there is none.
+        alike: further such values, which only spell out what other keys decide.
     """
 
     effect: Effect
     absent: Any = ALWAYS
+    alike: tuple[Any, ...] = ()
 
 
 def _result(absent: Any) -> Key:
@@ -64,6 +66,8 @@ TABLE: dict[str, Key] = {
     "al.initial": _result("random"),
     "al.val_size": _result(0),
     "al.pool_sample": _result(None),
+    "al.candidates": Key(Effect.RESULT, absent=None, alike=("all", "random")),
+    "al.n_neighbors": _result(100),
     "al.control": _result(None),
     "al.stop": _way([]),
     "al.price": _way(1.0),
@@ -150,7 +154,9 @@ def of(key: str) -> Key:
 def counts(key: str, value: Any) -> bool:
     """Whether a setting changes what a run computes from what it would be without the key."""
     row = of(key)
-    return row.effect is Effect.RESULT and (row.absent is ALWAYS or canonical(value) != canonical(row.absent))
+    if row.effect is not Effect.RESULT or row.absent is ALWAYS:
+        return row.effect is Effect.RESULT
+    return canonical(value) not in map(canonical, (row.absent, *row.alike))
 
 
 def canonical(value: Any) -> str:

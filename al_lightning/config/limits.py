@@ -15,6 +15,7 @@ ENGINES = ("fast", "plain", "graph")
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+CANDIDATES = ("all", "random", "neighbors")
 INITIAL = ("random", "balanced", "typiclust", "probcover", "maxherding", "kmeans")
 SCORING_PRECISIONS = ("fp32", "bf16")
 OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc", "nll", "ece")), "aubc")
@@ -66,8 +67,7 @@ def check(config: "Config") -> None:
     _one_of("al.initial", config.al.initial, INITIAL)
     _size("al.query_size", config.al.query_size)
     _size("al.val_size", config.al.val_size, least=0)
-    if config.al.pool_sample is not None:
-        _size("al.pool_sample", config.al.pool_sample)
+    _check_candidates(config.al)
     if config.al.rounds is not None:
         _at_least("al.rounds", config.al.rounds, 0)
     if config.al.budget is not None:
@@ -150,6 +150,21 @@ def check_objective(objective: str | None, val_size: int | float) -> None:
         )
     if not val_size > 0:
         raise ConfigError(f"al.objective={objective}: needs validation labels: add al.val_size=100, or another number")
+
+
+def _check_candidates(al: "ActiveLearning") -> None:
+    if al.pool_sample is not None:
+        _size("al.pool_sample", al.pool_sample)
+    if al.candidates is not None:
+        _one_of("al.candidates", al.candidates, CANDIDATES)
+        if al.candidates == "random" and al.pool_sample is None:
+            raise ConfigError("al.candidates=random: how many? add al.pool_sample=10000, or another number")
+        if al.candidates != "random" and al.pool_sample is not None:
+            raise ConfigError(
+                f"al.candidates={al.candidates} al.pool_sample={al.pool_sample}: images are drawn with "
+                "al.candidates=random only; take one of the two away"
+            )
+    _within("al.n_neighbors", al.n_neighbors, 1, 10_000)
 
 
 def _check_stop(al: "ActiveLearning") -> None:

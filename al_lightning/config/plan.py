@@ -39,6 +39,7 @@ class Plan:
         rounds: number of queries; the run fits `rounds + 1` times.
         initial: how the initial set is drawn: `random`, or `balanced` over the classes.
         pool_sample: most unlabeled images that a strategy looks at in a round; None: all.
+        n_neighbors: of every labeled image, which are what it looks at; None: they are not looked for.
         n_gone: images of the pool that are no longer there, and cannot be asked for.
         begun: what was asked for before these sizes counted; None: they count from the first round on.
         n_given: images of the initial set whose labels were known before anything was asked.
@@ -53,6 +54,7 @@ class Plan:
     rounds: int
     initial: str = "random"
     pool_sample: int | None = None
+    n_neighbors: int | None = None
     n_gone: int = 0
     begun: Begun | None = None
     n_given: int = 0
@@ -86,8 +88,10 @@ class Plan:
         return begun.queried + (round_ - begun.queries) * self.query_size
 
     def n_candidates(self, round_: int) -> int:
-        """Images that a round's strategy chooses from."""
+        """Images that a round's strategy chooses from; of neighbors, which may be the same, how many at most."""
         unlabeled = self.pool_size - self.n_gone - self.n_paid(round_)
+        if self.n_neighbors and (n_labeled := self.n_labeled(round_)):
+            return min(max(self.n_neighbors * n_labeled, self.query_size), unlabeled)
         return unlabeled if self.pool_sample is None else min(self.pool_sample, unlabeled)
 
 
@@ -152,4 +156,5 @@ def make_plan(
     control = 0 if al.control is None else max(1, min(round(al.control * query), query // 2))
     if control >= query:
         raise ConfigError(f"al.control={al.control} al.query_size={query}: leaves nothing to choose")
-    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, n_gone, begun, n_given, stop, control)
+    near = al.n_neighbors if al.candidates == "neighbors" else None
+    return Plan(pool_size, initial, query, val, rounds, al.initial, sample, near, n_gone, begun, n_given, stop, control)

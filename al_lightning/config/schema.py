@@ -31,6 +31,8 @@ class ActiveLearning:
     n_clusters: int = MISSING
     mc_samples: int = MISSING
     pool_sample: int | float | None = MISSING
+    candidates: str | None = None
+    n_neighbors: int = 100
     pool_batch_size: int | None = MISSING
     scoring_precision: str = MISSING
     objective: str | None = None

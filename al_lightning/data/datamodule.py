@@ -1,5 +1,7 @@
 """The pool: which images are labeled, since which round, and the batches of a round."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
@@ -28,6 +30,7 @@ class PoolDataModule(LightningDataModule):
         labels: `int64 [N]`, class indices, `UNKNOWN` where nobody was asked.
         round: the round whose batches are served.
         pool_sample: most images that a round's strategy chooses from.
+        near: finds the images that it chooses from, by what is labeled; None: they are all.
         whole_epochs: a batch for Lightning is the batches of an epoch, as :class:`FastClassifier` takes them.
     """
 
@@ -39,11 +42,12 @@ class PoolDataModule(LightningDataModule):
         seed: int,
         *,
         pool_sample: int | None = None,
+        near: Callable[[Tensor], Tensor] | None = None,
         whole_epochs: bool = False,
     ) -> None:
         super().__init__()
         self.data, self.whole_epochs = data, whole_epochs
-        self.pool_sample = len(data.pool) if pool_sample is None else pool_sample
+        self.pool_sample, self.near = len(data.pool) if pool_sample is None else pool_sample, near
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.images, self.test_images = data.inputs
         self.labeled_since = torch.full((len(data.pool),), UNLABELED)
@@ -64,7 +68,10 @@ class PoolDataModule(LightningDataModule):
     @property
     def unlabeled_mask(self) -> Tensor:
         """Images that a strategy may ask for."""
-        return ~self.labeled_mask & ~self.val_mask & ~self.skipped_mask & self._there
+        return self._unlabeled(slice(None))
+
+    def _unlabeled(self, at: Tensor | slice) -> Tensor:
+        return (self.labeled_since[at] < 0) & ~self.val_mask[at] & ~self.skipped_mask[at] & self._there[at]
 
     def draw_validation(self, size: int) -> tuple[Tensor, Tensor]:
         """Draw the validation set: the same for every strategy of a seed, none of those whose labels are given.
@@ -92,13 +99,27 @@ class PoolDataModule(LightningDataModule):
         """Images that were answered, whatever was said, those for validation included."""
         return int(self.labeled_mask.sum() + self.val_mask.sum()) + self.n_skipped
 
-    def candidates(self) -> Tensor:
-        """Data set indices of the images that the round's strategy chooses from, ascending."""
+    def candidates(self, n: int = 0) -> Tensor:
+        """Data set indices of the images that the round's strategy chooses from, ascending.
+
+        Args:
+            n: how many it has to choose: where fewer are near what is labeled, others are drawn.
+        """
+        near = None
+        if self.near and len(labeled := self.trained_on):
+            near = self.near(labeled)
+            near = near[self._unlabeled(near)]
+            if len(near) >= n:
+                return near
         unlabeled = self.unlabeled_mask.nonzero().squeeze(1)
-        if len(unlabeled) <= self.pool_sample:
+        if near is None and len(unlabeled) <= self.pool_sample:
             return unlabeled
         rng = generator(self.seed, Stream.CANDIDATES, self.round)
-        return unlabeled[np.sort(rng.choice(len(unlabeled), self.pool_sample, replace=False))]
+        if near is None:
+            return unlabeled[np.sort(rng.choice(len(unlabeled), self.pool_sample, replace=False))]
+        others = unlabeled[~torch.isin(unlabeled, near)]
+        drawn = rng.choice(len(others), min(len(others), n - len(near)), replace=False)
+        return torch.cat([near, others[drawn]]).sort().values
 
     def label(self, indices: Tensor, labels: Tensor, since: int) -> None:
         """Add labels to train on.
