@@ -49,6 +49,19 @@ def highest_lazily(bounds: Tensor, place: Tensor, looked_at: Callable[[Tensor], 
     return highest(bounds, place, slack)
 
 
+def first(values: Tensor, order: Tensor, n: int) -> Tensor:
+    """The positions of the n highest values, the highest first, `int64 [n]`: those that a sort of all begins with.
+
+    Args:
+        values: `float [M]`.
+        order: `int64 [M]`, all positions; of equal values that of the first in it comes first.
+        n: at most M.
+    """
+    least = values.topk(n, sorted=False).values.min()
+    among = order[values[order] >= least]  # n of them, and what is equal to the last
+    return among[values[among].sort(descending=True, stable=True).indices[:n]]
+
+
 def ranked(values: Tensor, place: Tensor) -> Tensor:
     """All positions, the highest value first, equal ones by their place, `int64 [M]`."""
     order = place.argsort()

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_lightning.acquisition.candidates import Candidates
+from al_lightning.acquisition.pick import first
 from al_lightning.acquisition.stochastic import Noise, perturbed
 from al_lightning.contract import ContractError, expect
 
@@ -104,11 +105,12 @@ def top(
     scores = score(candidates)
     check_scores(f"what {_name(score)} returned", scores, len(candidates))
     order = torch.from_numpy(candidates.rng.permutation(len(candidates))).to(scores.device)
-    ranked = order[scores[order].sort(descending=True, stable=True).indices]
     if noise:
-        drawn = perturbed(scores[ranked], noise, beta, candidates.rng)
-        ranked = ranked[drawn.sort(descending=True, stable=True).indices]
-    best = ranked[:n]
+        order = first(scores, order, len(order))
+        scores_drawn = perturbed(scores[order], noise, beta, candidates.rng)
+        best = order[scores_drawn.sort(descending=True, stable=True).indices[:n]]
+    else:
+        best = first(scores, order, n)
     return Query(candidates.indices[best], scores[best], scores)
 
 
