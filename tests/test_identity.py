@@ -50,6 +50,9 @@ PINNED = {
     "strategy=bald strategy.noise=power strategy.beta=2": "70fbb599",
     "model=cnn model.members=5 model.ensemble=snapshots model.sampling=both al.control=0.2": "826b4c56",
     "strategy=mean_margin": "cee001c9",
+    "al.candidates=neighbors al.n_neighbors=50 embedding=pixels model=linear": "eba5b9e3",
+    "al.candidates=random al.pool_sample=500": "cbd21dfb",
+    "al.pool_sample=500": "cbd21dfb",  # the same run
     "oracle=people oracle.exchange=csv": "539dff25",
     "strategy=epig": "507eadef",
     "strategy=batchbald": "0141af9b",
