@@ -6,7 +6,9 @@ Rewrites its section of RESULTS.md.
 """
 
 import argparse
+import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +24,8 @@ from al_lightning.data.images import ImageData, ImageSet
 
 def million(n, place):
     labels = torch.from_numpy(np.load(place + "/labels.npy"))
-    bits = torch.arange(len(labels))[:, None] >> (2 * torch.arange(16))  # all images differ
-    images, ids = (bits % 256).to(torch.uint8).view(-1, 1, 4, 4), [str(i) for i in range(len(labels))]
+    images = torch.from_numpy(np.load(place + "/images.npy", mmap_mode="c"))
+    ids = [str(i) for i in range(len(labels))]
     parts = [ImageSet(images[part], labels[part], ids[part]) for part in (slice(None, n), slice(n, None))]
     return ImageData(*parts, tuple("0123456789"))
 """
@@ -48,19 +50,38 @@ def prepare(place: Path, n: int, d: int) -> None:
         some = labels[start : start + BLOCK]
         rows[start : start + len(some)] = rng.standard_normal((len(some), d)) + centers[some]
     rows.flush()
+    images = np.lib.format.open_memmap(place / "images.npy", "w+", np.uint8, (n + TEST, 1, 4, 4))
+    for start in range(0, n + TEST, BLOCK):
+        bits = np.arange(start, min(start + BLOCK, n + TEST))[:, None] >> (2 * np.arange(16))  # all images differ
+        images[start : start + BLOCK] = (bits % 256).reshape(-1, 1, 4, 4)
+    images.flush()
     (place / "million.py").write_text(DATA_SET, encoding="utf-8")
     (place / "conf" / "dataset").mkdir(parents=True, exist_ok=True)
     node = f"name: million\n_target_: million.million\nn: {n}\nplace: {place}\n"
     (place / "conf" / "dataset" / "million.yaml").write_text(node, encoding="utf-8")
 
 
-def most_memory(strategy: str, place: Path, query_size: int) -> tuple[int, float]:
-    """MiB that the process of a run held at most, and seconds to score and choose."""
+def most_memory(
+    strategy: str, place: Path, query_size: int, *more: str, timeout: float | None = None
+) -> tuple[int, list[float]]:
+    """MiB that the process of a run held at most, and seconds to score and choose, a query.
+
+    Args:
+        strategy: its name.
+        place: of :func:`prepare`.
+        query_size: images a query.
+        more: settings of the run.
+        timeout: seconds for all of it.
+
+    Raises:
+        subprocess.TimeoutExpired: they were not enough.
+    """
     typed = [
         *("--config-dir=conf", "dataset=million", "embedding=file", "embedding.path=features.npy", "model=linear"),
-        *("al.initial_size=1000", f"al.query_size={query_size}", "al.rounds=1", "logger=none", "overwrite=true"),
-        *(f"strategy={strategy}", f"study={strategy}"),
+        *("al.initial_size=1000", f"al.query_size={query_size}", "al.rounds=1", "logger=none"),
+        *(f"strategy={strategy}", f"study={strategy}", *more),
     ]
+    shutil.rmtree(place / "multirun_outputs", ignore_errors=True)
     known = {"PYTHONPATH": os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH"))))}
     done = subprocess.run(
         [sys.executable, "-c", RUN, *typed],
@@ -70,11 +91,13 @@ def most_memory(strategy: str, place: Path, query_size: int) -> tuple[int, float
         stderr=subprocess.PIPE,
         text=True,
         check=True,
+        timeout=timeout,
     )
     (file,) = place.glob(f"multirun_outputs/{strategy}/*-s0-*/rounds.csv")
-    names, first = (line.split(",") for line in file.read_text(encoding="utf-8").splitlines()[:2])
-    row = dict(zip(names, first, strict=True))
-    return int(done.stderr.split()[-1]) // 1024, float(row["seconds/score"]) + float(row["seconds/select"])
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = [*csv.DictReader(lines)][:-1]  # the last round chooses nothing
+    seconds = [float(row["seconds/score"]) + float(row["seconds/select"]) for row in rows]
+    return int(done.stderr.split()[-1]) // 1024, seconds
 
 
 def main() -> None:
@@ -91,7 +114,7 @@ def main() -> None:
         "",
         "| strategy | most memory | score and choose |",
         "|---|---|---|",
-        *(f"| {name} | {memory} MiB | {seconds:.1f} s |" for name, (memory, seconds) in measured.items()),
+        *(f"| {name} | {memory} MiB | {seconds:.1f} s |" for name, (memory, (seconds,)) in measured.items()),
     )
 
 

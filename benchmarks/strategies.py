@@ -39,7 +39,7 @@ def main() -> None:
             rows = {row["strategy"]: row for row in csv.DictReader(lines)}
     for name in args.strategies:
         if name not in rows or args.again:
-            memory, seconds = most_memory(name, place, QUERY)
+            memory, (seconds,) = most_memory(name, place, QUERY)
             values = (name, f"{seconds:.1f}", memory, N, D, QUERY)
             rows[name] = dict(zip(COLUMNS, values, strict=True))
             print(name, f"{seconds:.1f} s", f"{memory} MiB", flush=True)

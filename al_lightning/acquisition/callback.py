@@ -59,12 +59,12 @@ class AcquisitionCallback(pl.Callback):
         labeled = pool.trained_on
         rng = generator(pool.seed, Stream.ACQUISITION, pool.round)
         embedding = pool.data.embedding.pool if pool.data.embedding else None
-        indices = pool.candidates(self.n)
-        if self.n_control:
-            self.control = pool.draw_control(self.n_control)
-            indices = indices[~torch.isin(indices, self.control)]
-        candidates = Candidates(learner, indices, rng, (labeled, pool.labels[labeled]), embedding)
         with clock.phase("select") if clock else nullcontext():
+            indices = pool.candidates(self.n)
+            if self.n_control:
+                self.control = pool.draw_control(self.n_control)
+                indices = indices[~torch.isin(indices, self.control)]
+            candidates = Candidates(learner, indices, rng, (labeled, pool.labels[labeled]), embedding)
             n = self.n - self.n_control
             self.query = choose(self.strategy, candidates, n, torch_seed(pool.seed, Stream.GLOBAL, pool.round))
             if learner:

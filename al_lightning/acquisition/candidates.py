@@ -75,6 +75,13 @@ class Part:
         """Logarithms of the class probabilities without dropout, `float32 [M, K]`; errors as :attr:`features`."""
         return self.predictions.log_probabilities
 
+    def of_log_probabilities(self, then: Callable[[Tensor], Tensor]) -> Tensor:
+        """What becomes of these, piece by piece; errors as :attr:`features`.
+
+        See :meth:`al_lightning.models.learner.Predictions.of_log_probabilities`.
+        """
+        return self.predictions.of_log_probabilities(then)
+
     @property
     def embedding(self) -> Tensor:
         """Features by a frozen network, `float32 [M, D]`, a new copy each time.

@@ -33,7 +33,7 @@ def margin(candidates: Candidates) -> Tensor:
     Raises:
         ConfigError: there is no model.
     """
-    top = candidates.log_probabilities.exp().topk(2, dim=1).values
+    top = candidates.of_log_probabilities(lambda log_p: log_p.exp().topk(2, dim=1).values)
     return top[:, 1] - top[:, 0]
 
 
@@ -58,7 +58,7 @@ def uncertainty(candidates: Candidates) -> Tensor:
         ConfigError: there is no model.
     """
     # Near 0, expm1 has more digits than 1 - p.
-    return -torch.expm1(candidates.log_probabilities.amax(1))
+    return candidates.of_log_probabilities(lambda log_p: -torch.expm1(log_p.amax(1, keepdim=True))).squeeze(1)
 
 
 def entropy(candidates: Candidates) -> Tensor:
@@ -81,7 +81,7 @@ def entropy(candidates: Candidates) -> Tensor:
     Raises:
         ConfigError: there is no model.
     """
-    return _entropy(candidates.log_probabilities)
+    return candidates.of_log_probabilities(lambda log_p: _entropy(log_p)[:, None]).squeeze(1)
 
 
 def bald(candidates: Candidates, *, mc_samples: Annotated[int, Field(ge=1, le=10_000)]) -> Tensor:

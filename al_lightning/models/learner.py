@@ -24,6 +24,9 @@ STEP = 64
 # Features a step, of those that are kept.
 OF_FEATURES = 4096
 
+# Numbers that are kept of all images: 2 GiB in fp32. More are worked out again, which takes a pass each time.
+KEPT = 2**29
+
 
 class NotFiniteError(FloatingPointError):
     """What a model makes of images is infinite or not a number: nothing can follow from it."""
@@ -123,8 +126,9 @@ class Learner:
 class Predictions:
     """What a learner makes of M images. Nothing is computed before it is asked for, and everything once.
 
-    Where the images are an embedding, a pass costs nothing and its result would be a copy: samples and probabilities
-    are taken batch by batch then, as long as nobody has asked for the inputs.
+    Where the images are an embedding, a pass costs nothing and its result would be a copy; where they are many, it is
+    too large to be kept. Samples and probabilities are taken batch by batch then, as long as nobody has asked for the
+    inputs.
 
     Args:
         model: of the learner.
@@ -168,8 +172,9 @@ class Predictions:
 
     @property
     def streams(self) -> bool:
-        """Whether the inputs are there already, and are taken batch by batch without a copy of all."""
-        return self._model.is_head and "inputs" not in self.__dict__
+        """Whether the inputs are taken batch by batch without a copy of all: they are there already, or too many."""
+        is_many = self._size * self._model.dropped[0][1].in_features > KEPT
+        return (self._model.is_head or is_many) and "inputs" not in self.__dict__
 
     @property
     def has_looked(self) -> bool:
@@ -206,6 +211,16 @@ class Predictions:
         if self.streams:
             return finite("predictions", self._look(lambda inputs: self._classified(self._model.hidden(inputs))))
         return finite("predictions", self._classified(self.features))
+
+    def of_log_probabilities(self, then: Callable[[Tensor], Tensor]) -> Tensor:
+        """What becomes of these, `float32 [m, K] -> [m, E]`, of all of them: where they are many, without keeping them.
+
+        Returns:
+            A new tensor `[M, E]`.
+        """
+        if self.streams and self._size * self._model.head.out_features > KEPT:
+            return self._look(lambda inputs: then(finite("predictions", self._classified(self._model.hidden(inputs)))))
+        return torch.cat([then(piece) for piece in self.log_probabilities.split(OF_FEATURES)])
 
     def _classified(self, features: Tensor) -> Tensor:
         return self._model.head(features).log_softmax(1)

@@ -1,0 +1,239 @@
+"""What a round costs as the pool grows, from 10,000 to 10,000,000 images. Rewrites SCALE.md.
+
+What has been measured stands in PLACE/measured.jsonl, and is not measured again.
+
+    OMP_NUM_THREADS=1 python benchmarks/scale.py --place /tmp/scale
+"""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+from million import most_memory, prepare
+from results import machine
+from scale_plan import PLAN
+
+from al_lightning.config import schema
+
+FILE = Path(__file__).with_name("SCALE.md")
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+D, QUERY = 64, 100  # of the table of all strategies
+WIDE, LARGE = 512, 1_000  # of a million
+WIDE_SIZES = SIZES[:3]
+SCORES, BATCHES = ("margin", "entropy", "bald"), ("badge", "coreset", "typiclust", "maxherding")
+NEIGHBORS, RANDOM = ("al.candidates=neighbors",), ("al.candidates=random", "al.pool_sample=100000")
+LIMIT = 900  # seconds a run; of a strategy that needed more no larger pool is tried
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run that is measured.
+
+    Attributes:
+        strategy: its name.
+        n: images of the pool.
+        d: features of each.
+        query: images a query.
+        more: settings besides.
+    """
+
+    strategy: str
+    n: int
+    d: int
+    query: int
+    more: tuple[str, ...] = ()
+
+
+class Measured:
+    """What has been measured, by case; a line of JSON each.
+
+    Args:
+        place: folder for the features and the results.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place, self._file, self._known = place, place / "measured.jsonl", dict[Case, dict[str, Any]]()
+        place.mkdir(parents=True, exist_ok=True)
+        if self._file.exists():
+            for line in self._file.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                self._known[Case(**{**row["case"], "more": tuple(row["case"]["more"])})] = row
+
+    def of(self, case: Case) -> dict[str, Any]:
+        """Most memory `mib`, `seconds` to score and choose, a query, `whole` of the run, and the first `query`.
+
+        No seconds: they were too many.
+        """
+        if case not in self._known:
+            pool = self._place / f"{case.n}x{case.d}"
+            if not (pool / "conf").exists():
+                prepare(pool, case.n, case.d)
+            start = time.monotonic()
+            try:
+                mib, seconds = most_memory(case.strategy, pool, case.query, *case.more, timeout=LIMIT)
+                query = first_query(pool)
+            except subprocess.TimeoutExpired:
+                mib, seconds, query = 0, [], []
+            except subprocess.CalledProcessError as error:
+                raise SystemExit(f"{case}: {error.stderr}") from error
+            whole = round(time.monotonic() - start, 1)
+            print(case, f"{mib} MiB, {seconds} s, whole {whole} s", flush=True)
+            row = {"case": asdict(case), "mib": mib, "seconds": seconds, "whole": whole, "query": query}
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            self._known[case] = row
+        return self._known[case]
+
+    def grown(self, strategy: str, sizes: tuple[int, ...], d: int, query: int) -> list[tuple[int, int, float]]:
+        """Images, MiB and seconds of the whole pool, up to the first size that takes too long."""
+        found = []
+        for n in sizes:
+            row = self.of(Case(strategy, n, d, query))
+            if not row["seconds"]:
+                break
+            found.append((n, row["mib"], row["seconds"][0]))
+        return found
+
+
+def first_query(place: Path) -> list[int]:
+    """Data set indices that the first query of the run has asked for."""
+    (file,) = place.glob("multirun_outputs/*/*/rounds/000/queries.csv")
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [int(row["index"]) for row in csv.DictReader(lines)]
+
+
+def head(*names: str) -> tuple[str, str]:
+    """The first two lines of a table."""
+    return f"| {' | '.join(names)} |", "|---|" + "---:|" * (len(names) - 1)
+
+
+def exponent(found: list[tuple[int, int, float]]) -> str:
+    """Of the growth of seconds over the last two sizes."""
+    if len(found) < 2:
+        return "-"
+    (n, _, before), (m, _, after) = found[-2:]
+    return f"{log(after / before) / log(m / n):.2f}"
+
+
+def of_all(measured: Measured) -> Iterator[str]:
+    """The table of all strategies."""
+    yield from (
+        "| strategy | " + " | ".join(f"{n:,}" for n in SIZES) + " | exponent | most memory |",
+        "|---|" + "---:|" * 6,
+    )
+    for name in schema.options("strategy"):
+        if name != "ceiling":
+            found = measured.grown(name, SIZES, D, QUERY)
+            cells = [f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s" for _, _, seconds in found]
+            cells += [f"over {LIMIT} s", "-", "-", "-"][: len(SIZES) - len(cells)]
+            yield f"| {name} | {' | '.join(cells)} | {exponent(found)} | {found[-1][1]:,} MiB at {found[-1][0]:,} |"
+
+
+def of_a_million(measured: Measured) -> Iterator[str]:
+    """The table of the strategies that score a million wide rows."""
+    yield from (
+        "| strategy | " + " | ".join(f"{n:,}" for n in WIDE_SIZES) + " | exponent | most memory |",
+        "|---|" + "---:|" * 5,
+    )
+    for name in SCORES:
+        found = measured.grown(name, WIDE_SIZES, WIDE, LARGE)
+        cells = " | ".join(f"{seconds:.1f} s" for _, _, seconds in found)
+        yield f"| {name} | {cells} | {exponent(found)} | {found[-1][1]:,} MiB |"
+
+
+def of_candidates(measured: Measured) -> Iterator[str]:
+    """The table of the strategies that choose from candidates."""
+    yield from head("strategy", "candidates", "score and choose", "most memory")
+    for name in BATCHES:
+        for label, more in (("neighbors", NEIGHBORS), ("100,000 at random", RANDOM)):
+            row = measured.of(Case(name, SIZES[2], WIDE, LARGE, more))
+            seconds = f"{row['seconds'][0]:.1f} s" if row["seconds"] else f"over {LIMIT} s"
+            yield f"| {name} | {label} | {seconds} | {row['mib'] or '-':,} MiB |"
+
+
+def of_neighbors(measured: Measured) -> Iterator[str]:
+    """The table of the index: the run that builds it, and one of another seed that finds it there."""
+    whole, most = ("the run that builds the index", "with it"), ("most memory, building", "with it")
+    yield from head("images", "first query", "second query", *whole, *most)
+    for n in SIZES[2:]:
+        building, finding = (
+            measured.of(Case("margin", n, D, LARGE, (*NEIGHBORS, "al.rounds=2", f"seed={seed}"))) for seed in (0, 1)
+        )
+        first, second = finding["seconds"]
+        yield (
+            f"| {n:,} | {first:.2f} s | {second:.2f} s | {building['whole']:.0f} s | {finding['whole']:.0f} s | "
+            f"{building['mib']:,} MiB | {finding['mib']:,} MiB |"
+        )
+
+
+def of_recall(measured: Measured) -> Iterator[str]:
+    """The table of what is lost by looking at neighbors only, or at some at random, of what the whole pool has."""
+    yield from head("strategy", "images", "neighbors", "100,000 at random")
+    for name in SCORES[:2]:
+        for n, d in ((SIZES[1], WIDE), (SIZES[2], WIDE), (SIZES[2], D)):
+            whole = set(measured.of(Case(name, n, d, LARGE))["query"])
+            shares = (
+                len(whole & set(measured.of(Case(name, n, d, LARGE, more))["query"])) / LARGE
+                for more in (NEIGHBORS, RANDOM)
+            )
+            yield f"| {name} | {n:,} x {d} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
+
+
+def main() -> None:
+    """Measure what is missing, and write it all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--place", type=Path, required=True, help="folder for 4 GB of features")
+    measured = Measured(parser.parse_args().place.resolve())
+    wide, near, chosen = (list(part(measured)) for part in (of_a_million, of_neighbors, of_candidates))
+    lost, every = list(of_recall(measured)), list(of_all(measured))
+    threads = os.environ.get("OMP_NUM_THREADS", os.cpu_count())
+    lines = [
+        "# What a round costs as the pool grows",
+        "",
+        f"By `python benchmarks/scale.py` on {machine()}, {threads} thread, beside other work; one run each. "
+        "Synthetic features in half precision, mapped from a file; ten overlapping classes, 1,000 labels, "
+        "`model=linear`, 100 dropout samples. Seconds are those to score and to choose; most memory is that of the process, the mapped "
+        "features that it has read, 0.95 GiB of a million times 512, included. Images a second are images by seconds. "
+        "The exponent is that of the growth of the seconds over the last two sizes.",
+        "",
+        f"## A million times {WIDE}, a query of {LARGE:,}, the whole pool",
+        "",
+        *wide,
+        "",
+        "## The same, from candidates",
+        "",
+        "`neighbors`: the 100 nearest of each of 1,000 labels.",
+        "",
+        *chosen,
+        "",
+        f"## Neighbors of what is labeled, {D} features, a query of {LARGE:,} by margin",
+        "",
+        "The second query looks up the 1,000 labels that are new. The index is built once, and mapped.",
+        "",
+        *near,
+        "",
+        "## What is not found",
+        "",
+        f"The share of the first query of {LARGE:,} from the whole pool that the query from candidates has too.",
+        "",
+        *lost,
+        "",
+        f"## Every strategy, {D} features, a query of {QUERY}, the whole pool",
+        "",
+        *every,
+        "",
+        *PLAN,
+    ]
+    FILE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

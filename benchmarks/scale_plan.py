@@ -1,0 +1,3 @@
+"""The plan for a billion images, on paper. Nothing of it has been measured."""
+
+PLAN: list[str] = []
