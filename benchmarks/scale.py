@@ -125,10 +125,7 @@ def exponent(found: list[tuple[int, int, float]]) -> str:
 
 def of_all(measured: Measured) -> Iterator[str]:
     """The table of all strategies."""
-    yield from (
-        "| strategy | " + " | ".join(f"{n:,}" for n in SIZES) + " | exponent | most memory |",
-        "|---|" + "---:|" * 6,
-    )
+    yield from head("strategy", *(f"{n:,}" for n in SIZES), "exponent", "most memory")
     for name in schema.options("strategy"):
         if name != "ceiling":
             found = measured.grown(name, SIZES, D, QUERY)
@@ -139,10 +136,7 @@ def of_all(measured: Measured) -> Iterator[str]:
 
 def of_a_million(measured: Measured) -> Iterator[str]:
     """The table of the strategies that score a million wide rows."""
-    yield from (
-        "| strategy | " + " | ".join(f"{n:,}" for n in WIDE_SIZES) + " | exponent | most memory |",
-        "|---|" + "---:|" * 5,
-    )
+    yield from head("strategy", *(f"{n:,}" for n in WIDE_SIZES), "exponent", "most memory")
     for name in SCORES:
         found = measured.grown(name, WIDE_SIZES, WIDE, LARGE)
         cells = " | ".join(f"{seconds:.1f} s" for _, _, seconds in found)
@@ -178,13 +172,11 @@ def of_recall(measured: Measured) -> Iterator[str]:
     """The table of what is lost by looking at neighbors only, or at some at random, of what the whole pool has."""
     yield from head("strategy", "images", "neighbors", "100,000 at random")
     for name in SCORES[:2]:
-        for n, d in ((SIZES[1], WIDE), (SIZES[2], WIDE), (SIZES[2], D)):
-            whole = set(measured.of(Case(name, n, d, LARGE))["query"])
-            shares = (
-                len(whole & set(measured.of(Case(name, n, d, LARGE, more))["query"])) / LARGE
-                for more in (NEIGHBORS, RANDOM)
-            )
-            yield f"| {name} | {n:,} x {d} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
+        for d in (WIDE, D):
+            cases = [Case(name, SIZES[2], d, LARGE, more) for more in ((), NEIGHBORS, RANDOM)]
+            whole, *found = (set(measured.of(case)["query"]) for case in cases)
+            shares = " | ".join(f"{len(whole & each) / LARGE:.1%}" for each in found)
+            yield f"| {name} | {SIZES[2]:,} x {d} | {shares} |"
 
 
 def main() -> None:
@@ -200,9 +192,9 @@ def main() -> None:
         "",
         f"By `python benchmarks/scale.py` on {machine()}, {threads} thread, beside other work; one run each. "
         "Synthetic features in half precision, mapped from a file; ten overlapping classes, 1,000 labels, "
-        "`model=linear`, 100 dropout samples. Seconds are those to score and to choose; most memory is that of the process, the mapped "
-        "features that it has read, 0.95 GiB of a million times 512, included. Images a second are images by seconds. "
-        "The exponent is that of the growth of the seconds over the last two sizes.",
+        "`model=linear`, 100 dropout samples. Seconds are those to score and to choose; most memory is that of the "
+        "process, with the mapped features that it has read (0.95 GiB of a million times 512). Images a second are "
+        "images by seconds. The exponent is that of the growth of the seconds over the last two sizes.",
         "",
         f"## A million times {WIDE}, a query of {LARGE:,}, the whole pool",
         "",
