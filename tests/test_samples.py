@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from test_scores import D, K, M, make_model, make_pool, probabilities, slow_entr
 from torch import Tensor
 
 from al_lightning.acquisition.candidates import Candidates
-from al_lightning.acquisition.scores import bald, mean_std, variation_ratios
+from al_lightning.acquisition.scores import bald, entropy, margin, mean_std, uncertainty, variation_ratios
 from al_lightning.clock import Clock
 from al_lightning.errors import ConfigError
 from al_lightning.models import learner
-from al_lightning.models.backbones import gal2017, linear
+from al_lightning.models.backbones import cnn, gal2017, linear
 from al_lightning.models.learner import Learner, Scoring
 
 
@@ -88,6 +89,22 @@ def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, mon
             torch.testing.assert_close(samples[i, t], twin)
     torch.testing.assert_close(pool.log_probabilities, model(images).log_softmax(1))
     assert pool.features.shape == (7, 128) and samples.std(1).max() > 0.01
+
+
+@pytest.mark.parametrize("score", [margin, uncertainty, entropy, partial(bald, mc_samples=5)])
+@pytest.mark.parametrize("is_head", [False, True])
+def test_of_too_many_images_nothing_is_kept_and_the_scores_are_the_same(
+    score: Callable[[Candidates], Tensor], is_head: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.randint(256, (150, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    rows = images.flatten(1).float() if is_head else images
+    model = make_model(linear(64) if is_head else cnn(1, (8, 8), width=2), 0.5).eval().requires_grad_(False)
+    pools = [Candidates(Learner(model, rows, Scoring(70)), torch.arange(150), np.random.default_rng(0)) for _ in "ab"]
+    kept = score(pools[0])
+    monkeypatch.setattr(learner, "KEPT", 0)
+    torch.testing.assert_close(score(pools[1]), kept)
+    assert not vars(pools[1].predictions).keys() & {"inputs", "features", "log_probabilities"}
+    assert pools[1].predict(torch.arange(150)).tolist() == pools[0].log_probabilities.argmax(1).tolist()
 
 
 @pytest.mark.parametrize(("dropout", "samples", "typed"), [(0.0, 10, "model.dropout=0"), (0.3, 1, "al.mc_samples=1")])
