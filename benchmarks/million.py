@@ -93,7 +93,7 @@ def most_memory(
         check=True,
         timeout=timeout,
     )
-    (file,) = place.glob(f"multirun_outputs/{strategy}/*-s0-*/rounds.csv")
+    (file,) = place.glob(f"multirun_outputs/{strategy}/*/rounds.csv")
     with file.open(newline="", encoding="utf-8") as lines:
         rows = [*csv.DictReader(lines)][:-1]  # the last round chooses nothing
     seconds = [float(row["seconds/score"]) + float(row["seconds/select"]) for row in rows]
