@@ -20,7 +20,7 @@ from typing import Any
 from candidates import lines as of_runs
 from million import most_memory, prepare
 from results import machine
-from scale_plan import PLAN
+from scale_plan import plan
 
 from al_lightning.config import schema
 
@@ -231,7 +231,7 @@ def main() -> None:
         "",
         *every,
         "",
-        *PLAN,
+        *plan(),
     ]
     FILE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
