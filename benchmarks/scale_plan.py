@@ -53,7 +53,7 @@ def plan() -> list[str]:
         "|---|---:|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
-        "What the code of today would need for it: features that are reduced, ids as a mapped column (as Python strings "
+        "What the code of today would need: features that are reduced, ids as a mapped column (as Python strings "
         "they take about 70 bytes an image, 70 GB), masks and labels of fewer bytes (25 an image, 25 GB), a listing of "
         "the images in parts (it is one compressed table), and no digest of all features at the start of a run (it "
         f"reads them whole: {features / READ:.0f} s).",
