@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from al_lightning.errors import DataError, UserError
+from al_lightning.signals import ended_by, importing
 
 if TYPE_CHECKING:
     from al_lightning.runs.export import Trained
@@ -111,9 +112,9 @@ def _below(path: Path) -> list[Path]:
 
 def _write(source: Path, files: Sequence[Path], out: Path) -> int:
     """Write the table, and return how many files cannot be decoded."""
-    from al_lightning import load
-    from al_lightning.disk import replace_file
-    from al_lightning.runs.export import model_folder
+    with importing():
+        from al_lightning.disk import replace_file
+        from al_lightning.runs.export import load, model_folder
 
     if not files:
         raise DataError("there are no images to predict")
@@ -135,4 +136,4 @@ def _write(source: Path, files: Sequence[Path], out: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended_by(main))

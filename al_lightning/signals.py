@@ -98,10 +98,19 @@ def importing() -> Iterator[None]:
         yield
 
 
-def told(stop: Interrupted) -> int:
-    """Say in a line that a command was stopped, and return its exit code."""
-    print(f"stopped by {stop}; the same command goes on", file=sys.stderr, flush=True)
+def told(stop: Interrupted, then: str = "the same command goes on") -> int:
+    """Say in a line that a command was stopped, and what comes then; returns its exit code."""
+    print(f"stopped by {stop}; {then}", file=sys.stderr, flush=True)
     return stop.exit_code
+
+
+def ended_by(command: Callable[[], int]) -> int:
+    """Run a command that a signal may end at any moment, and that begins anew the next time; returns its exit code."""
+    try:
+        with raised():
+            return command()
+    except Interrupted as stop:
+        return told(stop, "give the same command again")
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -26,9 +26,9 @@ import importlib.util, pathlib, sys
 learner = pathlib.Path(__file__).with_name('learner.py')
 class Without:
     def find_spec(name, path=None, target=None):
-        if name == 'al_lightning.live' and learner.exists():
+        if name == 'al_lightning.live.__main__' and learner.exists():
             return importlib.util.spec_from_file_location(name, learner)
-        if name.split('.')[0] == 'torch' or name == 'al_lightning.live':
+        if name.split('.')[0] == 'torch' or name == 'al_lightning.live.__main__':
             raise ModuleNotFoundError(f'No module named {name}', name=name)
 sys.meta_path.insert(0, Without)
 """

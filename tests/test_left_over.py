@@ -108,6 +108,17 @@ def test_a_damaged_round_is_named_set_aside_and_run_again(
     assert differences(folder, reference) == []
 
 
+@pytest.mark.parametrize("name", ["rounds.csv", "queries.csv"])
+@pytest.mark.parametrize("harm", [flip, cut, remove, empty])
+def test_a_table_that_somebody_changed_is_made_again(
+    name: str, harm: Callable[[Path], None], folder: Path, reference: Path, command: Command
+) -> None:
+    harm(folder / name)
+    ended = command(cwd=folder.parents[2])
+    assert ended.code == 0 and f"was finished, but {name} is" in ended.out
+    assert differences(folder, reference) == []
+
+
 def test_rounds_without_the_one_before_are_not_used(folder: Path, reference: Path, command: Command) -> None:
     shutil.rmtree(folder / "rounds/000")
     ended = command(cwd=folder.parents[2])

@@ -14,7 +14,7 @@ ORDER = [
     *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock"),
     *("config", "data", "people", "oracle", "models", "embedding", "acquisition", "trainer", "build", "checking"),
     *("runs", "stopping", "tracking", "testing", "asking", "committee", "one_round", "loop"),
-    *("report", "dashboard", "command", "api", "learner_settings"),
+    *("report", "dashboard", "command", "api"),
     *("live", "predict", "exchange", "export", "label", "__main__"),
 ]
 

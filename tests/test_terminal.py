@@ -126,3 +126,19 @@ def test_only_the_keyboard_is_heard_twice() -> None:
         with pytest.raises(Interrupted, match="SIGINT"):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+ASKED_TO_STOP = """
+import argparse, runpy, signal, sys
+argparse.ArgumentParser.parse_args = lambda self, given: signal.raise_signal(getattr(signal, sys.argv[2]))
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("name", ["exchange", "export", "predict", "report"])
+def test_commands_that_begin_anew_end_with_a_line(name: str, number: str, code: int) -> None:
+    line = [sys.executable, "-c", ASKED_TO_STOP, f"al_lightning.{name}", number]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr == f"stopped by {number}; give the same command again\n"

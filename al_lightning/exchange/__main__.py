@@ -15,6 +15,7 @@ from al_lightning.exchange.said import Problem, Said
 from al_lightning.exchange.table import to_csv
 from al_lightning.exchange.take_in import Outcome, take_in
 from al_lightning.people.store import STORE, Store
+from al_lightning.signals import ended_by
 from al_lightning.words import counted, listed
 
 REPORT = "import-report.csv"  # in the project
@@ -102,4 +103,4 @@ def _summary(file: Path, outcome: Outcome, report: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended_by(main))

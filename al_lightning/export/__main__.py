@@ -11,6 +11,7 @@ from al_lightning.exchange.labels import Labels, of_project, root_of
 from al_lightning.exchange.of_run import is_run, of_run
 from al_lightning.exchange.placing import placing
 from al_lightning.people.store import STORE
+from al_lightning.signals import ended_by, importing
 
 MODELS = ("safetensors", "onnx", "torch-export")
 LABELS = ("csv", "label-studio", "folder", "huggingface", "webdataset")
@@ -59,7 +60,8 @@ def _export(options: argparse.Namespace) -> list[str]:
     about = {"format": options.format, "from": str(source.resolve())}
     with placing(options.out, about, overwrite=options.overwrite) as part:
         if options.format in MODELS:
-            from al_lightning.export.model import export_model  # with PyTorch, which labels do not need
+            with importing():  # PyTorch, which labels do not need
+                from al_lightning.export.model import export_model
 
             return export_model(source, options.format, part)
         return _write(of_project(source) if is_project else of_run(source), options.format, part, options.link)
@@ -95,4 +97,4 @@ def _check(out: Path, source: Path, is_project: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended_by(main))

@@ -15,7 +15,6 @@ from typing import Any
 
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, UserError
-from al_lightning.people.overrides import check
 from al_lightning.people.records import LONGEST
 from al_lightning.runs import lock
 from al_lightning.signals import importing
@@ -82,7 +81,6 @@ def _run(options: argparse.Namespace) -> None:
     if not root.is_dir():
         raise ConfigError(f"{options.root}: must be a folder with images")
     no_overrides = options.overrides == [NONE]
-    check([] if no_overrides else options.overrides)
     if not 0 <= options.port <= 65535:
         raise ConfigError(f"--port {options.port}: must be from 1 to 65535, or 0 for one that is free")
     classes = [each.strip() for each in options.classes.split(",") if each.strip()]

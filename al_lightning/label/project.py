@@ -17,7 +17,7 @@ from al_lightning.config.keys import nearest_option
 from al_lightning.config.schema import options
 from al_lightning.disk import replace_file
 from al_lightning.errors import ConfigError, DataError, UserError
-from al_lightning.learner_settings import check
+from al_lightning.live.settings import check
 from al_lightning.people.records import tidy, twin
 from al_lightning.people.store import STORE, Store
 from al_lightning.runs.lock import FILE
@@ -116,7 +116,6 @@ def read_project(folder: Path, given: dict[str, Any]) -> tuple[Settings, list[st
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise ConfigError(f"{option} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
-    settings.looking()
     try:
         check(folder, settings.model_dump())
     except ConfigError as error:

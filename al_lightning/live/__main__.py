@@ -47,6 +47,7 @@ class Status:
 def main() -> int:
     """Learn until the server, whose process it is told, is gone; returns the exit code of what cannot work."""
     project = Path(sys.argv[1])
+    os.nice(10)  # where cores are shared, the page goes first
     Thread(target=_end_after, args=(int(sys.argv[2]),), daemon=True).start()
     (project / "live").mkdir(exist_ok=True)
     status = Status(project / "live")

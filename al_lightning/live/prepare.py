@@ -15,7 +15,7 @@ from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.threads import WATCHER
 from al_lightning.embedding.make import make_embedder, with_embedding
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.learner_settings import UNNAMED, configuration, embeddings
+from al_lightning.live.settings import UNNAMED, configuration, embeddings
 from al_lightning.people.store import Store
 from al_lightning.trainer import quiet_lightning
 

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from al_lightning.contract import ContractError, described
 from al_lightning.oracle import SKIP, UNSURE, Answer, Question
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TRAIN, VALIDATION, CONTROL = "train", "val", "control"  # what labels are for; control: to train on, drawn at random
 GIVEN = "given"  # who answered for an image whose label was known before
@@ -141,7 +142,7 @@ def gone(query: Iterable[Mapping[str, Any]], answered: Set[int], lost: Set[int])
     return [Event(row["index"], row["id"], SKIP, row["round"], "gone", now) for row in rows]
 
 
-def given(query: Iterable[Mapping[str, Any]], answered: Set[int], known: Tensor, labels: Tensor) -> list[Event]:
+def given(query: Iterable[Mapping[str, Any]], answered: Set[int], known: "Tensor", labels: "Tensor") -> list[Event]:
     """Events that answer for the images of a query whose labels are given.
 
     Args:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from al_lightning.errors import UserError
 from al_lightning.report.measures import MEASURES
 from al_lightning.report.rules import RULES
+from al_lightning.signals import ended_by, importing
 from al_lightning.words import with_article
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"argument --target: {target:g}: {with_article(measure.title)} is above 0{upper}")
     # A notebook's own backend of matplotlib may not be there, and nothing is shown.
     os.environ["MPLBACKEND"] = "agg"
-    from al_lightning.report import load
-    from al_lightning.report.compare import compare
-    from al_lightning.report.page import write_page
-    from al_lightning.report.runs import is_run
-    from al_lightning.report.screen import speak_any_encoding
-    from al_lightning.report.sections import sections, write_tables
+    with importing():
+        from al_lightning.report.compare import compare
+        from al_lightning.report.page import write_page
+        from al_lightning.report.runs import is_run, load
+        from al_lightning.report.screen import speak_any_encoding
+        from al_lightning.report.sections import sections, write_tables
 
     speak_any_encoding()
     out = options.out or default_out(options.folders)
@@ -139,4 +140,4 @@ def _number(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended_by(main))

@@ -14,7 +14,6 @@ from al_lightning.runs.rounds import INITIAL, DamagedError, Round
 SET_ASIDE = "set-aside"
 SWEEPS = ".sweep"  # in a study: a folder for each sweep that runs
 LISTING = "images.csv.gz"
-VIEWS = ("config.yaml", "rounds.csv", "queries.csv")
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,13 @@ def lacking(path: Path, n_rounds: int) -> str:
     """
     if (path / HOLDER).exists():
         return "its last process was killed"
-    found, damage = committed(path)
-    if damage:
-        return damage
-    if len(found) < n_rounds:
-        return f"rounds/{len(found):03d} is missing"
-    return next((f"{name} is missing" for name in VIEWS if not (path / name).is_file()), "")
+    stands = standing(path)
+    if stands.damage:
+        return stands.damage
+    if len(stands.rounds) < n_rounds:
+        return f"rounds/{len(stands.rounds):03d} is missing"
+    tables = rounds.views(stands.rounds, [stands.initial or [], *(done.queries for done in stands.rounds)])
+    if missing := [name for name in ("config.yaml", *tables) if not (path / name).is_file()]:
+        return f"{missing[0]} is missing"
+    changed = [name for name, table in tables.items() if (path / name).read_bytes() != table]
+    return f"{changed[0]} is not what its rounds and answers say" if changed else ""

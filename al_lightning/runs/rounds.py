@@ -188,6 +188,18 @@ def columns(found: Sequence[Round]) -> list[str]:
     return list(dict.fromkeys(name for each in reversed(found) for name in each.row))
 
 
+def views(found: Sequence[Round], queries: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, bytes]:
+    """The tables over all rounds by name, `rounds.csv` and `queries.csv`; without those that have no row.
+
+    Args:
+        found: the rounds.
+        queries: those whose rows are shown.
+    """
+    rows = [row for query in queries for row in query]
+    tables = {"rounds.csv": (columns(found), [each.row for each in found]), "queries.csv": (QUERY_COLUMNS, rows)}
+    return {name: to_csv(head, table) for name, (head, table) in tables.items() if table}
+
+
 def initial_files(query: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, bytes]:
     """The files of what is asked before round 0, by name, their checksums last."""
     return with_checksums({"queries.csv": query_file(query), "classes.json": json.dumps(list(classes)).encode()})

@@ -216,15 +216,12 @@ class RunFolder:
         Args:
             whole: with the rows of a query that waits for answers, which are appended once it has them.
         """
-        rows = [done.row for done in self.rounds]
-        queries = [row for query in self._queries if whole or self._is_complete(query) for row in query]
+        queries = [query for query in self._queries if whole or self._is_complete(query)]
+        tables = rounds.views(self.rounds, queries)
         with self._writing("rounds.csv"):
-            for name, columns, table in (
-                ("rounds.csv", rounds.columns(self.rounds), rows),
-                ("queries.csv", rounds.QUERY_COLUMNS, queries),
-            ):
-                if table:
-                    replace_file(self.path, name, to_csv(columns, table))
+            for name in ("rounds.csv", "queries.csv"):
+                if name in tables:
+                    replace_file(self.path, name, tables[name])
                 else:
                     (self.path / name).unlink(missing_ok=True)
 

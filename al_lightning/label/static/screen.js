@@ -121,7 +121,8 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
   }
 
   function tile(each) {
-    const sure = each.guess ? `${nameOf(each.guess.class)} ${percent(each.guess.probability, 0)}` : each.name;
+    const { guess } = each;
+    const [named, sure] = guess ? [nameOf(guess.class), percent(guess.probability, 0)] : [each.name, ""];
     return el(
       "div",
       {
@@ -129,7 +130,7 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
         class: "tile",
         tabindex: -1,
         title: each.name,
-        "aria-label": `${each.name}, ${sure}`,
+        "aria-label": guess ? `${each.name}, ${named} ${sure}` : each.name,
         onclick: (event) => clicked(items.indexOf(each), event),
       },
       each.image,
@@ -137,7 +138,8 @@ export function makeScreen(root, { source, chosen, load, open, told = () => {} }
       el(
         "span",
         { class: "caption" },
-        el("span", each.guess ? { class: "named", "data-color": colorOf(each.guess.class) } : {}, sure),
+        el("span", guess ? { class: "named", "data-color": colorOf(guess.class) } : {}, named),
+        el("span", { class: "sure" }, sure),
       ),
     );
   }

@@ -1,6 +1,6 @@
 """The configuration that the learner of a project has, as of a run on the same images. Needs no PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,15 @@ from al_lightning import api
 from al_lightning.command.overrides import quoted
 from al_lightning.config import data_root, schema
 from al_lightning.errors import ConfigError
-from al_lightning.people import overrides
 
+FREE = (
+    *("dataset.", "embedding.", "strategy.", "optimizer.", "paths.data", "trainer.accelerator", "seed"),
+    *("al.mc_samples", "al.n_clusters", "al.scoring_precision", "model.dropout"),
+)
+OWN = (
+    *("dataset.root", "dataset.labels", "dataset.classes", "dataset.ids", "dataset.test_fraction"),
+    "optimizer._target_",
+)
 FIXED = (
     *("dataset=folder", "dataset.labels=none", "dataset.ids=content", "dataset.test_fraction=0", "dataset.classes=[]"),
     *("model=linear", "logger=none", "al.initial_size=0", "al.rounds=1"),
@@ -47,7 +54,7 @@ def configuration(project: Path, said: Mapping[str, Any], embedding: str) -> Dic
     Raises:
         ConfigError: settings that the learner does not take, or that cannot work.
     """
-    overrides.check(said["overrides"])
+    _check_free(said["overrides"])
     _check_single(said["overrides"])
     is_default = not said["embedding"]
     own = [f"dataset.image_size={SIDES.get(embedding, 64)}", *(NETWORK if is_default and embedding == "timm" else ())]
@@ -82,7 +89,20 @@ def check(project: Path, said: Mapping[str, Any]) -> None:
     configuration(project, said, embeddings(said)[0])  # of the others only their own settings are different
 
 
-def _check_single(typed: list[str]) -> None:
+def _check_free(typed: Sequence[str]) -> None:
+    """Refuse settings that would not do what they do in a run."""
+    for each in typed:
+        key, _, value = each.lstrip("+").partition("=")
+        is_free = any(key == free or (free.endswith(".") and key.startswith(free)) for free in FREE)
+        if not value or not is_free or key in OWN:
+            known = ", ".join(free.rstrip(".") for free in FREE)
+            raise ConfigError(
+                f"{each}: the learner of a project takes KEY=VALUE of {known}, but for {', '.join(OWN)}; "
+                "what chooses is --strategy, the features are --embedding; a folder with spaces needs quotes"
+            )
+
+
+def _check_single(typed: Sequence[str]) -> None:
     """Refuse several values of a key, which are several runs to Hydra."""
     for each in typed:
         try:
