@@ -237,6 +237,14 @@ def test_a_file_that_cannot_be_read(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "content"), [("labels.csv", "file,class\n"), ("tasks.json", "[]")])
+def test_a_file_without_answers(name: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, FILES).close()
+    (tmp_path / name).write_text(content)
+    assert take([str(tmp_path / "project"), str(tmp_path / name)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / name}: has no answers in it\n"
+
+
 def test_a_report_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = make(tmp_path, FILES, ["cat"])
     (tmp_path / "labels.csv").write_text("file,class\n3.jpg,cat\n")

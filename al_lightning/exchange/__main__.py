@@ -96,6 +96,8 @@ def _write(report: Path, problems: Sequence[Problem]) -> None:
 def _summary(file: Path, outcome: Outcome, report: Path) -> str:
     kinds = Counter(each.what for each in outcome.problems)
     what = listed([f"{kind} {number:,}" for kind, number in sorted(kinds.items())])
+    if not (outcome.added or outcome.known or what):
+        return f"{file}: has no answers in it"
     return (
         f"{file}: {counted(outcome.added, 'answer')} taken in, {outcome.known:,} there already, "
         f"{len(outcome.problems):,} left out{f' ({what}), see' if what else ':'} {report}"
