@@ -15,24 +15,19 @@ from typing import Any
 import kill_points
 import pytest
 import torch
-from cluster_networks import Told, numbered
+from cluster_networks import CPU, KEY, SHARD, Told, embed_and_die, numbered_data, told
 from conftest import TINY
 from kill_points import Point
 from processes import start
 from ray.cluster_utils import Cluster
 from test_conf import OPTIONS, composed
-from test_embedding import CPU, data_of, images
 
 from al_lightning.config import schema
 from al_lightning.data.images import ImageData
-from al_lightning.embedding import embed, networks, shards, store
-from al_lightning.embedding.embedder import Extractor
+from al_lightning.embedding import embed, networks, shards
 from al_lightning.embedding.make import make_embedder
 from al_lightning.embedding.store import Store, digests
 from al_lightning.errors import ConfigError, DataError
-
-SHARD = 24
-KEY = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +46,6 @@ def cluster() -> Iterator[str]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embed, "SHARD", SHARD)
     monkeypatch.setattr(shards, "BATCH", {"cpu": 8})
-
-
-def numbered_data() -> ImageData:
-    return data_of(numbered(images(200)), numbered(images(20, seed=1), 200))
-
-
-def told(log: Path, **how: Any) -> Extractor:
-    return Extractor(Told(log, **how), 40, KEY, "sums")
 
 
 def stored_numbers(data: ImageData, folder: Path) -> set[int]:
@@ -109,7 +96,7 @@ def test_killed_five_times_each_shard_is_computed_once_but_for_those_in_progress
     for life, (moment, call) in enumerate(moments):
         log.with_suffix(".done").unlink(missing_ok=True)
         left = sorted({*range(220)} - kept[-1])
-        assert start(_embed_and_die, tmp_path, engine, address, moment, call, f"{life}", left[30]) == -signal.SIGKILL
+        assert start(embed_and_die, tmp_path, engine, address, moment, call, f"{life}", left[30]) == -signal.SIGKILL
         kept.append(stored_numbers(data, tmp_path))
         assert kept[-1] >= kept[-2]
     assert kept[-1]
@@ -123,32 +110,6 @@ def test_killed_five_times_each_shard_is_computed_once_but_for_those_in_progress
         computed = seen(log, f"{life}")
         assert not before & {*computed} and max(computed.values()) == 1
         assert after - before <= {*computed} and len({*computed} - after) <= most
-
-
-def _embed_and_die(place: Path, engine: str, address: str, moment: str, call: int, tag: str, fatal: int) -> None:
-    os.environ["RAY_ADDRESS"] = address
-    embed.SHARD, shards.BATCH = SHARD, {"cpu": SHARD}
-    calls = Counter[str]()
-
-    def dying(owner: Any, name: str, at: int, after: bool = False) -> None:
-        called = getattr(owner, name)
-
-        def wrapper(*given: Any) -> Any:
-            calls[name] += 1
-            if calls[name] == at and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            called(*given)
-            if calls[name] == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        setattr(owner, name, wrapper)
-
-    if moment == "between":
-        dying(store, "_write", 2 * call)
-    elif moment != "compute":
-        dying(Store, "append", call, moment == "after")
-    at = {"fatal": fatal, "victim": os.getpid()} if moment == "compute" else {}
-    embed.embedded(told(place / "log", tag=tag, **at), numbered_data(), place, CPU, engine)
 
 
 def test_what_a_worker_says_is_told(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +143,9 @@ def _marked() -> list[int]:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_cluster_and_keeps_finished_shards(number: int, code: int, tmp_path: Path) -> None:
+def test_a_signal_ends_the_cluster_and_keeps_finished_shards(tmp_path: Path) -> None:
     """And the same run goes on with the other engine."""
-    assert start(_signaled, tmp_path, number) == code
+    assert start(_signaled, tmp_path) == 143
     assert "goes on" in kill_points.said(tmp_path)
     digest_files = [*tmp_path.glob("data/embeddings/*/digests.bin")]
     assert [file.stat().st_size // 16 for file in digest_files] in ([1024], [773])
@@ -193,10 +153,10 @@ def test_a_signal_ends_the_cluster_and_keeps_finished_shards(number: int, code: 
     assert digest_files[0].stat().st_size // 16 == 1797
 
 
-def _signaled(cwd: Path, number: int) -> None:
+def _signaled(cwd: Path) -> None:
     os.environ["MARK"] = str(cwd)
     try:
-        point = Point("any", "al_lightning.embedding.store:Store.append", 1, after=True, number=number)
+        point = Point("any", "al_lightning.embedding.store:Store.append", 1, after=True, number=signal.SIGTERM)
         kill_points.killed(point, cwd, (*RUN, "embedding.engine=ray"))
     finally:
         for process in _marked():
@@ -214,6 +174,14 @@ def test_every_embedding_has_an_engine(option: str) -> None:
     with_ray = composed(*own, "embedding.engine=ray")
     assert schema.typed(with_ray).embedding["engine"] == "ray"
     assert schema.run_folder(with_ray) == schema.run_folder(composed(*own)), "it is the same run"
+
+
+def test_a_cluster_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+    with pytest.raises(
+        ConfigError, match=r"engine=ray: RAY_ADDRESS=nowhere: Invalid address.*; embedding\.engine=plain"
+    ):
+        embed.embedded(told(tmp_path / "log"), numbered_data(), tmp_path, CPU, "ray")
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from al_lightning.embedding.embedder import Extractor
 from al_lightning.embedding.shards import Images, batch_size, features
 from al_lightning.errors import ConfigError, DataError
+from al_lightning.signals import Interrupted
 
 KEY = "embedding.engine=ray"
 
@@ -54,7 +55,7 @@ def on_ray(
         Each shard, and its features `float16 [m, D]`, as they come back.
 
     Raises:
-        ConfigError: there is no cluster at RAY_ADDRESS.
+        ConfigError: the cluster cannot be used.
         DataError: a worker failed.
     """
     import ray.data
@@ -202,18 +203,28 @@ def _cluster(device: torch.device) -> Iterator[tuple[int, int]]:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ray.data.DataContext.get_current().enable_progress_bars = False
     own = not ray.is_initialized()
-    address = os.environ.get("RAY_ADDRESS") or "local"
-    sizes = {"num_gpus": None if device.type == "cuda" else 0, "include_dashboard": False} if address == "local" else {}
-    handler = signal.getsignal(signal.SIGTERM)
     try:
         if own:
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **sizes)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own in place
+            _connect(os.environ.get("RAY_ADDRESS") or "local", device)
         found = ray.cluster_resources()
         yield int(found.get("GPU", 0)), max(1, int(found.get("CPU", 0)))
-    except ConnectionError as error:
-        raise ConfigError(f"{KEY}: no cluster at RAY_ADDRESS={address}: {error}; unset it to compute here") from error
     finally:
         if own:
             ray.shutdown()
+
+
+def _connect(address: str, device: torch.device) -> None:
+    import ray
+
+    sizes = {"num_gpus": None if device.type == "cuda" else 0, "include_dashboard": False} if address == "local" else {}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **sizes)
+    except SystemExit as stop:  # of the handler that Ray puts in place of ours
+        raise Interrupted(signal.SIGTERM) from stop
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise ConfigError(f"{KEY}: RAY_ADDRESS={address}: {said}; embedding.engine=plain needs no cluster") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
