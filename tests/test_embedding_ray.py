@@ -184,6 +184,22 @@ def test_a_cluster_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch: pyte
         embed.embedded(told(tmp_path / "log"), numbered_data(), tmp_path, CPU, "ray")
 
 
+def test_what_another_process_has_done_meanwhile_takes_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, sums = numbered_data(), told(tmp_path / "log")
+    embed.embedded(sums, data, tmp_path, CPU)
+    known, calls = Store.known, []
+
+    def late(self: Store) -> Any:
+        calls.append(self)
+        return known(self)[: None if len(calls) > 1 else 0]
+
+    monkeypatch.setattr(Store, "known", late)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert embed.embedded(sums, data, tmp_path, CPU, "ray").pool.shape == (200, 40)
+
+
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     settings = schema.resolved(composed("embedding=pixels", "embedding.engine=ray"))

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from processes import start
 from test_embedding import CPU, counting, data_of, images
 
-from al_lightning.embedding import store
+from al_lightning.embedding import embed, store
 from al_lightning.embedding.store import DIGEST, Store
 
-N, D = 1_000_000, 512  # a file of 1 GB
-MOST = 200e6  # bytes
+N, D = 500_000, 512  # a file of 0.5 GB
+MOST = 100e6  # bytes
 
 
 @given(st.data(), st.integers(0, 30), st.sampled_from([0, 2**26]))
@@ -52,11 +52,20 @@ def test_an_order_is_written_once_and_belongs_to_the_images(tmp_path: Path, monk
         assert torch.equal(each.pool, (turned.pool.images.float().sum(3).flatten(1) / 255).half())
 
 
-def test_of_a_gigabyte_out_of_order_little_is_ever_in_memory(tmp_path: Path) -> None:
-    assert start(_orders_a_gigabyte, tmp_path) == 0
+def test_a_shard_has_so_many_bytes_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, append = list[int](), Store.append
+    monkeypatch.setattr(Store, "append", lambda self, new, rows: sizes.append(len(new)) or append(self, new, rows))
+    for place, n_bytes in (("few", 10 * 432), ("one", 1), ("all", 2**28)):
+        monkeypatch.setattr(embed, "SHARD_BYTES", n_bytes)
+        counting()[1].embed(data_of(images(20), images(3, seed=1)), tmp_path / place, CPU)
+    assert sizes == [8, 8, 7, *([1] * 23), 23]
 
 
-def _orders_a_gigabyte(folder: Path) -> None:
+def test_of_half_a_gigabyte_out_of_order_little_is_ever_in_memory(tmp_path: Path) -> None:
+    assert start(_orders_half_a_gigabyte, tmp_path) == 0
+
+
+def _orders_half_a_gigabyte(folder: Path) -> None:
     kept = Store(folder, D, {})
     order = np.arange(N)[::-1].copy()
     with (folder / "rows.f16").open("wb") as file:

@@ -19,6 +19,7 @@ from al_lightning.embedding.store import Store, digests, positions
 from al_lightning.errors import DataError
 
 SHARD = 1024  # images that are lost at most where the process is killed
+SHARD_BYTES = 2**28  # of them: to another machine they travel together
 PASSES = {"plain": plain, "ray": on_ray}
 
 
@@ -95,7 +96,11 @@ def _fill(
 ) -> None:
     missing = np.flatnonzero(positions(wanted, store.known()) < 0)
     missing = np.sort(missing[np.unique(wanted[missing], return_index=True)[1]])  # of equal images the first
-    shards = [missing[start : start + SHARD] for start in range(0, len(missing), SHARD)]
+    if not len(missing):  # another process has done it
+        return
+    fitting = max(1, SHARD_BYTES // data.pool.images[0].nbytes)
+    size = min(SHARD, 2 ** (fitting.bit_length() - 1))  # a power of two, as batches are
+    shards = [missing[start : start + size] for start in range(0, len(missing), size)]
     with (
         watched(f"embedding by {extractor.shown}", len(missing)) as advance,
         closing(PASSES[engine](extractor, partial(_images, data), shards, device, advance)) as done,
