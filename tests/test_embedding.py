@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import al_lightning
 from al_lightning.data.images import ImageData, ImageSet
 from al_lightning.data.sources import digits
-from al_lightning.embedding import embed, networks
+from al_lightning.embedding import embed, networks, shards
 from al_lightning.embedding.embed import stored
 from al_lightning.embedding.embedder import Embedder, Extractor
 from al_lightning.embedding.store import Store
@@ -94,7 +94,7 @@ def _embed_and_die(place: Path, after: int) -> None:
 @pytest.mark.faults
 def test_killed_five_times_it_goes_on_at_the_next_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embed, "SHARD", 48)
-    monkeypatch.setattr(embed, "BATCH", {"cpu": 16})
+    monkeypatch.setattr(shards, "BATCH", {"cpu": 16})
     context = multiprocessing.get_context("fork")
     for kill in range(5):
         process = context.Process(target=_embed_and_die, args=(tmp_path, 48 + 16))

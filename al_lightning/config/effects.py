@@ -98,6 +98,7 @@ TABLE: dict[str, Key] = {
     "dataset.labels": _result("folders"),
     "dataset.classes": _result(None),
     "dataset.ids": _result("path"),
+    "embedding.engine": _way("plain"),
     "embedding.name": _result("none"),
     "embedding.weights": _result(None),
     "embedding.filters": _result(None),

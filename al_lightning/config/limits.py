@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from al_lightning.config.schema import ActiveLearning, Config
 
 ENGINES = ("fast", "plain", "graph")
+EMBEDDING_ENGINES = ("plain", "ray")
 SCHEDULES = ("constant", "linear", "cosine")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -104,6 +105,7 @@ def check(config: "Config") -> None:
     _check_masks(config.dataset)
     for group in ("dataset", "embedding", "strategy", "model", "optimizer", "oracle", "trainer", "logger"):
         folder_name(f"{group}.name", getattr(config, group).get("name"))
+    _one_of("embedding.engine", config.embedding.get("engine", "plain"), EMBEDDING_ENGINES)
     _one_of("trainer.accelerator", config.trainer.get("accelerator"), ACCELERATORS)
     _one_of("trainer.precision", config.trainer.get("precision"), PRECISIONS)
     epochs = config.trainer.get("max_epochs")

@@ -129,7 +129,7 @@ def typed(cfg: DictConfig) -> Config:
     for group in GROUPS:
         if not isinstance(node := getattr(config, group), dict):
             raise ConfigError(f"{group}={node}: must be one of {', '.join(options(group))}")
-    for group in ("dataset", "model"):
+    for group in ("dataset", "embedding", "model"):
         if not {"name", "_target_"} & {*getattr(config, group)}:  # only what config.yaml has for every option
             raise ConfigError(f"~{group}: this key cannot be taken away; give it a value")
     limits.check(config)

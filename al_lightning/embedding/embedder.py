@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,14 @@ class Extractor:
     shown: str
 
 
+class Embed(Protocol):
+    """From a data set to its features."""
+
+    def __call__(self, data: ImageData, root: Path, device: torch.device, engine: str = "plain", /) -> Embedding:
+        """See :func:`al_lightning.embedding.embed.embedded`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Embedder:
     """Has the features of a data set. A new one is a function that returns it, and a file in conf/embedding.
@@ -36,14 +45,14 @@ class Embedder:
     Attributes:
         n_features: D.
         shown: what it is, in words.
-        embed: from a data set, a folder to keep features in, and a device, to the features.
+        embed: from a data set, a folder to keep features in, a device, and an engine, to the features.
         find: what computes those of other images, from the folder that features are kept in and the key of the
             embedding; None, or a None that it returns: nothing does.
     """
 
     n_features: int
     shown: str
-    embed: Callable[[ImageData, Path, torch.device], Embedding]
+    embed: Embed
     find: Callable[[Path, str], Extractor | None] | None = None
 
 

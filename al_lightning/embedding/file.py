@@ -14,7 +14,6 @@ from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
 from al_lightning.embedding.embed import checked
 from al_lightning.embedding.embedder import Embedder
-from al_lightning.embedding.store import as_tensor
 from al_lightning.errors import ConfigError, DataError
 
 BLOCK = 8192  # rows looked at a time
@@ -55,7 +54,7 @@ def file(data: ImageData, *, path: str) -> Embedder:
             "name them by ids, in .npz or .parquet"
         )
     is_mapped = isinstance(matrix, np.memmap) and matrix.dtype == np.float16 and matrix.flags.c_contiguous
-    rows = as_tensor(matrix, np.arange(len(matrix))) if is_mapped else torch.empty(matrix.shape, dtype=torch.float16)
+    rows = torch.from_numpy(matrix) if is_mapped else torch.empty(matrix.shape, dtype=torch.float16)
     digest = blake2b(digest_size=8)
     for start in range(0, len(matrix), BLOCK):
         block = torch.from_numpy(np.array(matrix[start : start + BLOCK], np.float32, order="C")).half()

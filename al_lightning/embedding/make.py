@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from al_lightning.data.embedding import Embedding
 from al_lightning.data.images import ImageData
 from al_lightning.embedding.embed import embedded
 from al_lightning.embedding.embedder import Embedder
+from al_lightning.embedding.on_ray import check_ray
 from al_lightning.errors import ConfigError
 
 
@@ -19,7 +21,7 @@ def make_embedder(settings: dict[str, Any], data: ImageData) -> Embedder | None:
     """What has the features; None where the run has no embedding.
 
     Raises:
-        ConfigError: settings that cannot work, or a model that needs an embedding and has none.
+        ConfigError: settings that cannot work, a model that needs an embedding and has none, or no Ray for its engine.
         DataError: weights or a file that cannot be had.
     """
     node = settings["embedding"]
@@ -28,7 +30,10 @@ def make_embedder(settings: dict[str, Any], data: ImageData) -> Embedder | None:
             name = settings["model"]["name"]
             raise ConfigError(f"model={name}: needs an embedding; add embedding=timm, patches or another one")
         return None
-    return instantiate("embedding", node, returns=Embedder, data=data)
+    if _engine(settings) == "ray":
+        check_ray()
+    own = {key: value for key, value in node.items() if key != "engine"}
+    return instantiate("embedding", own, returns=Embedder, data=data)
 
 
 def takes_embedding(settings: dict[str, Any]) -> bool:
@@ -70,14 +75,19 @@ def with_embedding(
         key: of the features that the run has had so far: what was learned from a pool goes on with the run.
 
     Raises:
-        DataError: see :func:`al_lightning.embedding.embed.embedded`.
+        ConfigError, DataError: see :func:`al_lightning.embedding.embed.embedded`.
     """
     if embedder is None:
         return data
     root = store_root(settings)
     extractor = embedder.find(root, key) if key and embedder.find else None
-    found = embedded(extractor, data, root, device) if extractor else embedder.embed(data, root, device)
+    embed = partial(embedded, extractor) if extractor else embedder.embed
+    found = embed(data, root, device, _engine(settings))
     return replace(data, embedding=found, on_embedding=takes_embedding(settings))
+
+
+def _engine(settings: dict[str, Any]) -> str:
+    return settings["embedding"].get("engine", "plain")
 
 
 def store_root(settings: dict[str, Any]) -> Path:

@@ -97,7 +97,7 @@ def patches(
         learned = _read(file, shape, own=filters is not None)
         return Extractor(Responses(**learned, image_size=image_size), 8 * n_filters, key_of(kind, learned), shown)
 
-    def embed(data: ImageData, root: Path, device: torch.device) -> Embedding:
+    def embed(data: ImageData, root: Path, device: torch.device, engine: str = "plain") -> Embedding:
         there = data.there.nonzero().squeeze(1).numpy()
         seen = digests(data.pool.images)[there]
         there, seen = there[order := np.argsort(seen, kind="stable")], seen[order]
@@ -110,7 +110,7 @@ def patches(
                 if not file.exists():
                     learned = _learn(data.pool.images, there, shape, image_size)
                     disk.replace_file(file.parent, file.name, save(learned))
-        return embedded(extractor(file), data, root, device)
+        return embedded(extractor(file), data, root, device, engine)
 
     def find(root: Path, key: str) -> Extractor | None:
         if filters:

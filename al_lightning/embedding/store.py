@@ -2,7 +2,8 @@
 
 `rows.f16` holds the rows one after the other and `digests.bin` 16 bytes for each, in the same order. A shard of rows is
 written to the first and, once it is on the disk, its digests to the second: what has no digest is not there. Both are
-only appended to, and the rows are read by mapping the file, which processes share.
+only appended to, and the rows are read by mapping the file, which processes share. Rows that are wanted in another
+order than they came in are written in it once, to a file of their own.
 """
 
 import json
@@ -16,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from al_lightning.disk import alone, replace_file
+from al_lightning.disk import alone, replace_file, sync
 from al_lightning.errors import DataError
 
 DIGEST = np.dtype("V16")
+FEW = 2**26  # bytes of rows that are rather copied than written once more
+BLOCK = 8192  # rows that are brought into order at a time
 ROWS, DIGESTS, MANIFEST, LOCK = "rows.f16", "digests.bin", "manifest.json", ".lock"
 
 
@@ -31,7 +34,8 @@ def digests(images: Tensor) -> np.ndarray:
     """
     shape = repr(tuple(images.shape[1:])).encode()[:16]
     rows = images.contiguous().numpy()
-    return np.array([blake2b(row.data, digest_size=16, person=shape).digest() for row in rows], DIGEST)
+    each = (blake2b(row.data, digest_size=16, person=shape).digest() for row in rows)
+    return np.fromiter(each, DIGEST, len(rows))
 
 
 class Store:
@@ -72,12 +76,37 @@ class Store:
             raise DataError(f"{rows}: has {n_rows} rows, of {len(whole)} that it should have; remove {self.folder}")
         return whole
 
-    def rows(self) -> np.ndarray:
-        """All rows, `float16 [S, D]`, mapped."""
-        n = len(self.known())
+    def tensor(self, at: np.ndarray) -> Tensor:
+        """Some rows, `float16 [n, D]`: mapped, but for a few out of order.
+
+        Args:
+            at: positions in the store, `int64 [n]`, in any order and with repetitions.
+        """
+        known, start = self.known(), int(at[0]) if len(at) else 0
+        if (at == np.arange(start, start + len(at))).all():
+            return torch.from_numpy(self._mapped(ROWS, len(known))[start : start + len(at)])
+        if 2 * self.n_features * len(at) <= FEW:
+            return torch.from_numpy(self._mapped(ROWS, len(known))[at])
+        name = f"{blake2b(known[at].data, digest_size=16).hexdigest()}.f16"  # of what they show, wherever they lie
+        if not (self.folder / name).exists():
+            with self.writing():
+                self._write_ordered(name, at, len(known))
+        return torch.from_numpy(self._mapped(name, len(at)))
+
+    def _mapped(self, name: str, n: int) -> np.ndarray:
         if not n:
             return np.empty((0, self.n_features), np.float16)
-        return np.memmap(self.folder / ROWS, np.float16, "c", shape=(n, self.n_features))
+        return np.memmap(self.folder / name, np.float16, "c", shape=(n, self.n_features))
+
+    def _write_ordered(self, name: str, at: np.ndarray, n: int) -> None:
+        part = self.folder / f".{name}.part"
+        with part.open("wb") as file:
+            for start in range(0, len(at), BLOCK):
+                file.write(self._mapped(ROWS, n)[at[start : start + BLOCK]].data)  # no page stays mapped
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.folder / name)
+        sync(self.folder)
 
     def append(self, new: np.ndarray, rows: Tensor) -> None:
         """Add a shard: after this call it survives a crash.
@@ -86,9 +115,10 @@ class Store:
             new: digests `V16 [m]`.
             rows: `float16 [m, D]`.
         """
-        n = len(self.known())
+        file = self.folder / DIGESTS
+        n = file.stat().st_size // DIGEST.itemsize if file.exists() else 0
         _write(self.folder / ROWS, 2 * self.n_features * n, rows.contiguous().numpy().tobytes())
-        _write(self.folder / DIGESTS, DIGEST.itemsize * n, new.tobytes())
+        _write(file, DIGEST.itemsize * n, new.tobytes())
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -113,11 +143,3 @@ def _write(path: Path, start: int, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def as_tensor(rows: np.ndarray, at: np.ndarray) -> Tensor:
-    """Some rows, `[n, D]`: without a copy where they lie one after the other."""
-    start = int(at[0]) if len(at) else 0
-    if (at == np.arange(start, start + len(at))).all():
-        return torch.from_numpy(rows[start : start + len(at)])
-    return torch.from_numpy(rows[at])
