@@ -89,6 +89,48 @@ def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 
 @contextmanager
+def first(tell: Callable[[], None]) -> Iterator[None]:
+    """Call this before a signal is raised, within :func:`raised`; meanwhile it is as after :func:`heard`."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            if signal.getsignal(each) is handler:
+                signal.signal(each, _raise if each == signal.SIGINT else _pass)
+        tell()
+        raise Interrupted(number)
+
+    with handled(handler):
+        yield
+
+
+@contextmanager
+def asked(look: Callable[[], bool], every: float) -> Iterator[None]:
+    """Raise :class:`Interrupted`, within :func:`raised`, also when something else than a signal asks for it.
+
+    Args:
+        look: whether it does; called in a thread.
+        every: so many seconds.
+    """
+    main, over = threading.main_thread(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every):
+            # By one that a launcher has no handler for, and that is not raised again while what it stops is ending.
+            number = next((each for each in _SIGNALS[1:] if signal.getsignal(each) is _raise), None)
+            if number and main.ident and look():
+                signal.pthread_kill(main.ident, number)
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()  # before the handlers go
+
+
+@contextmanager
 def importing() -> Iterator[None]:
     """End the process at once in place of raising, while libraries are imported and nothing is held that has to end.
 

@@ -16,7 +16,16 @@ HOLDER = ".holder"  # who has it open; one that is left says that its process wa
 
 
 class LockedError(UserError):
-    """Another process holds the run folder."""
+    """Another process holds the run folder.
+
+    Attributes:
+        who: which one, as far as it is known.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        holder = read_json(folder / HOLDER)
+        self.who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
+        super().__init__(f"{folder}: {self.who} runs it; wait for it to end, or stop it")
 
 
 def take(folder: Path) -> BufferedRandom:
@@ -35,9 +44,7 @@ def take(folder: Path) -> BufferedRandom:
             raise BlockingIOError  # set aside by another process between the two lines above
     except (BlockingIOError, FileNotFoundError):
         file.close()
-        holder = read_json(folder / HOLDER)
-        who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
-        raise LockedError(f"{folder}: {who} runs it; wait for it to end, or stop it") from None
+        raise LockedError(folder) from None
     return file
 
 
