@@ -104,6 +104,24 @@ def first(tell: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
+def unheard() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C, which a terminal sends to all that it has.
+
+    It is blocked in this thread, which they inherit, and open in another: handlers run in this one all the same.
+    """
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, daemon=True)
+    thread.start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        over.set()
+        thread.join()
+
+
+@contextmanager
 def asked(look: Callable[[], bool], every: float) -> Iterator[None]:
     """Raise :class:`Interrupted`, within :func:`raised`, also when something else than a signal asks for it.
 

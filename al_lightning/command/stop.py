@@ -6,7 +6,7 @@ began the sweep tells its jobs first and waits for them: they commit what is who
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,9 @@ def told(sweep: Sweep) -> Iterator[None]:
     if sweep.at_once == 1:  # they run in this process
         yield
         return
-    with signals.first(partial(_tell, Path(sweep.folder))):
+    # What submitit starts here would kill a run a second after Ctrl-C.
+    quiet = nullcontext() if sweep.at_once else signals.unheard()
+    with signals.first(partial(_tell, Path(sweep.folder))), quiet:
         try:
             yield
         except Exception:  # submitit's for the first job that was killed, while others run
