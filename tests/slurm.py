@@ -1,4 +1,4 @@
-"""A SLURM for tests, of this machine alone: sbatch, srun, sacct and `scontrol requeue`, as far as submitit asks for them.
+"""A SLURM for tests, of this machine alone: sbatch, srun, sacct and scontrol, as far as submitit asks for them.
 
 `install` puts them into a folder for PATH. Tasks are processes with SLURM's variables; `<job>.pid` says which, and
 `<job>.state` how it is.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import slurm
+import torch
 from conftest import Command, Ended, fast, run_process
 from run_folders import inspected
 from same_study import differing
@@ -24,13 +25,25 @@ from al_lightning.runs.rounds import read_json
 STUDY = Path("multirun_outputs") / "default"
 LONG = ("al.rounds=60", "al.query_size=2")
 
+SCHEMA = "ignore:\\s*'hydra/launcher"  # as the command does
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As many as make two studies the same."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 @contextmanager
 def started(cwd: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a session of its own, as in a terminal; nothing of it is left over."""
     cwd.mkdir(exist_ok=True)
     line = [sys.executable, "-m", "al_lightning", "--multirun", *fast(arguments)]
-    pipe, env = subprocess.PIPE, {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **environment}
+    pipe, env = subprocess.PIPE, {**os.environ, "WANDB_MODE": "offline", **environment}
     with subprocess.Popen(
         line, cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     ) as process:
@@ -71,7 +84,7 @@ def is_closed(log: Path) -> bool:
 )
 def test_jobs_end_well_where_their_sweep_is_stopped(launcher: tuple[str, ...], number: int, tmp_path: Path) -> None:
     """SIGTERM comes to the sweep alone, Ctrl-C to all that the terminal has, of which submitit kills a part."""
-    arguments = ("seed=0,1,2", *launcher, *LONG, "logger=wandb")
+    arguments = ("seed=0,1,2", *launcher, "al.rounds=1000", "al.query_size=1", "logger=wandb")
     with started(tmp_path, *arguments) as process:
         until(lambda: len(begun(tmp_path, 1)) == 2, process)
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
@@ -106,7 +119,7 @@ def test_a_run_of_submitit_that_is_killed_ends_no_other_and_is_made_up_for(tmp_p
 
 
 def test_slurm_begins_again_what_it_has_preempted(tmp_path: Path, command: Command) -> None:
-    """A SLURM of this machine alone, see `slurm.py`: one task at a time; the first one gets the signal of submitit's."""
+    """A SLURM of this machine alone, see `slurm.py`: one task at a time; the first one gets submitit's signal."""
     arguments = ("seed=0,1", "al.rounds=20", "al.query_size=5")
     cluster = ("hydra/launcher=submitit_slurm", "hydra.launcher.array_parallelism=1")
     path = slurm.install(tmp_path / "slurm")
@@ -158,6 +171,7 @@ def test_eight_runs_over_three_workers_one_killed_are_the_serial_study(tmp_path:
     assert differing(tmp_path / "cwd" / STUDY, tmp_path / "serial" / STUDY) == []
 
 
+@pytest.mark.filterwarnings(SCHEMA)
 @pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
 def test_a_launcher_that_is_not_installed_is_named(
     launcher: str, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -168,6 +182,7 @@ def test_a_launcher_that_is_not_installed_is_named(
     assert done.err == f"error: hydra/launcher={launcher}: not installed: pip install 'al-lightning[slurm]'\n"
 
 
+@pytest.mark.filterwarnings(SCHEMA)
 def test_settings_of_a_launcher_are_checked(command: Command) -> None:
     for setting in ("nope=1", "timeout_min=long"):
         done = command("--multirun", "hydra/launcher=submitit_slurm", f"hydra.launcher.{setting}", "seed=0,1")
