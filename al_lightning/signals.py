@@ -40,6 +40,7 @@ class Interrupted(BaseException):
 # What SLURM sends is chosen by `--signal`; the two user signals are what people choose. A terminal that is closed sends
 # SIGHUP, a limit on CPU time SIGXCPU.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
+_AGAIN = 3.0  # seconds after which one that has not been heard is raised again: Python drops what a __del__ raises
 
 
 @contextmanager
@@ -132,12 +133,13 @@ def asked(look: Callable[[], bool], every: float) -> Iterator[None]:
     main, over = threading.main_thread(), threading.Event()
 
     def watch() -> None:
-        while not over.wait(every):
+        pause = every
+        while not over.wait(pause):
             # By one that a launcher has no handler for, and that is not raised again while what it stops is ending.
             number = next((each for each in _SIGNALS[1:] if signal.getsignal(each) is _raise), None)
             if number and main.ident and look():
                 signal.pthread_kill(main.ident, number)
-                return
+                pause = _AGAIN
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

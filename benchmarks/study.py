@@ -18,7 +18,7 @@ from pathlib import Path
 from results import machine, write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from same_study import contents  # noqa: E402
+from same_study import contents
 
 STUDY = Path("multirun_outputs") / "default"
 SETTINGS = ["dataset=digits", "model=cnn", "model.width=4", "train.min_steps=20", "trainer.max_epochs=4", "logger=none"]
