@@ -51,7 +51,7 @@ def queue(state: Path, script: str, number: str, n_tasks: str, n_at_once: str) -
         own |= {"SLURM_NODEID": "0", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "FAKE_JOB": job}
         if task is not None:
             own |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": str(task)}
-        again = True
+        code, again = 0, True
         while again:
             (state / f"{job}.state").write_text("RUNNING", encoding="utf-8")
             code = subprocess.run(["bash", script], env={**os.environ, **own}).returncode

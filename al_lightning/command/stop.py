@@ -54,7 +54,11 @@ def told(sweep: Sweep) -> Iterator[None]:
 
 
 def _tell(folder: Path) -> None:
-    (folder / STOP).touch()
+    try:
+        (folder / STOP).touch()
+    except OSError as error:  # in a signal's handler: it must not hide the signal
+        print(f"the jobs cannot be told to end: {folder / STOP}: {error.strerror}", flush=True)
+        return
     if n := sharing.n_alive(folder):
         print(f"{n} jobs are told to end: up to {PATIENCE} s; Ctrl-C ends this at once", flush=True)
     until = time.monotonic() + PATIENCE

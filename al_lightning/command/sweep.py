@@ -178,6 +178,8 @@ def end(made: Sequence[Path], went_well: bool, is_queued: bool) -> None:
             shutil.rmtree(folder)
         for logs in folder.glob(".submitit"):
             print(f"what its jobs have printed: {logs}")
+        if (folder / STOP).exists():
+            print(f"jobs that a cluster still has queued end when they begin, by {folder / STOP}")
     with suppress(OSError):  # up to the first that holds something
         for empty in dict.fromkeys((folder, sweeps, *made)):
             if empty.exists():
