@@ -61,6 +61,7 @@ bench: $(STAMP) $(PEER)/.installed ## measure speed and memory, also against Baa
 	$(PY) benchmarks/against_baal.py --data $(DATA)
 	$(PY) benchmarks/growth.py --data $(DATA)
 	$(PY) benchmarks/sweeps.py --data $(DATA)
+	$(PY) benchmarks/study.py
 
 bench-gpu: $(STAMP) ## measure steps, rounds and sweeps on a GPU, rewrite benchmarks/RESULTS-GPU.md
 	$(PY) benchmarks/gpu.py --data $(DATA)

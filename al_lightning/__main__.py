@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,10 +20,11 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from al_lightning import api, signals
-from al_lightning.command import command_line, explain, objective, output, sweep
+from al_lightning.command import command_line, elsewhere, explain, objective, output, sharing, stop, sweep
 from al_lightning.command.sweep_table import show_table, spans
 from al_lightning.config import schema
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.runs.lock import LockedError
 from al_lightning.signals import Interrupted
 
 
@@ -33,23 +35,30 @@ def job(cfg: DictConfig) -> float | None:
     Returns:
         `al.objective` of a job, for sweepers that optimize; None where there is none.
     """
-    with output.lenient():  # here too: a launcher's processes have no `main`
-        return _job(cfg)
-
-
-def _job(cfg: DictConfig) -> float | None:
-    hydra_config = HydraConfig.get()
-    overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))  # unresolved: ${...} is as typed
-    if (folder := sweep.here()) is None:
-        try:
-            _run(api.settings(cfg, overrides))
+    with output.lenient(), signals.raised():  # here too: a launcher's processes have no `main`
+        hydra_config = HydraConfig.get()
+        # Unresolved: ${...} is as typed.
+        overrides = cast(list[str], OmegaConf.to_container(hydra_config.overrides.task))
+        if (folder := sweep.here()) is None:
+            return _single(cfg, overrides)
+        if stop.is_asked(folder):  # before a queue has come to this job
             return None
-        except UserError as error:
-            if explain.wants_traceback(cfg):
-                traceback.print_exc()
-            sys.exit(_say(str(error), error.exit_code))
+        with stop.heeded(folder, hydra_config.job.num + 1):
+            return _job(cfg, overrides, folder, hydra_config.job.num + 1)
+
+
+def _single(cfg: DictConfig, overrides: list[str]) -> None:
+    try:
+        _run(api.settings(cfg, overrides))
+    except UserError as error:
+        if explain.wants_traceback(cfg):
+            traceback.print_exc()
+        sys.exit(_say(str(error), error.exit_code))
+
+
+def _job(cfg: DictConfig, overrides: list[str], folder: Path, number: int) -> float | None:
     # A job that fails is for the table and the exit code: raising would stop the jobs after it.
-    number, jobs = hydra_config.job.num + 1, sweep.known(folder)
+    jobs = sweep.known(folder)
     what = jobs.settings(overrides)
     how: dict[str, Any] = {"state": "failed"}
     sweep.record(folder, sweep.Job(number, what, "interrupted"))  # all that is known if this process is killed
@@ -57,7 +66,7 @@ def _job(cfg: DictConfig) -> float | None:
         print(f"{jobs.name(number)}: {what}", flush=True)
     try:
         cfg = api.settings(cfg, overrides)
-        _run_in_turn(cfg, folder, how)
+        _run_in_turn(cfg, folder, number, how)
     except UserError as error:
         how |= {"state": "refused" if isinstance(error, ConfigError) else "failed", "message": str(error)}
         if explain.wants_traceback(cfg):
@@ -65,7 +74,7 @@ def _job(cfg: DictConfig) -> float | None:
     except Exception as error:
         how["message"] = f"{type(error).__name__}: {error}"
         traceback.print_exc()
-    except Interrupted:
+    except (Interrupted, SystemExit):  # the latter is submitit's, for a job that goes back into the queue
         how["state"] = "interrupted"
         raise
     finally:
@@ -79,25 +88,28 @@ def _job(cfg: DictConfig) -> float | None:
     return None if done.exit_code else done.objective
 
 
-def _run_in_turn(cfg: DictConfig, folder: Path, how: dict[str, Any]) -> None:
+def _run_in_turn(cfg: DictConfig, folder: Path, number: int, how: dict[str, Any]) -> None:
     """Run a job of a sweep, unless another one has come to the same run, once no other runs in its run folder.
 
     Args:
         cfg: of the job.
         folder: of the sweep.
+        number: of the job.
         how: is told how it ended, as `sweep.Job` has it.
     """
-    run = schema.run_folder(cfg)
+    run, al = schema.run_folder(cfg), schema.typed(cfg).al
     how["folder"] = str(run)
-    with sweep.turn(folder, run):
+    with sharing.turn(folder, run):
         try:
-            if sweep.claim(folder, f"{run} {cfg.al.rounds} {cfg.al.budget} {cfg.al.get('stop')}"):
+            if sharing.claim(folder, f"{run} {cfg.al.rounds} {cfg.al.budget} {cfg.al.get('stop')}", number):
                 how |= _run(cfg)
             else:
                 how["state"] = "same"
+        except LockedError as error:
+            how |= {"state": "elsewhere", "message": error.who, "asked": asdict(al)}
         finally:
             if not cfg.dry_run:
-                how |= objective.figures(cfg)  # now: a job that comes after may make the run longer
+                how |= objective.figures(run, al)  # now: a job that comes after may make the run longer
 
 
 def _run(cfg: DictConfig) -> dict[str, Any]:
@@ -106,25 +118,24 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     Returns:
         How it ended, as `sweep.Job` has it.
     """
-    with signals.raised():  # here too, likewise
-        import torch
+    import torch
 
-        from al_lightning import loop
-        from al_lightning.runs import estimate
+    from al_lightning import loop
+    from al_lightning.runs import estimate
 
-        folder = sweep.here()
-        n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()
-        with sweep.gpu(n_gpus, folder) as gpu:
-            if n_gpus > 1:
-                torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
-            if cfg.dry_run:
-                if folder is None:
-                    estimate.dry_run(cfg)
-                    return {}
-                return estimate.forecast(cfg).row
-            start = time.monotonic()
-            outcome = loop.run(cfg, sweep.prefix())
-            return {"state": outcome.state, "seconds": time.monotonic() - start}
+    folder = sweep.here()
+    n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()
+    with sharing.gpu(n_gpus, folder) as gpu:
+        if n_gpus > 1:
+            torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
+        if cfg.dry_run:
+            if folder is None:
+                estimate.dry_run(cfg)
+                return {}
+            return estimate.forecast(cfg).row
+        start = time.monotonic()
+        outcome = loop.run(cfg, sweep.prefix())
+        return {"state": outcome.state, "seconds": time.monotonic() - start}
 
 
 def main() -> int:
@@ -166,7 +177,9 @@ def _sweep(known: sweep.Sweep, typed: Sequence[str]) -> int:
     made, folder, exit_code = sweep.begin(known), Path(known.folder), 0
     done: list[sweep.Job] = []
     try:
-        job()
+        with stop.told(known):
+            job()
+        elsewhere.wait(folder)
     except Interrupted:
         signals.heard()
         raise
@@ -178,15 +191,14 @@ def _sweep(known: sweep.Sweep, typed: Sequence[str]) -> int:
             raise
         if explain.wants_traceback(typed):
             traceback.print_exc()
-        exit_code = _say(
-            f"the sweep ended early: {type(error).__name__}: {str(error).rstrip('.')}; the same command goes on", 1
-        )
+        said = " ".join(str(error).splitlines()[:2]).rstrip(".")  # submitit adds a whole log
+        exit_code = _say(f"the sweep ended early: {type(error).__name__}: {said}; the same command goes on", 1)
     finally:
         done = sweep.jobs(folder)
         if done:
             show_table(known, done)
         failed, missing = [each.exit_code for each in done if each.exit_code], known.missing(done)
-        sweep.end(made, went_well=not (exit_code or failed or missing))
+        sweep.end(made, not (exit_code or failed or missing), is_queued=bool(missing) and not known.at_once)
     if missing and not exit_code:
         exit_code = _say(f"no outcome of job {spans(missing)}; the same command makes up for it", 1)
     return exit_code or (0 if not failed else 2 if set(failed) == {2} and len(failed) == len(done) else 1)

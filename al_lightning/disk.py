@@ -63,14 +63,17 @@ def place(target: Path, files: Mapping[str, bytes]) -> None:
 @contextmanager
 def alone(file: Path, waiting: str) -> Iterator[None]:
     """Hold a lock, on a file that stays; where another process has it, say so and wait."""
-    # Opened for reading: what is complete can be used where nothing can be written.
-    handle = os.open(file, os.O_RDONLY | os.O_CREAT, 0o666)
+    how = fcntl.LOCK_EX
+    try:  # NFS gives nobody for himself what he has not opened for writing
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:  # what is complete can be used where nothing can be written
+        handle, how = os.open(file, os.O_RDONLY | os.O_CREAT, 0o666), fcntl.LOCK_SH
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             print(waiting, file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, how)
         yield
     finally:
         os.close(handle)

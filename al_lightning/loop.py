@@ -171,7 +171,7 @@ def _until_its_end(folder: RunFolder, run: RunInfo, observers: Observers) -> Ite
     gc.freeze()  # what is there now stays: collections need not go through it
     try:
         yield end
-    except (Interrupted, KeyboardInterrupt):
+    except (Interrupted, KeyboardInterrupt, SystemExit):  # the last one is how submitit ends what it begins again later
         end.state = "interrupted"
         signals.heard()
         raise

@@ -40,6 +40,7 @@ class Interrupted(BaseException):
 # What SLURM sends is chosen by `--signal`; the two user signals are what people choose. A terminal that is closed sends
 # SIGHUP, a limit on CPU time SIGXCPU.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
+_AGAIN = 3.0  # seconds after which one that has not been heard is raised again: Python drops what a __del__ raises
 
 
 @contextmanager
@@ -86,6 +87,67 @@ def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     finally:
         for number in mine:
             signal.signal(number, _raise)
+
+
+@contextmanager
+def first(tell: Callable[[], None]) -> Iterator[None]:
+    """Call this before a signal is raised, within :func:`raised`; meanwhile it is as after :func:`heard`."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            if signal.getsignal(each) is handler:
+                signal.signal(each, _raise if each == signal.SIGINT else _pass)
+        tell()
+        raise Interrupted(number)
+
+    with handled(handler):
+        yield
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C, which a terminal sends to all that it has.
+
+    It is blocked in this thread, which they inherit, and open in another: handlers run in this one all the same.
+    """
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, daemon=True)
+    thread.start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def asked(look: Callable[[], bool], every: float) -> Iterator[None]:
+    """Raise :class:`Interrupted`, within :func:`raised`, also when something else than a signal asks for it.
+
+    Args:
+        look: whether it does; called in a thread.
+        every: so many seconds.
+    """
+    main, over = threading.main_thread(), threading.Event()
+
+    def watch() -> None:
+        pause = every
+        while not over.wait(pause):
+            # By one that a launcher has no handler for, and that is not raised again while what it stops is ending.
+            number = next((each for each in _SIGNALS[1:] if signal.getsignal(each) is _raise), None)
+            if number and main.ident and look():
+                signal.pthread_kill(main.ident, number)
+                pause = _AGAIN
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()  # before the handlers go
 
 
 @contextmanager

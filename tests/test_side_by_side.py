@@ -23,8 +23,8 @@ from al_lightning.trainer import make_trainer
 HOLDING = """
 import sys
 from pathlib import Path
-from al_lightning.command import sweep
-with sweep.gpu(int(sys.argv[1]), Path(sys.argv[2])) as gpu:
+from al_lightning.command import sharing
+with sharing.gpu(int(sys.argv[1]), Path(sys.argv[2])) as gpu:
     print(gpu, flush=True)
     sys.stdin.read()
 """

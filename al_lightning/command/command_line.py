@@ -25,6 +25,8 @@ from al_lightning.errors import ConfigError
 from al_lightning.runs import resume
 
 VERSION_BASE = "1.3"  # of Hydra's: how it is to read conf/
+# Of launchers: the keys and types are the plugin's, the values this program's.
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 
 class OwnOptions(SearchPathPlugin):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigNode, ConfigStore
@@ -18,6 +19,7 @@ LOGGING = (
     "colorlog.ColoredFormatter",
 )
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+EXTRAS = {"hydra_submitit_launcher": "slurm"}  # this program's launchers, by the package that has them
 
 
 def check(hydra: DictConfig) -> None:
@@ -45,6 +47,7 @@ def check(hydra: DictConfig) -> None:
     _check_verbose(raw["verbose"])
     for key in ("job_logging", "hydra_logging"):
         _check_logging(f"hydra.{key}", raw[key])
+    _check_installed(hydra)
     for key in ("callbacks", "launcher", "sweeper"):
         if not isinstance(hydra[key], DictConfig):
             raise ConfigError(f"hydra.{key}={hydra[key]}: choose one with hydra/{key}=...")
@@ -58,6 +61,14 @@ def check(hydra: DictConfig) -> None:
             _check_sweeper(node)
     if hydra.launcher.get("n_jobs") == 0:
         raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1; -1 is one a core")
+
+
+def _check_installed(hydra: DictConfig) -> None:
+    launcher = hydra.launcher if isinstance(hydra.launcher, DictConfig) else {}
+    package = str(launcher.get("_target_")).partition(".")[2].partition(".")[0]
+    if package in EXTRAS and find_spec(f"hydra_plugins.{package}") is None:
+        chosen = hydra.runtime.choices["hydra/launcher"]
+        raise ConfigError(f"hydra/launcher={chosen}: not installed: pip install 'al-lightning[{EXTRAS[package]}]'")
 
 
 def _check_verbose(value: Any) -> None:

@@ -3,11 +3,13 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from al_lightning.config import limits, schema
+from al_lightning.config import limits
+from al_lightning.config.schema import ActiveLearning
 from al_lightning.errors import ConfigError, UserError
 
 AUBC = "aubc"  # of val/acc
@@ -52,11 +54,12 @@ def of_sweep(cfg: DictConfig) -> str | None:
     return objective
 
 
-def figures(cfg: DictConfig) -> dict[str, Any]:
+def figures(path: Path, al: ActiveLearning) -> dict[str, Any]:
     """What a run has at the length that a job asks for: it may be longer, after another job of the sweep.
 
     Args:
-        cfg: of the job.
+        path: the run folder.
+        al: of the job.
 
     Returns:
         `n_labeled`, `accuracy`, `aubc` and `objective`, as `sweep.Job` has them; nothing where no round is committed.
@@ -65,7 +68,6 @@ def figures(cfg: DictConfig) -> dict[str, Any]:
     from al_lightning.runs.rounds import read_json
     from al_lightning.runs.summary import covers, plan_of
 
-    path, al = schema.run_folder(cfg), schema.typed(cfg).al
     summary = read_json(path / "summary.json")
     try:
         with (path / "rounds.csv").open(newline="", encoding="utf-8") as file:

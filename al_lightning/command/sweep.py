@@ -4,18 +4,15 @@ They know of each other by files in a folder beside their runs, `<output_root>/<
 `hydra.sweep.dir`, which is in the configuration that a launcher brings to it.
 """
 
-import fcntl
 import json
-import os
 import secrets
 import shutil
-import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -25,7 +22,18 @@ from al_lightning.config import limits
 from al_lightning.errors import ConfigError
 
 _KNOWN = "sweep"  # the file with what is known before the first job
-_OWN = (_KNOWN, "*.job", "*.part", "*.claim", "*.slot", "*.turn", "multirun.yaml")  # the last is Hydra's
+STOP = "stop"  # the file by which jobs are told to end
+_OWN = (
+    _KNOWN,
+    STOP,
+    "*.job",
+    "*.part",
+    "*.alive",
+    "*.claim",
+    "*.slot",
+    "*.turn",
+    "multirun.yaml",
+)  # the last is Hydra's
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,11 @@ class Job:
         overrides: what tells it from the other jobs, as typed.
         state: `finished`, `resumed` or `re-run` (and finished: an earlier process had been interrupted, or had
             failed), `skipped` (had been finished before), `same` (as the run of an earlier job),
-            `waiting` (for answers of the oracle), `interrupted` (also while it runs), `failed` or `refused` (its
-            configuration cannot work); with `dry_run` what would be: `new`, `goes on` or `done`.
+            `waiting` (for answers of the oracle), `interrupted` (also while it runs), `elsewhere` (a process that is
+            not of this sweep has it open), `failed` or `refused` (its configuration cannot work); with `dry_run` what
+            would be: `new`, `goes on` or `done`.
         folder: the run folder; empty where the job did not get that far.
-        message: why it failed.
+        message: why it failed, or who has the run.
         seconds: that it took, or with `dry_run` might take.
         fits: with `dry_run`, fits to do.
         labels: with `dry_run`, labels paid for at the end.
@@ -92,6 +101,7 @@ class Job:
         accuracy: of that round, on the test part.
         aubc: area under the budget curve up to that round.
         objective: what a sweeper is told, see :mod:`.objective`; None where the run has not finished.
+        asked: the section `al`, where the run is `elsewhere`: at the end of the sweep it is looked at again.
     """
 
     number: int
@@ -106,6 +116,7 @@ class Job:
     accuracy: float | None = None
     aubc: float | None = None
     objective: float | None = None
+    asked: dict[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -146,23 +157,29 @@ def begin(sweep: Sweep) -> list[Path]:
     return made
 
 
-def end(made: Sequence[Path], went_well: bool) -> None:
+def end(made: Sequence[Path], went_well: bool, is_queued: bool) -> None:
     """Clear up after a sweep. What its sweeper has written, such as Optuna's results, is moved to the study.
 
     Args:
         made: as :func:`begin` returns it.
         went_well: whether all jobs did; where not, what the launcher has logged (submitit's `.submitit`) stays.
+        is_queued: whether jobs may begin yet; that they are not to is still said to them.
     """
     folder, sweeps = made[0], made[0].parent
     with suppress(OSError):
         for file in [file for pattern in _OWN for file in folder.glob(pattern)]:
-            file.unlink(missing_ok=True)
-        for file in [each for each in folder.iterdir() if each.is_file()]:
+            if not (is_queued and file.name == STOP):
+                file.unlink(missing_ok=True)
+        for file in [each for each in folder.iterdir() if each.is_file() and each.name != STOP]:
             kept = _free(sweeps.parent / file.name)
             file.rename(kept)
             print(f"{file.name} of the sweeper: {kept}")
         if went_well:
             shutil.rmtree(folder)
+        for logs in folder.glob(".submitit"):
+            print(f"what its jobs have printed: {logs}")
+        if (folder / STOP).exists():
+            print(f"jobs that a cluster still has queued end when they begin, by {folder / STOP}")
     with suppress(OSError):  # up to the first that holds something
         for empty in dict.fromkeys((folder, sweeps, *made)):
             if empty.exists():
@@ -201,62 +218,6 @@ def prefix() -> str:
     return f"{sweep.name(HydraConfig.get().job.num + 1)}  "
 
 
-@contextmanager
-def turn(folder: Path, run: Path) -> Iterator[None]:
-    """Hold a run folder against the other jobs of this sweep: those of one folder wait for each other.
-
-    The kernel ends it with the process.
-
-    Args:
-        folder: of the sweep.
-        run: the run folder.
-    """
-    with _open(folder, f"{_digest(str(run.resolve()))}.turn") as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{prefix()}waits for another job of this sweep to end: it runs {run}", flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-
-
-def claim(folder: Path, run: str) -> bool:
-    """Whether no other job of this sweep has come to the same run before.
-
-    Args:
-        folder: of the sweep.
-        run: its folder and length.
-    """
-    try:
-        with _open(folder, f"{_digest(run)}.claim", os.O_EXCL):
-            return True
-    except FileExistsError:
-        return False
-
-
-@contextmanager
-def gpu(n_gpus: int, folder: Path | None) -> Iterator[int]:
-    """The GPU for a job, so that jobs at the same time are spread evenly over those of a machine.
-
-    A job holds the lowest slot that is free, which the kernel frees when the process ends, however it ends.
-
-    Args:
-        n_gpus: how many there are to choose from.
-        folder: of the sweep; None for a run, which takes the first.
-    """
-    slot = 0
-    while folder is not None and n_gpus > 1:
-        with _open(folder, f"{socket.gethostname()}-{slot}.slot") as descriptor:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                slot += 1
-                continue
-            yield slot % n_gpus
-            return
-    yield 0
-
-
 def record(folder: Path, job: Job) -> None:
     """Leave the outcome of a job; that it cannot be written is no failure of the run, see :meth:`Sweep.missing`."""
     with suppress(OSError):
@@ -268,19 +229,8 @@ def record(folder: Path, job: Job) -> None:
 
 def jobs(folder: Path) -> list[Job]:
     """The outcomes that were left, by number."""
+    with suppress(OSError):  # an NFS client that has changed a folder looks at it anew: others write there too
+        (folder / "look.part").touch()
+        (folder / "look.part").unlink()
     texts = [file.read_text(encoding="utf-8") for file in folder.glob("*.job")]
     return sorted((Job(**json.loads(text)) for text in texts), key=lambda job: job.number)
-
-
-@contextmanager
-def _open(folder: Path, name: str, how: int = 0) -> Iterator[int]:
-    folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared up while the sweep runs
-    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | how, 0o666)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()

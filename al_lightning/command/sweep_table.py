@@ -78,7 +78,9 @@ def _show_plan(sweep: Sweep, done: Sequence[Job]) -> None:
 
 
 def _where(job: Job) -> str:
-    return job.message.partition("\n")[0] if job.exit_code else Path(job.folder).name
+    if job.state == "elsewhere":
+        return f"{Path(job.folder).name} ({job.message})"
+    return job.message.partition("\n")[0] or Path(job.folder).name
 
 
 def _table(title: str, columns: Sequence[str], right: Sequence[str]) -> Any:
