@@ -42,6 +42,11 @@ class Interrupted(BaseException):
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
 
 
+def handed_on() -> tuple[int, ...]:
+    """The signals that ask a command to stop: processes that it has started leave them to it."""
+    return _SIGNALS
+
+
 @contextmanager
 def raised() -> Iterator[None]:
     """Raise :class:`Interrupted` when a signal arrives.
