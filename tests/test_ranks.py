@@ -13,7 +13,6 @@ from al_lightning import build
 from al_lightning.config import schema
 from al_lightning.data.batches import TrainBatches
 from al_lightning.data.sources import digits
-from al_lightning.models.classifier import Classifier
 from al_lightning.models.shares import Look
 from al_lightning.ranks import Rank
 
@@ -43,9 +42,7 @@ def gradients(of: int, n: int) -> list[Tensor]:
         model = build.make_classifier(settings_of("model=gal2017", "model.width=2", *off), DATA, 0, n).double()
         model._generator.manual_seed(1)
         rng = np.random.default_rng(0)
-        for batch in TrainBatches(
-            DATA.pool.images, DATA.pool.labels, torch.arange(3 * n), n, rng, Rank(number, of)
-        ):
+        for batch in TrainBatches(DATA.pool.images, DATA.pool.labels, torch.arange(3 * n), n, rng, Rank(number, of)):
             model.training_step(batch, 0).backward()
         found.append([parameter.grad for parameter in model.parameters()])
     return [torch.stack(ranks).mean(0) for ranks in zip(*found, strict=True)]
@@ -95,7 +92,7 @@ def test_more_gpus_than_there_are_are_refused(command, monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     checking._check_devices(2, torch.device("cuda", 0))
-    with pytest.raises(checking.ConfigError, match="trainer.devices=3: PyTorch finds 2 GPUs on this machine"):
+    with pytest.raises(checking.ConfigError, match=r"trainer\.devices=3: PyTorch finds 2 GPUs on this machine"):
         checking._check_devices(3, torch.device("cuda", 0))
     with pytest.raises(checking.ConfigError, match="one mps device"):
         checking._check_devices(2, torch.device("mps"))

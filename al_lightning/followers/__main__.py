@@ -8,11 +8,14 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from queue import SimpleQueue
 from typing import Any
 
 from al_lightning.signals import handed_on
+
+PATIENCE = 10.0  # seconds until an error is this process's own
 
 
 def main() -> None:
@@ -32,7 +35,9 @@ def main() -> None:
         follow(start, said.get, answers)
     except FloatingPointError:  # in all ranks at once: rank 0 says so
         said.get()
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, RuntimeError):  # it may be another rank's end, which rank 0 sees, or its own
+            time.sleep(PATIENCE)
         traceback.print_exc()
         os._exit(1)  # the group may wait for those that are there still
 
