@@ -6,6 +6,7 @@ Rank 0 is the process that the user started. The others are on the same machine,
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 
 # The last resort, where a process neither ends nor goes on: a dead one is seen at once.
 PATIENCE = timedelta(minutes=30)
+LEAVING = 10.0  # seconds that this may take
 HERE = "127.0.0.1"
 
 Item = TypeVar("Item")
@@ -68,9 +70,11 @@ def join(rank: Rank, meeting: TCPStore, device: torch.device) -> None:
 
 
 def leave() -> None:
-    """Leave the group."""
+    """Leave the group, whatever has become of the others."""
     if distributed.is_initialized():
-        distributed.destroy_process_group()
+        leaving = Thread(target=distributed.destroy_process_group, daemon=True)
+        leaving.start()
+        leaving.join(LEAVING)
 
 
 def dealt(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

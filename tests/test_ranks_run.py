@@ -3,11 +3,21 @@
 import os
 import select
 import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import Command, run_process
+from processes import start
 from run_folders import differences, only_run, table, untimed
+
+from al_lightning import signals
+from al_lightning.followers import lead
+from al_lightning.followers.messages import Start
+from al_lightning.ranks import Rank
 
 # Dies in a fit, once: of the rank, and by the signal, that the environment says.
 DYING = """
@@ -102,6 +112,34 @@ def test_when_the_first_rank_ends_the_others_do(
     assert (ended.code, ended.err) == (code, said)
     assert len(table(only_run(tmp_path / "one") / "rounds.csv")) == 1
     assert_ends(int((tmp_path / "1.pid").read_text()))
+
+
+def waits(is_stuck: bool, said: Path) -> None:
+    """Rank 0, whose group tells it nothing of the other's death; signals may not reach it either."""
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+    lead.BY_ITSELF, lead.BY_FORCE = 0.1, 0.5
+    if is_stuck:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with (
+            signals.raised(),
+            lead.leading(Start({}, "run", Rank(0, 2), 0, 1, "", "", ()), torch.device("cpu")) as leader,
+        ):
+            dead = subprocess.Popen(["false"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert leader
+            leader._processes.append(dead)
+            threading.Thread(target=leader._watch, args=(1, dead)).start()
+            threading.Event().wait(100)
+    except lead.RankError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(error.exit_code)
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_rank_0_stops_where_nothing_but_the_death_itself_tells_it(is_stuck: bool, tmp_path: Path) -> None:
+    assert start(waits, is_stuck, tmp_path / "said") == 1
+    said = "error: run: rank 1 of 2 ended with exit code 1, and the others have stopped; the rounds before stand"
+    assert (tmp_path / "said").read_text().startswith(said)
 
 
 def made(folder: Path) -> Path:

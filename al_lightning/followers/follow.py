@@ -27,7 +27,7 @@ from al_lightning.trainer import make_trainer, quiet_lightning
 
 
 def follow(start: Start, heard: Callable[[], Any], answers: BinaryIO) -> None:
-    """Follow rank 0 until it ends, which ends this process.
+    """Follow rank 0 until it says that the rounds are over.
 
     Args:
         start: what it has said at first.
@@ -53,8 +53,9 @@ def follow(start: Start, heard: Callable[[], Any], answers: BinaryIO) -> None:
         classifier = build.classifiers(settings, data, device, start.rows)
         answers.write(READY)
         ranks.join(rank, ranks.store(start.port, rank.of), device)
-        while True:
-            _fit(heard(), start, pool, classifier, Serving(pool, start, heard, answers))
+        while told := heard():
+            _fit(told, start, pool, classifier, Serving(pool, start, heard, answers))
+    ranks.leave()
 
 
 def _data(start: Start, device: torch.device) -> ImageData:

@@ -50,6 +50,7 @@ class Lead:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._died, self._over = threading.Event(), threading.Event()
         self._death, self._has_weights = "", False
+        self._is_main = threading.current_thread() is threading.main_thread()
 
     def fit(self, number: int, epochs: int, pool: PoolDataModule) -> None:
         """Have the others fit what the round trains on."""
@@ -81,11 +82,16 @@ class Lead:
         """The others have nothing more to do in this round."""
         self._tell(None)
 
-    def close(self) -> None:
-        """End the others."""
+    def close(self, is_well: bool) -> None:
+        """End the others: those that are well, and wait for the next round, leave the group first."""
         self._over.set()
+        if is_well:
+            with suppress(OSError):
+                self._tell(None)
+            ranks.leave()
         for process in self._processes:
-            assert process.stdin is not None
+            assert process.stdin and process.stdout
+            process.stdout.close()
             with suppress(OSError):
                 process.stdin.close()  # which they take for the end
         for process in self._processes:
@@ -139,7 +145,7 @@ class Lead:
             "the rounds before stand, and the same command goes on"
         )
         self._died.set()
-        if not self._over.wait(BY_ITSELF):
+        if not self._over.wait(BY_ITSELF) and self._is_main:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         if not self._over.wait(BY_FORCE - BY_ITSELF):
             print(f"error: {self._death}", file=sys.stderr, flush=True)
@@ -188,15 +194,16 @@ def leading(start: Start, device: torch.device) -> Iterator[Lead | None]:
     if start.rank.of == 1:
         yield None
         return
-    lead = Lead(start, device)
+    lead, is_well = Lead(start, device), False
     try:
         yield lead
+        is_well = True
     except BaseException as error:
         if death := lead.explained(error):
             raise death from error
         raise
     finally:
-        lead.close()
+        lead.close(is_well)
 
 
 def rank_zero(n: int, device: torch.device) -> Rank:

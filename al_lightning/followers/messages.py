@@ -1,4 +1,7 @@
-"""What rank 0 tells the others, pickled, through a pipe that only it writes to; a `Look` and None are told too."""
+"""What rank 0 tells the others, pickled, through a pipe that only it writes to.
+
+A `Start`, then a `Fit` a round, followed by a `Look` for every pass and None; at the end of the run None again.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +41,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Fit:
-    """A round: what is fitted; then come looks at images, and None at their end.
+    """What is fitted in a round.
 
     Attributes:
         number: of the round.
