@@ -35,6 +35,11 @@ class Die(pl.Callback):
         if is_it and not os.path.exists(marker):
             open(marker, "w").close()
             os.kill(os.getpid(), int(number))
+
+class Spoil(pl.Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        if trainer.global_rank == 1:
+            module._loss.fill_(float("nan"))
 """
 
 
@@ -112,6 +117,14 @@ def test_when_the_first_rank_ends_the_others_do(
     assert (ended.code, ended.err) == (code, said)
     assert len(table(only_run(tmp_path / "one") / "rounds.csv")) == 1
     assert_ends(int((tmp_path / "1.pid").read_text()))
+
+
+def test_a_fit_that_diverges_on_one_rank_stops_all_and_says_so(dying: list[str], tmp_path: Path) -> None:
+    spoiled = [dying[0].replace("Die", "Spoil"), *dying[1:]]
+    ended = run_process(*spoiled, "trainer.devices=2", cwd=made(tmp_path / "one"))
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert "round 0 diverged: the loss is not finite in epoch 0" in line
 
 
 def waits(is_stuck: bool, said: Path) -> None:

@@ -34,10 +34,9 @@ def main() -> None:
     try:
         follow(start, said.get, answers)
         os._exit(0)
-    except FloatingPointError:  # in all ranks at once: rank 0 says so
-        said.get()
     except BaseException as error:
-        if isinstance(error, RuntimeError):  # it may be another rank's end, which rank 0 sees, or its own
+        # It may be another rank's end, or all have diverged: rank 0 says so, and ends this process.
+        if isinstance(error, RuntimeError | FloatingPointError):
             time.sleep(PATIENCE)
         traceback.print_exc()
         os._exit(1)  # the group may wait for those that are there still
