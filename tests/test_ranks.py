@@ -9,12 +9,13 @@ from hydra import compose, initialize_config_dir
 from test_bad_input import assert_refused
 from torch import Tensor
 
-from al_lightning import build
+from al_lightning import build, checking
 from al_lightning.config import schema
 from al_lightning.data.batches import TrainBatches
 from al_lightning.data.sources import digits
 from al_lightning.models.shares import Look
 from al_lightning.ranks import Rank
+from al_lightning.streams import Stream, torch_seed
 
 DATA = digits()
 
@@ -87,8 +88,6 @@ def test_what_cannot_be_on_several_devices_is_refused(command, arguments: list[s
 
 
 def test_more_gpus_than_there_are_are_refused(command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from al_lightning import checking
-
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     checking._check_devices(2, torch.device("cuda", 0))
@@ -98,8 +97,6 @@ def test_more_gpus_than_there_are_are_refused(command, monkeypatch: pytest.Monke
         checking._check_devices(2, torch.device("mps"))
 
 
-def test_every_rank_draws_its_own_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
-    from al_lightning.streams import Stream, torch_seed
-
+def test_every_rank_draws_its_own_dropout() -> None:
     seeds = [torch_seed(0, Stream.DROPOUT, 1, rank) for rank in range(4)]
     assert len({*seeds}) == 4 and seeds[0] == torch_seed(0, Stream.DROPOUT, 1)

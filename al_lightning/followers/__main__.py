@@ -13,6 +13,7 @@ import traceback
 from queue import SimpleQueue
 from typing import Any
 
+from al_lightning.errors import UserError
 from al_lightning.signals import handed_on
 
 PATIENCE = 10.0  # seconds until an error is this process's own
@@ -38,7 +39,10 @@ def main() -> None:
         # It may be another rank's end, or all have diverged: rank 0 says so, and ends this process.
         if isinstance(error, RuntimeError | FloatingPointError):
             time.sleep(PATIENCE)
-        traceback.print_exc()
+        if isinstance(error, UserError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            traceback.print_exc()
         os._exit(1)  # the group may wait for those that are there still
 
 
