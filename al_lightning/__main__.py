@@ -125,9 +125,9 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
 
     folder = sweep.here()
     n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()
-    with sharing.gpu(n_gpus, folder) as gpu:
+    with sharing.gpu(n_gpus, folder, each=cfg.trainer.devices) as gpu:
         if n_gpus > 1:
-            torch.cuda.set_device(gpu)  # the current device is the one that a Trainer is made for
+            torch.cuda.set_device(gpu)  # the current device is the first one that a Trainer is made for
         if cfg.dry_run:
             if folder is None:
                 estimate.dry_run(cfg)

@@ -22,9 +22,10 @@ from al_lightning.errors import ConfigError
 from al_lightning.models import graph
 from al_lightning.models.backbones import Backbone
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.convex import ConvexClassifier, KeptWeightDecay
+from al_lightning.models.convex import ConvexClassifier
 from al_lightning.models.fast import FastClassifier
 from al_lightning.models.fit_check import Rule
+from al_lightning.models.kept_weight_decay import KeptWeightDecay
 from al_lightning.models.live_taps import keep_live_taps
 from al_lightning.oracle import Oracle, people
 from al_lightning.streams import Stream, generator, seeded, torch_seed

@@ -58,6 +58,7 @@ def check(settings: build.Settings, data: ImageData, plan: Plan) -> Checked:
     quiet_lightning()
     has_loggers = any(public(node["_target_"]) != WANDB for node in nodes(settings["logger"]).values())
     device = make_trainer(settings, 1, [*make_callbacks(settings, has_loggers).values()]).strategy.root_device
+    _check_devices(settings["trainer"]["devices"], device)
     with build.within_memory("model", settings["model"]):
         model = build.make_classifier(settings, data, 0, 2)
     if build.is_convex(settings):
@@ -83,6 +84,19 @@ def check(settings: build.Settings, data: ImageData, plan: Plan) -> Checked:
             sampled = try_strategy(build.make_strategy(settings, data), settings["strategy"], model, data, plan, others)
             return Checked(device, committee.n > 1 and sampled)
     return Checked(device, False)
+
+
+def _check_devices(n: int, device: torch.device) -> None:
+    if n == 1 or device.type == "cpu":
+        return
+    if device.type != "cuda":
+        raise ConfigError(f"trainer.devices={n}: this machine has one {device.type} device; use 1, or trainer=cpu")
+    first, there = torch.cuda.current_device(), torch.cuda.device_count()
+    if first + n > there:
+        free = there if not first else f"{there - first} beginning with the current one, {first}"
+        raise ConfigError(
+            f"trainer.devices={n}: PyTorch finds {free} GPUs on this machine; use as many, or trainer=cpu"
+        )
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:

@@ -19,8 +19,11 @@ from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.data.listing import to_csv_gz
 from al_lightning.data.state import state as state_of
 from al_lightning.embedding.make import expecting, make_embedder, store_root, with_embedding
+from al_lightning.followers.lead import leading, rank_zero
+from al_lightning.followers.messages import Start
 from al_lightning.models.backbones.weights import digest
 from al_lightning.one_round import Tools, fit_choose_test
+from al_lightning.ranks import ALONE
 from al_lightning.runs import diagnostics, environment, same_images, stored
 from al_lightning.runs.folder_state import lacking
 from al_lightning.runs.keep import keep
@@ -62,6 +65,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         DataError: images that cannot be had, or that are not those of the rounds before.
         LockedError: another process runs it.
         RoundError: a fit that diverged, a strategy that cannot choose, or not enough memory.
+        RankError: another process of the run has died.
         OracleError: an oracle that cannot answer.
         WriteError: a disk that is full or cannot be written.
     """
@@ -79,6 +83,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
     # Features are shared with other runs: they are never of TF32.
     with environment.tf32(False), build.within_memory("embedding", settings["embedding"]):
         data = with_embedding(images.data, embedder, settings, device, images.embedding_key)
+    rank = rank_zero(settings["trainer"]["devices"], device)
     pool = PoolDataModule(
         data,
         *build.batch_sizes(settings, data, device),
@@ -86,6 +91,7 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         pool_sample=plan.pool_sample,
         near=neighbors(data.embedding, store_root(settings), plan.n_neighbors) if plan.n_neighbors else None,
         whole_epochs=typed.train.engine != "plain" and not build.is_convex(settings),
+        rank=ALONE if build.is_convex(settings) else rank,  # a convex fit is of all labeled images
     )
     oracle = build.make_oracle(settings, data)
     console, mirrors = ConsoleReporter(prefix), loggers.mirrors(settings["logger"], path)
@@ -97,16 +103,19 @@ def run(cfg: DictConfig, prefix: str = "") -> Outcome:
         if kept:
             here = environment.going_on(path, kept[-1].environment, here, grows=images.pool is not None)
         run_info = RunInfo(path, typed.study, settings, plan, data, here, tuple(kept))
+        rows, features = [done.row for done in kept], data.embedding.key if data.embedding else ""
+        start = Start(settings, str(path), rank, 0, here["threads"], images.fingerprint, features, rows)
         ask = partial(asking.ask, oracle, folder=folder, pool=pool, name=typed.oracle["name"])
         with (
             _until_its_end(folder, run_info, observers) as end,
             environment.threads(here["threads"]),
             environment.tf32(typed.train.tf32),
+            leading(start, device) as lead,
         ):
             observers.start(run_info)
             _begin(folder, run_info, cfg, images, pool)
-            classifier = build.classifiers(settings, data, device, [done.row for done in kept])
-            tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors, checked.has_committee)
+            classifier = build.classifiers(settings, data, device, rows)
+            tools = Tools(run_info, pool, classifier, Clock(device), console, mirrors, checked.has_committee, lead)
             rounds = [*kept]
             end.waiting = ask(kept[-1].queries if kept else folder.initial or [])
             while not (end.waiting or plan.is_over([done.row for done in rounds])):

@@ -19,6 +19,7 @@ from al_lightning.config import callbacks
 from al_lightning.contract import out_of_memory
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.errors import UserError
+from al_lightning.followers.lead import Lead, Release
 from al_lightning.models.calibration import calibration
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.fit_check import FitCheck
@@ -26,6 +27,7 @@ from al_lightning.models.inference import evaluating
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.models.measuring import Measured, measure_round
 from al_lightning.profiling import profiled
+from al_lightning.ranks import ALONE
 from al_lightning.runs import diagnostics
 from al_lightning.runs.rounds import Diagnostics, Round
 from al_lightning.runs.run_info import RunInfo
@@ -52,6 +54,7 @@ class Tools:
         console: shows how far a fit and a pass are.
         mirrors: whose loggers a fit logs to.
         has_committee: whether further members are fitted, and sample predictions.
+        lead: of the other processes; None: there are none.
     """
 
     run: RunInfo
@@ -61,6 +64,7 @@ class Tools:
     console: ConsoleReporter
     mirrors: Sequence[Observer]
     has_committee: bool
+    lead: Lead | None
 
 
 def fit_choose_test(before: Sequence[Round], tools: Tools, seen: dict[str, Any]) -> Round:
@@ -94,14 +98,18 @@ def _round(before: Sequence[Round], tools: Tools) -> Round:
     parts = [part for part, size in (("test", len(pool.data.test)), ("val", run.plan.val_size)) if size]
     model, device, measured = None, torch.device("cpu"), Measured({}, len(pool.data.classes))
     if steps:
+        if lead := tools.lead:
+            lead.fit(number, epochs, pool)
         with clock.phase("fit"), seeded(torch_seed(settings["seed"], Stream.DROPOUT, number)):
             model = tools.classifier(number, n_labeled)
-            trainer = make_trainer(settings, epochs, [*shown, check, *watching.callbacks, *in_fit])
+            hooks = [*shown, check, *watching.callbacks, *in_fit, *([Release(lead)] if lead else [])]
+            trainer = make_trainer(settings, epochs, hooks, lead.rank if lead else ALONE)
             with callbacks.fit(trainer, own):
                 trainer.fit(model, datamodule=pool)
         if tools.has_committee and not is_last:
             members = _choose_by_committee(tools, model, trainer.strategy.root_device, choosing)
         with clock.phase("test"):
+            trainer = make_trainer(settings, epochs, shown) if lead else trainer  # rank 0 measures on its own
             measured = measure_round(trainer, model, pool, parts)
         device = trainer.strategy.root_device
         model.trainer = pool.trainer = None  # they would hold each other, and all images, when the run is over
@@ -149,7 +157,9 @@ def _choosing(number: int, tools: Tools, has_model: bool) -> AcquisitionCallback
     data = pool.data
     strategy = build.make_strategy(run.settings, data) if has_model else first_strategy(run.plan.initial, data)
     bar = tools.console.bar("score", run.plan.n_candidates(number))
-    scoring = Scoring(pool.eval_batch_size, tools.clock, bar, build.SCORING[run.settings["al"]["scoring_precision"]])
+    scoring = Scoring(
+        pool.eval_batch_size, tools.clock, bar, build.SCORING[run.settings["al"]["scoring_precision"]], tools.lead
+    )
     return AcquisitionCallback(strategy, run.plan.query_size, pool, scoring, run.plan.n_control)
 
 

@@ -43,6 +43,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signa
 _AGAIN = 3.0  # seconds after which one that has not been heard is raised again: Python drops what a __del__ raises
 
 
+def handed_on() -> tuple[int, ...]:
+    """The signals that ask a command to stop: processes that it has started leave them to it."""
+    return _SIGNALS
+
+
 @contextmanager
 def raised() -> Iterator[None]:
     """Raise :class:`Interrupted` when a signal arrives.

@@ -29,14 +29,15 @@ class Stream(IntEnum):
     CONTROL_SHARE = 15
 
 
-def generator(seed: int, stream: Stream, round_: int = 0) -> np.random.Generator:
-    """NumPy generator of a stream in a round."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, round_)))
+def generator(seed: int, stream: Stream, round_: int = 0, rank: int = 0) -> np.random.Generator:
+    """NumPy generator of a stream in a round, on one of several ranks."""
+    key = (stream, round_, rank) if rank else (stream, round_)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def torch_seed(seed: int, stream: Stream, round_: int = 0) -> int:
-    """Seed of a stream in a round for `torch.manual_seed`: 63 bits."""
-    return int(generator(seed, stream, round_).integers(2**63))
+def torch_seed(seed: int, stream: Stream, round_: int = 0, rank: int = 0) -> int:
+    """Seed of a stream in a round for `torch.manual_seed`, 63 bits; every rank of several has its own."""
+    return int(generator(seed, stream, round_, rank).integers(2**63))
 
 
 @contextmanager

@@ -11,16 +11,53 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.strategies import DDPStrategy
 
 from al_lightning.config.instantiate import instantiate
 from al_lightning.errors import ConfigError
 from al_lightning.models import graph
+from al_lightning.ranks import ALONE, Rank
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def make_trainer(settings: dict[str, Any], epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A fresh Trainer, for PyTorch's current GPU: a used one would skip its second fit without a word.
+class Together(DDPStrategy):
+    """Lightning's DDP over the processes of a run, which are there, and whose group is joined."""
+
+    def setup_distributed(self) -> None:
+        """Say which process this is."""
+        self.set_world_ranks()
+
+
+class Company(LightningEnvironment):
+    """What Lightning asks about the processes of a run."""
+
+    def __init__(self, rank: Rank) -> None:
+        super().__init__()
+        self._rank = rank
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """They are there."""
+        return True
+
+    def local_rank(self) -> int:
+        """That of this one."""
+        return self._rank.number
+
+    def node_rank(self) -> int:
+        """There is one machine."""
+        return 0
+
+
+def make_trainer(settings: dict[str, Any], epochs: int, callbacks: list[pl.Callback], rank: Rank = ALONE) -> pl.Trainer:
+    """A fresh Trainer: a used one would skip its second fit without a word.
+
+    Args:
+        settings: of the run.
+        epochs: of the fit.
+        callbacks: of the Trainer.
+        rank: this process among those that fit; on its own it takes PyTorch's current GPU.
 
     Raises:
         ConfigError: a GPU or a precision is asked for where there is none, or Lightning refuses the settings.
@@ -28,13 +65,18 @@ def make_trainer(settings: dict[str, Any], epochs: int, callbacks: list[pl.Callb
     accelerator = settings["trainer"]["accelerator"]
     if accelerator not in ("auto", "cpu") and not torch.accelerator.is_available():
         raise ConfigError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine; use cpu or auto")
-    node = {**settings["trainer"], "max_epochs": epochs}
-    if accelerator != "cpu" and torch.cuda.device_count() > 1:
-        node["devices"] = [torch.cuda.current_device()]  # by itself Lightning takes the first
+    node = {**settings["trainer"], "max_epochs": epochs, "devices": rank.of}
+    uses_gpus = accelerator != "cpu" and torch.cuda.is_available()
+    if uses_gpus and torch.cuda.device_count() > 1:  # by itself Lightning takes the first
+        first = torch.cuda.current_device() if rank.of == 1 else rank.first_gpu
+        node["devices"] = [*range(first, first + rank.of)]
     # Named, so that Lightning looks for no other: SLURM's would want as many devices as the job has tasks.
-    given: dict[str, Any] = {"callbacks": callbacks, "plugins": [LightningEnvironment()]}
+    environment = LightningEnvironment() if rank.of == 1 else Company(rank)
+    given: dict[str, Any] = {"callbacks": callbacks, "plugins": [environment]}
+    if rank.of > 1:
+        given |= {"strategy": Together(), "sync_batchnorm": uses_gpus, "use_distributed_sampler": False}
     engine = settings["train"]["engine"]
-    if engine == "graph" and accelerator != "cpu" and torch.cuda.is_available():
+    if engine == "graph" and uses_gpus:
         given["strategy"] = graph.Resident(torch.device("cuda", torch.cuda.current_device()))
     with _without_lightning_variables():
         trainer = instantiate("trainer", node, returns=pl.Trainer, **given)

@@ -44,6 +44,7 @@ PINNED = {
     "al.initial=balanced al.pool_sample=500 model.pretrained=true model.dropout=0.1 optimizer=adamw "
     "batch_size=32": "7611c62c",
     "train.engine=plain +trainer.accumulate_grad_batches=2": "dde03e52",
+    "train.engine=plain trainer.devices=2": "d5ce2c4c",
     "embedding=timm embedding.weights=w.safetensors embedding.image_size=96 model=linear": "9fd6a19c",
     "embedding=patches embedding.filters=f.safetensors model=linear": "cd4570bb",
     "model=timm model.weights=w.safetensors model.freeze=2": "72dae453",

@@ -14,7 +14,7 @@ from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.scores import bald, entropy, margin, mean_std, uncertainty, variation_ratios
 from al_lightning.clock import Clock
 from al_lightning.errors import ConfigError
-from al_lightning.models import learner
+from al_lightning.models import predictions
 from al_lightning.models.backbones import cnn, gal2017, linear
 from al_lightning.models.learner import Learner, Scoring
 
@@ -59,7 +59,7 @@ def test_scores_of_samples_equal_loops_over_the_same_masks(
     chunk: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(learner, "CHUNK", chunk)  # the small one takes three images at a time
+    monkeypatch.setattr(predictions, "CHUNK", chunk)  # the small one takes three images at a time
     samples, keep = 6, 1 - dropout
     pool, model = make_pool(dropout=dropout, seed=7)
     masks = (np.random.default_rng(7).random((samples, D), dtype=np.float32) < keep) / keep
@@ -72,7 +72,7 @@ def test_scores_of_samples_equal_loops_over_the_same_masks(
 
 @pytest.mark.parametrize("chunk", [2**25, 40])
 def test_samples_of_two_dropouts_equal_loops_over_the_same_masks(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learner, "CHUNK", chunk)  # the small one takes an image and a sample at a time
+    monkeypatch.setattr(predictions, "CHUNK", chunk)  # the small one takes an image and a sample at a time
     model = make_model(gal2017(1, (9, 9), width=2, hidden_dropout=0.25), dropout=0.5).eval()
     images = torch.randint(256, (7, 1, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     pool = Candidates(
@@ -101,7 +101,7 @@ def test_of_too_many_images_nothing_is_kept_and_the_scores_are_the_same(
     model = make_model(linear(64) if is_head else cnn(1, (8, 8), width=2), 0.5).eval().requires_grad_(False)
     pools = [Candidates(Learner(model, rows, Scoring(70)), torch.arange(150), np.random.default_rng(0)) for _ in "ab"]
     kept = score(pools[0])
-    monkeypatch.setattr(learner, "KEPT", 0)
+    monkeypatch.setattr(predictions, "KEPT", 0)
     torch.testing.assert_close(score(pools[1]), kept)
     assert not vars(pools[1].predictions).keys() & {"inputs", "features", "log_probabilities"}
     assert pools[1].predict(torch.arange(150)).tolist() == pools[0].log_probabilities.argmax(1).tolist()

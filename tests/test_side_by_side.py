@@ -24,12 +24,12 @@ HOLDING = """
 import sys
 from pathlib import Path
 from al_lightning.command import sharing
-with sharing.gpu(int(sys.argv[1]), Path(sys.argv[2])) as gpu:
+with sharing.gpu(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])) as gpu:
     print(gpu, flush=True)
     sys.stdin.read()
 """
 
-Start = Callable[[int], subprocess.Popen[str]]
+Start = Callable[..., subprocess.Popen[str]]
 
 
 def test_jobs_that_come_to_one_run_execute_it_once_on_their_share_of_the_cores(
@@ -54,11 +54,11 @@ def test_jobs_that_come_to_one_run_execute_it_once_on_their_share_of_the_cores(
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a process that holds one of so many GPUs."""
+    """Starts a process that holds one of so many GPUs, or several."""
     with ExitStack() as started:
 
-        def process(n_gpus: int) -> subprocess.Popen[str]:
-            line = [sys.executable, "-c", HOLDING, str(n_gpus), str(tmp_path)]
+        def process(n_gpus: int, each: int = 1) -> subprocess.Popen[str]:
+            line = [sys.executable, "-c", HOLDING, str(n_gpus), str(tmp_path), str(each)]
             job = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             started.enter_context(job)
             started.callback(job.kill)
@@ -86,6 +86,11 @@ def test_jobs_at_the_same_time_have_different_gpus_and_what_a_killed_one_had_is_
 
 def test_jobs_that_start_at_once_have_different_gpus(start: Start) -> None:
     assert sorted(map(gpu_of, [start(4) for _ in range(4)])) == [0, 1, 2, 3]
+
+
+def test_jobs_of_several_gpus_have_neighboring_ones(start: Start) -> None:
+    jobs = [start(5, 2) for _ in range(3)]
+    assert sorted(map(gpu_of, jobs)) == [0, 0, 2]
 
 
 @pytest.mark.parametrize("n_gpus", [0, 1])

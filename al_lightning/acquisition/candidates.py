@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from al_lightning.errors import ConfigError
-from al_lightning.models.learner import Learner, Predictions, finite
+from al_lightning.models.learner import Learner
+from al_lightning.models.predictions import Predictions, finite
 
 ROWS = 4096  # at a time, where a copy of all would be the largest thing there is
 
@@ -60,7 +61,7 @@ class Part:
     def of_features(self, then: Callable[[Tensor], Tensor]) -> Tensor:
         """What becomes of the features, piece by piece; errors as :attr:`features`.
 
-        See :meth:`al_lightning.models.learner.Predictions.of_features`.
+        See :meth:`al_lightning.models.predictions.Predictions.of_features`.
         """
         return self.predictions.of_features(then)
 
@@ -78,7 +79,7 @@ class Part:
     def of_log_probabilities(self, then: Callable[[Tensor], Tensor]) -> Tensor:
         """What becomes of these, piece by piece; errors as :attr:`features`.
 
-        See :meth:`al_lightning.models.learner.Predictions.of_log_probabilities`.
+        See :meth:`al_lightning.models.predictions.Predictions.of_log_probabilities`.
         """
         return self.predictions.of_log_probabilities(then)
 
@@ -162,7 +163,7 @@ class Candidates(Part):
     def samples(self, n: int, dropout: float | None = None) -> Iterator[Tensor]:
         """Logarithms of the class probabilities under T dropout masks, in consecutive pieces `float32 [m, T, K]`.
 
-        See :meth:`al_lightning.models.learner.Predictions.samples`.
+        See :meth:`al_lightning.models.predictions.Predictions.samples`.
 
         Raises:
             ConfigError: there is no model, or its samples could not differ.

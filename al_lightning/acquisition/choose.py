@@ -6,7 +6,7 @@ from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.select import Query
 from al_lightning.contract import ContractError, described, out_of_memory, told
 from al_lightning.errors import UserError
-from al_lightning.models.learner import NotFiniteError
+from al_lightning.models.predictions import NotFiniteError
 from al_lightning.streams import seeded
 
 Strategy = Callable[[Candidates, int], Query]

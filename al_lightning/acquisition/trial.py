@@ -77,7 +77,9 @@ def try_strategy(
 class _Untrained(Learner):
     """Answers with random features, the same ones for the same images, without looking at any."""
 
-    def _batches(self, indices: Tensor, then: Callable[[Tensor], Tensor]) -> Iterator[tuple[int, Tensor]]:
+    def _batches(
+        self, indices: Tensor, then: Callable[[Tensor], Tensor], begin: int = 0, end: int | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
         rng = np.random.default_rng(int(indices[0]))
         size = len(indices), self.model.dropped[0][1].in_features
         yield 0, then(torch.from_numpy(rng.random(size, dtype=np.float32)))

@@ -67,24 +67,25 @@ def claim(folder: Path, run: str, number: int) -> bool:
 
 
 @contextmanager
-def gpu(n_gpus: int, folder: Path | None) -> Iterator[int]:
-    """The GPU for a job, so that jobs at the same time are spread evenly over those of a machine.
+def gpu(n_gpus: int, folder: Path | None, each: int = 1) -> Iterator[int]:
+    """The first GPU for a job, so that jobs at the same time are spread evenly over those of a machine.
 
-    A job holds the lowest slot that is free.
+    A job holds the lowest slot that is free. Jobs that take different numbers of GPUs do not see each other.
 
     Args:
         n_gpus: how many there are to choose from.
         folder: of the sweep; None for a run, which takes the first.
+        each: GPUs that a job takes.
     """
-    slot = 0
-    while folder is not None and n_gpus > 1:
-        with _open(folder, f"{socket.gethostname()}-{slot}.slot") as descriptor:
+    slot, groups, size = 0, n_gpus // each, f"-{each}" if each > 1 else ""
+    while folder is not None and groups > 1:
+        with _open(folder, f"{socket.gethostname()}{size}-{slot}.slot") as descriptor:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 slot += 1
                 continue
-            yield slot % n_gpus
+            yield slot % groups * each
             return
     yield 0
 

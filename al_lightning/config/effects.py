@@ -123,7 +123,7 @@ TABLE: dict[str, Key] = {
     # The device is no part of what is asked for: a round says where it was computed.
     "trainer.name": _WAY,
     "trainer.accelerator": _WAY,
-    "trainer.devices": _WAY,
+    "trainer.devices": _result(1),  # how many, which is what batches are divided by
     "trainer.precision": _result("32-true"),
     "trainer.deterministic": _result(False),
     "trainer.gradient_clip_val": _result(None),

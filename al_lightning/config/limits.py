@@ -23,7 +23,7 @@ OBJECTIVES = (*(f"val/{name}" for name in ("acc", "balanced_acc", "f1", "auroc",
 
 _LENGTH = "a fit is as long as trainer.max_epochs and train.min_steps say"
 _DATA = "every labeled image is trained on, and every test image is measured, once a round"
-_DEVICE = "a run uses one device, in one process"
+_DEVICE = "trainer.devices says how many processes of one machine train"
 _FILES = "a run writes into its own folder only"
 # The arguments of Lightning's Trainer that the loop owns, and why; it takes all others.
 OWNED = {
@@ -37,6 +37,7 @@ OWNED = {
     **dict.fromkeys(("default_root_dir", "model_registry"), _FILES),
     "profiler": "train.profile=true writes what the operations of a round took",
 }
+MOST_DEVICES = 64  # no machine has more
 LONGEST = 4096  # characters of a setting: as many as a path may have
 
 
@@ -115,9 +116,7 @@ def check(config: "Config") -> None:
     clip = config.trainer.get("gradient_clip_val")
     if isinstance(clip, int | float) and clip < 0:
         raise ConfigError(f"trainer.gradient_clip_val={clip}: must be at least 0; null is no clipping")
-    devices = config.trainer.get("devices")
-    if type(devices) is not int or devices != 1:
-        raise ConfigError(f"trainer.devices={devices}: must be 1, a run uses one device")
+    _check_devices(config)
     if (value := config.trainer.get("logger")) is not False:
         raise ConfigError(f"trainer.logger={value}: must be false; loggers are chosen by logger=csv, wandb, ...")
     if (value := config.trainer.get("enable_checkpointing")) is not False:
@@ -136,6 +135,21 @@ def check(config: "Config") -> None:
     for key, value in config.optimizer.items():
         if isinstance(value, int | float) and abs(value) > 1000:
             raise ConfigError(f"optimizer.{key}={value}: must be at most 1000")
+
+
+def _check_devices(config: "Config") -> None:
+    n = config.trainer.get("devices")
+    if type(n) is not int or not 1 <= n <= MOST_DEVICES:
+        raise ConfigError(f"trainer.devices={n}: must be a whole number from 1 to {MOST_DEVICES}, of GPUs or processes")
+    if n == 1:
+        return
+    if config.train.engine != "plain":
+        raise ConfigError(
+            f"trainer.devices={n}: train.engine={config.train.engine} trains on one device; add train.engine=plain"
+        )
+    if (members := config.model.get("members", 1)) != 1:
+        raise ConfigError(f"trainer.devices={n} model.members={members}: a committee is fitted on one device")
+    _at_least("batch_size", config.batch_size, 2 * n, f" with trainer.devices={n}: each takes two images or more of it")
 
 
 def check_objective(objective: str | None, val_size: int | float) -> None:

@@ -1,12 +1,14 @@
 """The batch plan, and batches of it on the device of the model."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from al_lightning.data.memory import take
+from al_lightning.ranks import ALONE, Rank
 
 
 def epoch_plan(n: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -32,6 +34,25 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
     return min(-(-n // batch_size), n // 2)
 
 
+class BatchPart(NamedTuple):
+    """A rank's part of a batch.
+
+    Attributes:
+        images: `uint8 [b, C, H, W]`.
+        labels: `int64 [b]`.
+        begin: where in the batch they begin.
+        whole: size of the batch.
+        weight: of their mean loss, so that the mean over the ranks is the mean loss of the batch. A rank whose part is
+            empty looks at the first two images of the batch for nothing: the others wait for it.
+    """
+
+    images: Tensor
+    labels: Tensor
+    begin: int
+    whole: int
+    weight: float
+
+
 class TrainBatches:
     """Batches of one fit: each pass over this object is the next epoch of the plan.
 
@@ -41,15 +62,23 @@ class TrainBatches:
         indices: `int64 [n]`, data set indices of the images to train on.
         batch_size: images a batch.
         rng: draws the order of every epoch.
+        rank: whose parts of the batches are served.
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, indices: Tensor, batch_size: int, rng: np.random.Generator
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor,
+        batch_size: int,
+        rng: np.random.Generator,
+        rank: Rank = ALONE,
     ) -> None:
         self.images, self.labels = images, labels
         self.indices = indices.to(labels.device)
         self.batch_size = batch_size
         self.rng = rng
+        self.rank = rank
 
     def __len__(self) -> int:
         return steps_per_epoch(len(self.indices), self.batch_size)
@@ -60,9 +89,16 @@ class TrainBatches:
         order = self.indices[torch.from_numpy(np.concatenate(plan)).to(self.indices.device)]
         return order.split([len(positions) for positions in plan])
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor] | BatchPart]:
         for batch in self.next_epoch():
-            yield take(self.images, batch), self.labels[batch]
+            yield (take(self.images, batch), self.labels[batch]) if self.rank.of == 1 else self._part(batch)
+
+    def _part(self, batch: Tensor) -> BatchPart:
+        begin, end = self.rank.part(len(batch))
+        weight = self.rank.of * (end - begin) / len(batch)
+        begin, end = (begin, end) if weight else (0, 2)
+        own = batch[begin:end]
+        return BatchPart(take(self.images, own), self.labels[own], begin, len(batch), weight)
 
 
 class WholeEpochs:

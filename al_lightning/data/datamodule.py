@@ -10,6 +10,7 @@ from torch import Tensor
 from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
 from al_lightning.data.images import UNKNOWN, ImageData
 from al_lightning.data.memory import fits
+from al_lightning.ranks import ALONE, Rank
 from al_lightning.streams import Stream, generator
 
 UNLABELED = -1
@@ -32,6 +33,7 @@ class PoolDataModule(LightningDataModule):
         pool_sample: most images that a round's strategy chooses from.
         near: finds the images that it chooses from, by what is labeled; None: they are all.
         whole_epochs: a batch for Lightning is the batches of an epoch, as :class:`FastClassifier` takes them.
+        rank: whose parts of the batches are trained on.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class PoolDataModule(LightningDataModule):
         pool_sample: int | None = None,
         near: Callable[[Tensor], Tensor] | None = None,
         whole_epochs: bool = False,
+        rank: Rank = ALONE,
     ) -> None:
         super().__init__()
-        self.data, self.whole_epochs = data, whole_epochs
+        self.data, self.whole_epochs, self.rank = data, whole_epochs, rank
         self.pool_sample, self.near = len(data.pool) if pool_sample is None else pool_sample, near
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.images, self.test_images = data.inputs
@@ -179,7 +182,7 @@ class PoolDataModule(LightningDataModule):
 
     def train_dataloader(self) -> TrainBatches | WholeEpochs:
         """Shuffled batches of what the current round trains on."""
-        batches = self._labeled_batches(self.batch_size)
+        batches = self._labeled_batches(self.batch_size, self.rank)
         return WholeEpochs(batches) if self.whole_epochs else batches
 
     def labeled_batches(self) -> TrainBatches:
@@ -191,9 +194,9 @@ class PoolDataModule(LightningDataModule):
         """Data set indices of the images that the current round trains on, ascending."""
         return ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
 
-    def _labeled_batches(self, batch_size: int) -> TrainBatches:
+    def _labeled_batches(self, batch_size: int, rank: Rank = ALONE) -> TrainBatches:
         rng = generator(self.seed, Stream.BATCHES, self.round)
-        return TrainBatches(self.images, self.labels.to(self.device), self.trained_on, batch_size, rng)
+        return TrainBatches(self.images, self.labels.to(self.device), self.trained_on, batch_size, rng, rank)
 
     def test_dataloader(self) -> EvalBatches:
         """The test part."""

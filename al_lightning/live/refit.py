@@ -15,8 +15,8 @@ from al_lightning.acquisition.select import Query
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.live.prepare import Prepared
 from al_lightning.models.classifier import Classifier
-from al_lightning.models.convex import KeptWeightDecay
 from al_lightning.models.inference import evaluating
+from al_lightning.models.kept_weight_decay import KeptWeightDecay
 from al_lightning.models.learner import Learner, Scoring
 from al_lightning.trainer import make_trainer
 

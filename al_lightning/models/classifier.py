@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from al_lightning.data.augment import augment
+from al_lightning.data.batches import BatchPart
 from al_lightning.models.backbones import Backbone
 from al_lightning.models.inference import for_scoring
 from al_lightning.models.measures import N_BINS, measure
@@ -135,11 +136,15 @@ class Classifier(LightningModule):
         self._generator.manual_seed(self._augmentation_seed)
         self._loss.zero_()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        """Cross entropy of one augmented batch."""
-        images, labels = batch
+    def training_step(self, batch: tuple[Tensor, Tensor] | BatchPart, batch_index: int) -> Tensor:
+        """Cross entropy of one augmented batch, or of a rank's part of it, weighted as :class:`BatchPart` says."""
+        if isinstance(batch, BatchPart):
+            return batch.weight * self._cross_entropy(batch.images, batch.labels, (batch.begin, batch.whole))
+        return self._cross_entropy(*batch)
+
+    def _cross_entropy(self, images: Tensor, labels: Tensor, part: tuple[int, int] | None = None) -> Tensor:
         if self._crop or self._flip:
-            images = augment(images, self._crop, self._flip, self._generator)
+            images = augment(images, self._crop, self._flip, self._generator, part)
         loss = cross_entropy(self(images), labels)
         self._loss += loss.detach()
         return loss
@@ -151,7 +156,8 @@ class Classifier(LightningModule):
             FloatingPointError: the loss or a weight is infinite or not a number.
         """
         epoch, epochs = self.trainer.current_epoch, self.trainer.max_epochs
-        if not self._loss.isfinite():
+        # Of all ranks, so that they stop together.
+        if not self.trainer.strategy.reduce(self._loss.clone(), reduce_op="sum").isfinite():
             raise FloatingPointError(f"the loss is not finite in epoch {epoch} of {epochs}")
         # What is not finite leaves no finite sum, and a sum is taken sooner than all values are looked at.
         if epoch + 1 == epochs and not all(t.sum().isfinite() for t in (*self.parameters(), *self.buffers())):

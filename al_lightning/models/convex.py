@@ -1,6 +1,6 @@
 """Logistic regression on an embedding, fitted to convergence by L-BFGS."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from al_lightning.models.classifier import Classifier
+from al_lightning.ranks import dealt
 
 GRID = tuple(10 ** (exponent / 2) for exponent in range(2, -11, -1))  # weight decays, the strongest first: 10 to 1e-5
 FOLDS = 5
@@ -90,7 +91,7 @@ class ConvexClassifier(Classifier):
         if self.weight_decay is None:
             auto = self._solver.weight_decay == "auto"
             self.weight_decay = (
-                choose_weight_decay(features, labels, n_classes, self._rng)
+                choose_weight_decay(features, labels, n_classes, self._rng, self._each)
                 if auto
                 else float(self._solver.weight_decay)
             )
@@ -104,39 +105,17 @@ class ConvexClassifier(Classifier):
             self.head.bias.copy_(fitted.bias)
             self._loss += cross_entropy(self.head(features.float()), labels)
 
+    @property
+    def _each(self) -> Callable[[Callable[[int], np.ndarray], Sequence[int]], Iterable[np.ndarray]]:
+        """How the folds are gone through: ranks share them; the last fit is short, and each makes it itself."""
+        return dealt if self.trainer.world_size > 1 else map
+
     def configure_optimizers(self) -> None:
         """None: L-BFGS is no optimizer of single batches."""
 
     def fit_columns(self) -> dict[str, Any]:
         """Further columns of `rounds.csv`."""
         return {"fit/weight_decay": self.weight_decay, "fit/steps": self.iterations}
-
-
-class KeptWeightDecay:
-    """Makes the classifier of every round; its weight decay is chosen anew when the labels have doubled since the last.
-
-    Args:
-        make: makes one from the number of the round, that of its labels, and the weight decay.
-        rows: of the rounds before this process.
-    """
-
-    def __init__(self, make: Callable[..., Classifier], rows: Sequence[Mapping[str, Any]]) -> None:
-        self._make, self._n, self._value = make, 0, None
-        self._last: Classifier | None = None
-        for row in rows:
-            if row.get("fit/weight_decay") is not None:
-                self._note(row["n_labeled"], row["fit/weight_decay"])
-
-    def _note(self, n_labeled: int, value: float | None) -> None:
-        self._n, self._value = (n_labeled if n_labeled >= 2 * self._n else self._n), value
-
-    def __call__(self, round_: int, n_labeled: int) -> Classifier:
-        """The classifier of a round."""
-        if isinstance(self._last, ConvexClassifier) and self._last.weight_decay is not None:
-            self._note(self._last_n, self._last.weight_decay)
-        is_due = n_labeled >= 2 * self._n
-        self._last, self._last_n = self._make(round_, n_labeled, None if is_due else self._value), n_labeled
-        return self._last
 
 
 @dataclass(frozen=True)
@@ -244,7 +223,13 @@ def fit_under_dropout(
     return head
 
 
-def choose_weight_decay(features: Tensor, labels: Tensor, n_classes: int, rng: np.random.Generator) -> float:
+def choose_weight_decay(
+    features: Tensor,
+    labels: Tensor,
+    n_classes: int,
+    rng: np.random.Generator,
+    each: Callable[[Callable[[int], np.ndarray], Sequence[int]], Iterable[np.ndarray]] = map,
+) -> float:
     """The weight decay of :data:`GRID` with the lowest cross entropy on images that were held out.
 
     Args:
@@ -252,15 +237,19 @@ def choose_weight_decay(features: Tensor, labels: Tensor, n_classes: int, rng: n
         labels: `int64 [n]`.
         n_classes: K.
         rng: draws the folds, in which the classes have their shares.
+        each: goes through the folds.
     """
-    rows, losses, fold = features.float(), np.zeros(len(GRID)), _folds(labels, rng)
-    for number in range(int(fold.max()) + 1):
-        train, held_out, start = fold != number, fold == number, None
-        for position, weight_decay in enumerate(GRID):
+    rows, fold = features.float(), _folds(labels, rng)
+
+    def losses(number: int) -> np.ndarray:
+        train, held_out, start, found = fold != number, fold == number, None, []
+        for weight_decay in GRID:
             start = fit(rows[train], labels[train], n_classes, weight_decay, ROUGH, 200, start)
             logits = rows[held_out] @ start.weight.T + start.bias
-            losses[position] += float(cross_entropy(logits, labels[held_out], reduction="sum"))
-    return GRID[int(losses.argmin())]
+            found.append(float(cross_entropy(logits, labels[held_out], reduction="sum")))
+        return np.array(found)
+
+    return GRID[int(sum(each(losses, range(int(fold.max()) + 1)), np.zeros(len(GRID))).argmin())]
 
 
 def out_of_sample(

@@ -12,7 +12,8 @@ from torch.nn.functional import nll_loss
 from al_lightning.data.datamodule import PoolDataModule
 from al_lightning.models.classifier import Classifier
 from al_lightning.models.inference import evaluating
-from al_lightning.models.learner import Learner, NotFiniteError, Scoring
+from al_lightning.models.learner import Learner, Scoring
+from al_lightning.models.predictions import NotFiniteError
 
 # A cycle that brings less than both has brought nothing, and the next one would not either.
 LEAST_GAIN = {"acc": 0.005, "min_recall": 0.05}
@@ -92,7 +93,8 @@ COLUMNS = (
 class FitCheck(pl.Callback):
     """Looks at the labeled images once after the last step, and adds a cycle of the schedule to a fit that has failed.
 
-    Weights and optimizer go on as they are; the learning rate begins anew.
+    Weights and optimizer go on as they are; the learning rate begins anew. Of several ranks, 0 looks, and tells the
+    others whether to go on.
 
     Attributes:
         pool: whose labeled images of the round are looked at.
@@ -113,23 +115,26 @@ class FitCheck(pl.Callback):
         if trainer.current_epoch + 1 != trainer.max_epochs:
             return
         assert isinstance(pl_module, Classifier)
+        if trainer.strategy.broadcast(trainer.is_global_zero and self._goes_on(pl_module)):
+            pl_module.train()  # its weights change: what was made to look at them is no longer good
+            trainer.fit_loop.max_epochs = trainer.current_epoch + 1 + self.epochs
+
+    def _goes_on(self, pl_module: Classifier) -> bool:
         indices = self.pool.trained_on
         with evaluating(pl_module):
             labeled = Learner(pl_module, self.pool.images, Scoring(self.pool.eval_batch_size)).of(indices)
             try:
                 predicted = labeled.log_probabilities
             except NotFiniteError:  # a fit that diverged: the model stops it, after this
-                return
+                return False
             self.cycles.append(fitted(predicted, self.pool.labels[indices].to(pl_module.device)))
         if pl_module.converged is not None:
             self.reason = "" if pl_module.converged else "max_iterations"
-            return
+            return False
         if self.rule.holds(self.cycles[-1]):
-            return
+            return False
         self.reason = self.rule.reason(self.cycles)
-        if not self.reason:
-            pl_module.train()  # its weights change: what was made to look at them is no longer good
-            trainer.fit_loop.max_epochs = trainer.current_epoch + 1 + self.epochs
+        return not self.reason
 
     def row(self, steps: int) -> dict[str, Any]:
         """Columns of `rounds.csv`, for a cycle of so many optimizer steps; all empty where there was no fit."""

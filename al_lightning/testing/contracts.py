@@ -16,7 +16,7 @@ from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.choose import Strategy, StrategyError, choose
 from al_lightning.acquisition.select import Query
 from al_lightning.contract import told
-from al_lightning.models.learner import NotFiniteError
+from al_lightning.models.predictions import NotFiniteError
 from al_lightning.testing.examples import Example, make_example
 from al_lightning.testing.memory import peak
 from al_lightning.testing.odd_examples import ODD, with_certain_images
