@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from al_lightning.data.folder import folder
 from al_lightning.data.images import ImageData
 from al_lightning.embedding import networks
-from al_lightning.embedding.embed import BATCH
+from al_lightning.embedding.shards import BATCH
 from al_lightning.models.convex import choose_weight_decay, fit
 
 MODEL = "tf_efficientnet_lite0"

@@ -48,7 +48,7 @@ class Counting:
 def test_the_nearest_are_found_and_each_image_is_looked_up_once(tmp_path: Path) -> None:
     found = embedding(300)
     near = neighbors(found, tmp_path, 7)
-    index = near._index = Counting(near._index)
+    near._index = index = Counting(near._index)  # pyright: ignore[reportAttributeAccessIssue]
     for images in ([5, 90], [5, 17, 90, 200], [5, 17, 90, 200]):
         assert near(torch.tensor(images)).tolist() == sorted(nearest(found, images, 7))
     assert index.looked_up == 4

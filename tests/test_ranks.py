@@ -11,7 +11,7 @@ from torch import Tensor
 
 from al_lightning import build, checking
 from al_lightning.config import schema
-from al_lightning.data.batches import TrainBatches
+from al_lightning.data.batches import BatchParts, TrainBatches
 from al_lightning.data.sources import digits
 from al_lightning.models.shares import Look
 from al_lightning.ranks import Rank
@@ -43,7 +43,8 @@ def gradients(of: int, n: int) -> list[Tensor]:
         model = build.make_classifier(settings_of("model=gal2017", "model.width=2", *off), DATA, 0, n).double()
         model._generator.manual_seed(1)
         rng = np.random.default_rng(0)
-        for batch in TrainBatches(DATA.pool.images, DATA.pool.labels, torch.arange(3 * n), n, rng, Rank(number, of)):
+        whole = TrainBatches(DATA.pool.images, DATA.pool.labels, torch.arange(3 * n), n, rng)
+        for batch in BatchParts(whole, Rank(number, of)):
             model.training_step(batch, 0).backward()
         found.append([parameter.grad for parameter in model.parameters()])
     return [torch.stack(ranks).mean(0) for ranks in zip(*found, strict=True)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from al_lightning.data.memory import take
-from al_lightning.ranks import ALONE, Rank
+from al_lightning.ranks import Rank
 
 
 def epoch_plan(n: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -62,23 +62,15 @@ class TrainBatches:
         indices: `int64 [n]`, data set indices of the images to train on.
         batch_size: images a batch.
         rng: draws the order of every epoch.
-        rank: whose parts of the batches are served.
     """
 
     def __init__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        indices: Tensor,
-        batch_size: int,
-        rng: np.random.Generator,
-        rank: Rank = ALONE,
+        self, images: Tensor, labels: Tensor, indices: Tensor, batch_size: int, rng: np.random.Generator
     ) -> None:
         self.images, self.labels = images, labels
         self.indices = indices.to(labels.device)
         self.batch_size = batch_size
         self.rng = rng
-        self.rank = rank
 
     def __len__(self) -> int:
         return steps_per_epoch(len(self.indices), self.batch_size)
@@ -89,16 +81,28 @@ class TrainBatches:
         order = self.indices[torch.from_numpy(np.concatenate(plan)).to(self.indices.device)]
         return order.split([len(positions) for positions in plan])
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor] | BatchPart]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.next_epoch():
-            yield (take(self.images, batch), self.labels[batch]) if self.rank.of == 1 else self._part(batch)
+            yield take(self.images, batch), self.labels[batch]
 
-    def _part(self, batch: Tensor) -> BatchPart:
-        begin, end = self.rank.part(len(batch))
-        weight = self.rank.of * (end - begin) / len(batch)
-        begin, end = (begin, end) if weight else (0, 2)
-        own = batch[begin:end]
-        return BatchPart(take(self.images, own), self.labels[own], begin, len(batch), weight)
+
+class BatchParts:
+    """A rank's parts of the batches of a fit."""
+
+    def __init__(self, batches: TrainBatches, rank: Rank) -> None:
+        self.batches, self.rank = batches, rank
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[BatchPart]:
+        images, labels = self.batches.images, self.batches.labels
+        for batch in self.batches.next_epoch():
+            begin, end = self.rank.part(len(batch))
+            weight = self.rank.of * (end - begin) / len(batch)
+            begin, end = (begin, end) if weight else (0, 2)
+            own = batch[begin:end]
+            yield BatchPart(take(images, own), labels[own], begin, len(batch), weight)
 
 
 class WholeEpochs:

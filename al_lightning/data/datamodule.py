@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from al_lightning.data.batches import EvalBatches, TrainBatches, WholeEpochs
+from al_lightning.data.batches import BatchParts, EvalBatches, TrainBatches, WholeEpochs
 from al_lightning.data.images import UNKNOWN, ImageData
 from al_lightning.data.memory import fits
 from al_lightning.ranks import ALONE, Rank
@@ -180,10 +180,12 @@ class PoolDataModule(LightningDataModule):
         if fits(self.test_images, self.device):
             self.test_images = self.test_images.to(self.device)
 
-    def train_dataloader(self) -> TrainBatches | WholeEpochs:
+    def train_dataloader(self) -> TrainBatches | BatchParts | WholeEpochs:
         """Shuffled batches of what the current round trains on."""
-        batches = self._labeled_batches(self.batch_size, self.rank)
-        return WholeEpochs(batches) if self.whole_epochs else batches
+        batches = self._labeled_batches(self.batch_size)
+        if self.whole_epochs:
+            return WholeEpochs(batches)
+        return batches if self.rank.of == 1 else BatchParts(batches, self.rank)
 
     def labeled_batches(self) -> TrainBatches:
         """The same images in batches of the size that evaluation has."""
@@ -194,9 +196,9 @@ class PoolDataModule(LightningDataModule):
         """Data set indices of the images that the current round trains on, ascending."""
         return ((self.labeled_since >= 0) & (self.labeled_since <= self.round)).nonzero().squeeze(1)
 
-    def _labeled_batches(self, batch_size: int, rank: Rank = ALONE) -> TrainBatches:
+    def _labeled_batches(self, batch_size: int) -> TrainBatches:
         rng = generator(self.seed, Stream.BATCHES, self.round)
-        return TrainBatches(self.images, self.labels.to(self.device), self.trained_on, batch_size, rng, rank)
+        return TrainBatches(self.images, self.labels.to(self.device), self.trained_on, batch_size, rng)
 
     def test_dataloader(self) -> EvalBatches:
         """The test part."""
