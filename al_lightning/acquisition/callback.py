@@ -49,8 +49,11 @@ class AcquisitionCallback(pl.Callback):
         with evaluating(model):
             self.choose(Learner(model, self.pool.images, self.scoring, committee))
 
-    def choose(self, learner: Learner | None) -> None:
+    def choose(self, learner: Learner | None) -> Candidates:
         """Choose with what was fitted, or without a model.
+
+        Returns:
+            What was chosen from.
 
         Raises:
             StrategyError: the strategy fails, or returns something other than n of the images.
@@ -71,3 +74,4 @@ class AcquisitionCallback(pl.Callback):
                 self.predicted = candidates.predict(self.query.indices)
                 if self.n_control:
                     self.predicted = torch.cat([self.predicted, learner.predict(self.control)])
+        return candidates

@@ -85,10 +85,16 @@ class Refitter:
                 choosing.choose(None)
             return Learned(choosing.query, pool, None, None, time.perf_counter() - start)
         model = self._make(number, len(labels))
-        trainer = make_trainer(settings, 1, [choosing] if n_open else [])
+        trainer = make_trainer(settings, 1, [])
         trainer.fit(model, datamodule=pool)
+        found, others = torch.empty(len(data.pool), len(data.classes)), torch.ones(len(data.pool), dtype=torch.bool)
         with evaluating(model.to(trainer.strategy.root_device)):
-            found = Learner(model, pool.images, scoring).of(torch.arange(len(data.pool))).log_probabilities.cpu()
+            learner = Learner(model, pool.images, scoring)
+            if n_open:  # whose predictions are there: a second pass over all would take as long as the first
+                candidates = choosing.choose(learner)
+                found[candidates.indices.cpu()] = candidates.log_probabilities.cpu()
+                others[candidates.indices.cpu()] = False
+            found[others] = learner.of(others.nonzero().squeeze(1)).log_probabilities.cpu()
         model.trainer = pool.trainer = None  # they would hold each other
         return Learned(choosing.query, pool, model, found, time.perf_counter() - start)
 
