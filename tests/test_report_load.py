@@ -184,7 +184,7 @@ def test_a_damaged_run_is_left_out_and_named(tmp_path: Path) -> None:
         str(tmp_path / name) for name in ("1", "2", "3", "4", "5", "6", "7", "71", "72", "8", "9", "91", "92")
     ]
     assert notes[9].endswith("left out: config.yaml is not there.")
-    assert notes[11].endswith("left out: damaged: rounds.csv is not a plain file; give the command of the run again.")
+    assert notes[11].endswith("left out: damaged: rounds.csv is not a plain file; give its command again.")
     assert "".join(notes).isprintable()
 
 

@@ -118,9 +118,7 @@ def load(*folders: str | Path) -> pd.DataFrame:
         except NotMeasuredError as error:
             notes.append(f"{folder}: left out: {error}, so there is nothing to compare.")
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-            notes.append(
-                f"{folder}: left out: damaged: {' '.join(str(error).split())}; give the command of the run again."
-            )
+            notes.append(f"{folder}: left out: damaged: {' '.join(str(error).split())}; give its command again.")
     if not runs:
         raise DataError("; ".join([f"{', '.join(map(str, folders))}: no run with a committed round in there", *notes]))
     settings = _settings(runs)
