@@ -25,7 +25,7 @@ from al_lightning.runs.rounds import read_json
 # Settings that have a column of their own, or are held against each other as images.
 _OWN_COLUMN = {"seed", "dataset.name", "dataset.root"}
 # A run that never queries does not depend on them, or has them as the axis of its curve.
-OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample")
+OF_QUERYING = ("al.initial_size", "al.query_size", "al.pool_sample", "al.candidates", "al.n_neighbors")
 OF_COMMITTEE = ("model.members", "model.ensemble", "model.sampling")  # they change what is asked for, and nothing else
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _TEXT = ("fit/reason", "stop/reason", "stop/act", "control/verdict")  # with fit/ok, the columns that hold no numbers
