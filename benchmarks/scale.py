@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import log
 from pathlib import Path
@@ -142,7 +142,7 @@ def of_a_million(measured: Measured) -> Iterator[str]:
     yield from head("strategy", *(f"{n:,}" for n in WIDE_SIZES), "exponent", "most memory")
     for name in SCORES:
         found = measured.grown(name, WIDE_SIZES, WIDE, LARGE)
-        cells = " | ".join(f"{seconds:.1f} s" for _, _, seconds in found)
+        cells = " | ".join(f"{seconds:.2f} s" for _, _, seconds in found)
         yield f"| {name} | {cells} | {exponent(found)} | {found[-1][1]:,} MiB |"
 
 
@@ -180,60 +180,44 @@ def of_recall(measured: Measured) -> Iterator[str]:
             yield f"| {name} | {SIZES[2]:,} x {d} | {shares} |"
 
 
+def sections(measured: Measured, runs: Path) -> Iterator[tuple[str, Sequence[str], Iterator[str]]]:
+    """Title, what is to be known, and the lines of each table."""
+    yield f"A million times {WIDE}, a query of {LARGE:,}, the whole pool", (), of_a_million(measured)
+    known = ("The second query looks up the 1,000 labels that are new. The index is built once, and mapped.",)
+    yield f"Neighbors of what is labeled, {D} features, a query of {LARGE:,} by margin", known, of_neighbors(measured)
+    known = ("`neighbors`: the 100 nearest of each of 1,000 labels.",)
+    yield f"A million times {WIDE}, a query of {LARGE:,}, from candidates", known, of_candidates(measured)
+    known = (f"The share of the first query of {LARGE:,} from the whole pool that the one from candidates has too.",)
+    yield "What candidates do not find", known, of_recall(measured)
+    known = (
+        "50,000 images of CIFAR-10 (JPEG; features of EfficientNet-Lite0 at 96 x 96), from 100 to 1,000 labels by "
+        "queries of 100, five seeds, by `benchmarks/candidates.py`: area under the budget curve, and its paired "
+        "difference from the first line of the strategy, with 95% t intervals. `random`: 10,000.",
+    )
+    yield "What that costs in accuracy", known, of_runs(runs)
+    yield f"Every strategy, {D} features, a query of {QUERY}, the whole pool", (), of_all(measured)
+
+
 def main() -> None:
-    """Measure what is missing, and write it all."""
+    """Measure what is missing, and write each table as soon as it is whole."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", type=Path, required=True, help="folder for 4 GB of features")
     parser.add_argument("--runs", type=Path, required=True, help="folder of candidates.py")
     args = parser.parse_args()
-    measured = Measured(args.place.resolve())
-    wide, near, chosen = (list(part(measured)) for part in (of_a_million, of_neighbors, of_candidates))
-    lost, every = list(of_recall(measured)), list(of_all(measured))
     threads = os.environ.get("OMP_NUM_THREADS", os.cpu_count())
     lines = [
         "# What a round costs as the pool grows",
         "",
-        f"By `python benchmarks/scale.py` on {machine()}, {threads} thread, beside other work; one run each. "
+        f"By `python benchmarks/scale.py` on {machine()}, {threads} thread, partly beside other work; one run each. "
         "Synthetic features in half precision, mapped from a file; ten overlapping classes, 1,000 labels, "
         "`model=linear`, 100 dropout samples. Seconds are those to score and to choose; most memory is that of the "
         "process, with the mapped features that it has read (0.95 GiB of a million times 512). Images a second are "
         "images by seconds. The exponent is that of the growth of the seconds over the last two sizes.",
         "",
-        f"## A million times {WIDE}, a query of {LARGE:,}, the whole pool",
-        "",
-        *wide,
-        "",
-        "## The same, from candidates",
-        "",
-        "`neighbors`: the 100 nearest of each of 1,000 labels.",
-        "",
-        *chosen,
-        "",
-        f"## Neighbors of what is labeled, {D} features, a query of {LARGE:,} by margin",
-        "",
-        "The second query looks up the 1,000 labels that are new. The index is built once, and mapped.",
-        "",
-        *near,
-        "",
-        "## What is not found",
-        "",
-        f"The share of the first query of {LARGE:,} from the whole pool that the query from candidates has too.",
-        "",
-        *lost,
-        "",
-        "What that costs in accuracy, on 50,000 images of CIFAR-10 (JPEG; features of EfficientNet-Lite0 at 96 x 96), "
-        "from 100 to 1,000 labels by queries of 100, five seeds, by `benchmarks/candidates.py`: area under the budget "
-        "curve, and its paired difference from the first line of the strategy, with 95% t intervals. `random`: 10,000.",
-        "",
-        *of_runs(args.runs),
-        "",
-        f"## Every strategy, {D} features, a query of {QUERY}, the whole pool",
-        "",
-        *every,
-        "",
-        *plan(),
     ]
-    FILE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    for title, known, table in sections(Measured(args.place.resolve()), args.runs):
+        lines += [f"## {title}", "", *(line for each in known for line in (each, "")), *table, ""]
+        FILE.write_text("\n".join([*lines, *plan()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
