@@ -118,10 +118,11 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     Returns:
         How it ended, as `sweep.Job` has it.
     """
-    import torch
+    with signals.postponed():
+        import torch
 
-    from al_lightning import loop
-    from al_lightning.runs import estimate
+        from al_lightning import loop
+        from al_lightning.runs import estimate
 
     folder = sweep.here()
     n_gpus = 0 if cfg.trainer.accelerator == "cpu" else torch.cuda.device_count()

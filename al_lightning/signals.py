@@ -156,6 +156,16 @@ def asked(look: Callable[[], bool], every: float) -> Iterator[None]:
 
 
 @contextmanager
+def postponed() -> Iterator[None]:
+    """Raise what arrives only afterwards: an import that is cut short leaves a module that is not whole to the next."""
+    arrived: list[int] = []
+    with handled(lambda number, frame: arrived.append(number)):
+        yield
+    if arrived:
+        raise Interrupted(arrived[0])
+
+
+@contextmanager
 def importing() -> Iterator[None]:
     """End the process at once in place of raising, while libraries are imported and nothing is held that has to end.
 

@@ -128,6 +128,17 @@ def test_only_the_keyboard_is_heard_twice() -> None:
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
 
 
+def test_what_arrives_during_an_import_is_raised_after_it() -> None:
+    whole = False
+    with signals.raised(), pytest.raises(Interrupted, match="SIGTERM"):
+        with signals.postponed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            whole = True
+        raise AssertionError("it goes on")
+    assert whole
+
+
 ASKED_TO_STOP = """
 import argparse, runpy, signal, sys
 argparse.ArgumentParser.parse_args = lambda self, given: signal.raise_signal(getattr(signal, sys.argv[2]))
