@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 
 class Interrupted(BaseException):
@@ -40,6 +42,7 @@ class Interrupted(BaseException):
 # What SLURM sends is chosen by `--signal`; the two user signals are what people choose. A terminal that is closed sends
 # SIGHUP, a limit on CPU time SIGXCPU.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
+_SOON = 0.1  # seconds
 _AGAIN = 3.0  # seconds after which one that has not been heard is raised again: Python drops what a __del__ raises
 
 
@@ -53,13 +56,16 @@ def raised() -> Iterator[None]:
     """Raise :class:`Interrupted` when a signal arrives.
 
     A signal that is ignored (SIGHUP under `nohup`), or that a launcher has a handler for (submitit requeues on
-    SIGUSR2), is left to it. Outside of the main thread, where Python handles no signals, nothing changes.
+    SIGUSR2), is left to it. Outside of the main thread, where Python handles no signals, nothing changes. What Python
+    drops, because it was raised in a `__del__`, is raised again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     default = (signal.SIG_DFL, signal.default_int_handler)
     before = {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) in default}
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_again, hook)
     for number in before:
         signal.signal(number, _raise)
     try:
@@ -67,6 +73,7 @@ def raised() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
 
 
 def heard() -> None:
@@ -192,6 +199,15 @@ def ended_by(command: Callable[[], int]) -> int:
 
 def _end(number: int, frame: FrameType | None) -> None:
     os._exit(told(Interrupted(number)))
+
+
+def _again(hook: Callable[["sys.UnraisableHookArgs"], Any], dropped: "sys.UnraisableHookArgs") -> None:
+    if isinstance(dropped.exc_value, Interrupted):
+        # A little later: here it would be dropped once more.
+        main, number = threading.main_thread().ident, dropped.exc_value.signal_number
+        threading.Timer(_SOON, lambda: main and signal.pthread_kill(main, number)).start()
+    else:
+        hook(dropped)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

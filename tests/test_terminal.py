@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +138,19 @@ def test_what_arrives_during_an_import_is_raised_after_it() -> None:
             whole = True
         raise AssertionError("it goes on")
     assert whole
+
+
+class Dropping:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_what_python_drops_is_raised_again() -> None:
+    before = sys.unraisablehook
+    with signals.raised(), pytest.raises(Interrupted, match="SIGTERM"):
+        Dropping()
+        threading.Event().wait(SECONDS)
+    assert sys.unraisablehook is before
 
 
 ASKED_TO_STOP = """
