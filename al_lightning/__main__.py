@@ -199,7 +199,8 @@ def _sweep(known: sweep.Sweep, typed: Sequence[str]) -> int:
         if done:
             show_table(known, done)
         failed, missing = [each.exit_code for each in done if each.exit_code], known.missing(done)
-        sweep.end(made, not (exit_code or failed or missing), is_queued=bool(missing) and not known.at_once)
+        is_open = missing or any(each.state == "interrupted" for each in done)  # a cluster may begin one again
+        sweep.end(made, not (exit_code or failed or missing), is_queued=bool(is_open) and not known.at_once)
     if missing and not exit_code:
         exit_code = _say(f"no outcome of job {spans(missing)}; the same command makes up for it", 1)
     return exit_code or (0 if not failed else 2 if set(failed) == {2} and len(failed) == len(done) else 1)

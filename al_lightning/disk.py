@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -58,6 +58,13 @@ def place(target: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(part, ignore_errors=True)  # on a full disk, room for what is written next
         raise
     swap(part, target)
+
+
+def look_anew(folder: Path) -> None:
+    """Have a client of NFS, which keeps what it knows of a folder for a while, ask again: it has changed it itself."""
+    with suppress(OSError):  # where nothing can be written, nothing is expected of others
+        (look := folder / f".look-{os.getpid()}").touch()
+        look.unlink()
 
 
 @contextmanager

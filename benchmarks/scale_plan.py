@@ -39,7 +39,7 @@ def plan() -> list[str]:
         (
             f"candidates at {LABELS:,} labels",
             f"at most {LABELS * NEIGHBORS:,}",
-            "as the column of 10,000,000 in the table above",
+            "as a whole pool of that size",
         ),
     ]
     return [

@@ -1,5 +1,6 @@
 """Candidates near what is labeled: found exactly, or nearly, each image looked up once, and the same after a pause."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from al_lightning.acquisition import neighbors as module
 from al_lightning.acquisition.neighbors import neighbors
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.sources import digits
+from al_lightning.errors import DataError
 
 HEAD = ("embedding=pixels", "model=linear", "al.candidates=neighbors", "al.n_neighbors=6")
 SIZES = ("al.initial_size=10", "al.query_size=20", "strategy=entropy")
@@ -53,6 +55,29 @@ def test_the_nearest_are_found_and_each_image_is_looked_up_once(tmp_path: Path) 
         assert near(torch.tensor(images)).tolist() == sorted(nearest(found, images, 7))
     assert index.looked_up == 4
     assert neighbors(found, tmp_path, 10_000)(torch.tensor([3])).tolist() == [*range(300)]
+
+
+@pytest.mark.parametrize("exact", [10_000, 100])
+def test_however_they_are_looked_up_they_are_the_same(
+    exact: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXACT", exact)
+    once = embedding(200)
+    found = replace(once, pool=once.pool.repeat(3, 1), there=once.there.repeat(3))  # ties at the k-th place
+    images = torch.randperm(600, generator=torch.Generator().manual_seed(0))[:60]
+    near, expected = neighbors(found, tmp_path, 7), neighbors(found, tmp_path, 7)(images)
+    found_by_then = [near(images[:n]) for n in range(5, 61, 5)]
+    assert torch.equal(found_by_then[-1], expected)
+    assert torch.equal(near(images[:9]), neighbors(found, tmp_path, 7)(images[:9])), "answers were taken back"
+
+
+def test_an_index_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EXACT", 100)
+    neighbors(found := embedding(300), tmp_path, 7)
+    (file,) = tmp_path.rglob("*.faiss")
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(DataError, match="is damaged; remove it"):
+        neighbors(found, tmp_path, 7)
 
 
 def test_of_many_images_most_are_found_by_a_file_that_is_mapped(

@@ -4,6 +4,7 @@ Source: Coleman et al. 2022, "Similarity Search for Efficient Active Learning an
 Algorithm 1 (SEALS): the candidates of a round are the k nearest neighbors of everything that is labeled.
 """
 
+import errno
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from torch.nn.functional import normalize
 
 from al_lightning.data.embedding import Embedding
 from al_lightning.data.threads import watched
-from al_lightning.disk import alone
-from al_lightning.errors import ConfigError
+from al_lightning.disk import alone, look_anew
+from al_lightning.embedding.embed import kept_in
+from al_lightning.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import faiss
@@ -48,18 +50,23 @@ class Neighbors:
         """The k nearest of every image, together.
 
         Args:
-            images: `int64 [n]`, positions in the pool; those of the call before are among them.
+            images: `int64 [n]`, positions in the pool; mostly those of the call before are among them.
 
         Returns:
             `int64 [m]`, ascending.
         """
+        if not torch.isin(self._looked_up, images).all():  # an answer was taken back
+            self._looked_up = self._near = images[:0]
         new = images[~torch.isin(images, self._looked_up)]
         if len(new):
-            # One more: the nearest of an image is itself.
-            _, found = self._index.search(_directions(self._rows[new]), min(self._k + 1, len(self._rows)))
+            # Of many at once the last digits are others, and a run that goes on looks up all that it has.
+            found = np.concatenate([self._search(row) for row in _directions(self._rows[new])[:, None]])
             near = torch.from_numpy(found[found >= 0])
             self._near, self._looked_up = torch.cat([self._near, near]).unique(), torch.cat([self._looked_up, new])
         return self._near
+
+    def _search(self, row: np.ndarray) -> np.ndarray:
+        return self._index.search(row, min(self._k + 1, len(self._rows)))[1]  # one more: the nearest is itself
 
 
 def check_neighbors(embedding: Embedding | None) -> None:
@@ -83,6 +90,9 @@ def neighbors(embedding: Embedding | None, folder: Path, k: int) -> Neighbors:
         embedding: of the images, see :func:`check_neighbors`.
         folder: that features are kept in.
         k: neighbors of an image.
+
+    Raises:
+        DataError: the index cannot be kept there, or is damaged.
     """
     import faiss
 
@@ -93,14 +103,32 @@ def neighbors(embedding: Embedding | None, folder: Path, k: int) -> Neighbors:
         index.add(_directions(rows))
         return Neighbors(index, rows, k)
     file = folder / "neighbors" / f"{_digest(rows)}.faiss"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with alone(file.with_suffix(".lock"), f"{file}: another process builds it; waiting for it"):
-        if not file.exists():
-            faiss.write_index(_built(rows), str(part := file.with_suffix(".part")))
-            part.replace(file)
-    index: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP)
+    with kept_in(file.parent):
+        if not file.exists():  # what is whole can be used where nothing can be written
+            _build(rows, file)
+    try:
+        index: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP)
+    except RuntimeError as error:
+        raise DataError(f"{file}: is damaged; remove it, and it is built again") from error
     index.nprobe = PROBED
     return Neighbors(index, rows, k)
+
+
+def _build(rows: Tensor, file: Path) -> None:
+    import faiss
+
+    with alone(file.with_suffix(".lock"), f"{file}: another process builds it; waiting for it"):
+        look_anew(file.parent)
+        if file.exists():
+            return
+        part = file.with_suffix(".part")
+        try:
+            faiss.write_index(_built(rows), str(part))
+            part.replace(file)
+        except RuntimeError as error:  # faiss has no other for a disk that is full
+            raise OSError(errno.EIO, "the index cannot be written", str(file)) from error
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _built(rows: Tensor) -> "faiss.Index":

@@ -24,15 +24,17 @@ def _ended(job: Job) -> Job:
     """The outcome of a job, once nobody has its run open."""
     from al_lightning.command.objective import figures  # with NumPy and more, which other command lines do not need
     from al_lightning.config.schema import ActiveLearning
-    from al_lightning.runs.lock import is_open
+    from al_lightning.runs.lock import HOLDER, is_open
     from al_lightning.runs.rounds import read_json
     from al_lightning.runs.summary import covers
 
     run, al = Path(job.folder), ActiveLearning(**(job.asked or {}))
-    while is_open(run):
+    while (run / HOLDER).exists() and is_open(run):  # the lock is asked no oftener than it has to be
         time.sleep(1)
     summary = read_json(run / "summary.json")
-    if not covers(summary, al):
+    if summary and summary.get("state") == "waiting":
+        job = replace(job, state="waiting")
+    elif not covers(summary, al):
         message = f"{job.message} has left it unfinished; the same command goes on"
         job = replace(job, state="interrupted", message=message)
     return replace(job, **figures(run, al))

@@ -101,7 +101,10 @@ def _open(folder: Path, name: str) -> Iterator[int]:
 
 
 def _is_held(file: Path) -> bool:
-    descriptor = os.open(file, os.O_RDWR)  # NFS locks for oneself only what is open for writing
+    try:
+        descriptor = os.open(file, os.O_RDWR)  # NFS locks for oneself only what is open for writing
+    except OSError:  # somebody has cleared up
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False

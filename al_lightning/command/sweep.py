@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from al_lightning.config import limits
+from al_lightning.disk import look_anew
 from al_lightning.errors import ConfigError
 
 _KNOWN = "sweep"  # the file with what is known before the first job
@@ -229,8 +230,6 @@ def record(folder: Path, job: Job) -> None:
 
 def jobs(folder: Path) -> list[Job]:
     """The outcomes that were left, by number."""
-    with suppress(OSError):  # an NFS client that has changed a folder looks at it anew: others write there too
-        (folder / "look.part").touch()
-        (folder / "look.part").unlink()
+    look_anew(folder)  # others write there too
     texts = [file.read_text(encoding="utf-8") for file in folder.glob("*.job")]
     return sorted((Job(**json.loads(text)) for text in texts), key=lambda job: job.number)

@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from io import BufferedRandom
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from al_lightning.disk import alone, replace_file, sync
+from al_lightning.disk import alone, look_anew, replace_file, sync
 from al_lightning.errors import DataError
 
 DIGEST = np.dtype("V16")
@@ -90,7 +91,8 @@ class Store:
         name = f"{blake2b(known[at].data, digest_size=16).hexdigest()}.f16"  # of what they show, wherever they lie
         if not (self.folder / name).exists():
             with self.writing():
-                self._write_ordered(name, at, len(known))
+                if not (self.folder / name).exists():  # another process has, meanwhile
+                    self._write_ordered(name, at, len(known))
         return torch.from_numpy(self._mapped(name, len(at)))
 
     def _mapped(self, name: str, n: int) -> np.ndarray:
@@ -115,15 +117,16 @@ class Store:
             new: digests `V16 [m]`.
             rows: `float16 [m, D]`.
         """
-        file = self.folder / DIGESTS
-        n = file.stat().st_size // DIGEST.itemsize if file.exists() else 0
-        _write(self.folder / ROWS, 2 * self.n_features * n, rows.contiguous().numpy().tobytes())
-        _write(file, DIGEST.itemsize * n, new.tobytes())
+        with _opened(self.folder / ROWS) as row_file, _opened(self.folder / DIGESTS) as digest_file:
+            n = os.fstat(digest_file.fileno()).st_size // DIGEST.itemsize  # of the open file: a name may be an old one
+            _write(row_file, 2 * self.n_features * n, rows.contiguous().numpy().tobytes())
+            _write(digest_file, DIGEST.itemsize * n, new.tobytes())
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Around what is appended: one process at a time; another one waits, and then finds it done."""
         with alone(self.folder / LOCK, f"{self.folder}: another process embeds; waiting for it"):
+            look_anew(self.folder)
             yield
 
 
@@ -136,10 +139,13 @@ def positions(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(known[order[found]] == wanted, order[found], -1)
 
 
-def _write(path: Path, start: int, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b") as file:
-        file.truncate(start)
-        file.seek(start)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _opened(path: Path) -> BufferedRandom:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b")
+
+
+def _write(file: BufferedRandom, start: int, data: bytes) -> None:
+    file.truncate(start)
+    file.seek(start)
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())

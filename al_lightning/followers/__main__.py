@@ -36,8 +36,8 @@ def main() -> None:
         follow(start, said.get, answers)
         os._exit(0)
     except BaseException as error:
-        # It may be another rank's end, or all have diverged: rank 0 says so, and ends this process.
-        if isinstance(error, RuntimeError | FloatingPointError):
+        # It may be another rank's end, or the same everywhere: rank 0 says so, and ends this process.
+        if not isinstance(error, UserError):
             time.sleep(PATIENCE)
         if isinstance(error, UserError):
             print(f"error: {error}", file=sys.stderr)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytorch_lightning as pl
@@ -116,7 +117,7 @@ class Lead:
     def _begin(self) -> None:
         meeting = ranks.store(0, self.rank.of)
         # Their own session: what a terminal tells the command is not for them, and they end with it in any case.
-        command = [sys.executable, "-m", "al_lightning.followers"]
+        command = [sys.executable, "-P", "-m", "al_lightning.followers"]  # PYTHONPATH has what this process has
         path = os.pathsep.join([str(Path(each).absolute()) for each in sys.path])
         for number in range(1, self.rank.of):
             process = subprocess.Popen(
@@ -157,6 +158,12 @@ class Lead:
 
     def _hear(self, process: subprocess.Popen[bytes], expected: bytes) -> None:
         assert process.stdout is not None
+        if not select([process.stdout], [], [], ranks.PATIENCE.total_seconds())[0]:
+            number = 1 + self._processes.index(process)
+            raise RankError(
+                f"{self._start.folder}: rank {number} of {self.rank.of} has not answered for {ranks.PATIENCE}; "
+                "the rounds before stand, and the same command goes on"
+            )
         if process.stdout.readline() != expected:
             raise ConnectionError("a rank has not answered")  # it has died, which is seen by now, or soon
 

@@ -159,8 +159,11 @@ class Classifier(LightningModule):
         # Of all ranks, so that they stop together.
         if not self.trainer.strategy.reduce(self._loss.clone(), reduce_op="sum").isfinite():
             raise FloatingPointError(f"the loss is not finite in epoch {epoch} of {epochs}")
+        if epoch + 1 != epochs:
+            return
         # What is not finite leaves no finite sum, and a sum is taken sooner than all values are looked at.
-        if epoch + 1 == epochs and not all(t.sum().isfinite() for t in (*self.parameters(), *self.buffers())):
+        is_odd = not all(tensor.sum().isfinite() for tensor in (*self.parameters(), *self.buffers()))
+        if self.trainer.strategy.reduce(torch.tensor(float(is_odd), device=self.device), reduce_op="sum"):
             raise FloatingPointError("the weights are not finite after the last step")
 
     def fit_columns(self) -> dict[str, Any]:

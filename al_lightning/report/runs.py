@@ -214,7 +214,7 @@ def _settings(runs: Sequence[_Run]) -> list[str]:
             # `model.name`, `optimizer.name`: a choice from a group is spelled as on the command line.
             shown = key.removesuffix(".name")
             for i in members:
-                if not _off(runs[i][key]) and not (runs[i].one_shot and key in OF_QUERYING):
+                if not _off(key, runs[i][key]) and not (runs[i].one_shot and key in OF_QUERYING):
                     names[i] += f", {shown}={_text(runs[i][key])}"
     for members in _groups(names):  # two folders of images may have one name
         if len({runs[i].images for i in members} - {""}) > 1:
@@ -235,7 +235,7 @@ def _methods(runs: Sequence[_Run], settings: Sequence[str]) -> list[str]:
         for key, last in zip(keys, short, strict=True):
             shown = last if short.count(last) == 1 else key.removeprefix("strategy.")
             for i in members:
-                if not _off(runs[i][key]):
+                if not _off(key, runs[i][key]):
                     names[i] += f" {shown}={_text(runs[i][key])}"
     return names
 
@@ -259,7 +259,7 @@ def _differing(runs: Sequence[_Run], keys: Iterable[str]) -> list[str]:
             if key not in OF_QUERYING or not run.one_shot:
                 # A run may be older than the setting.
                 value = run.settings.get(key, None if of(key).absent is ALWAYS else of(key).absent)
-                values.setdefault(choice, set()).add("" if _off(value) else _text(value))
+                values.setdefault(choice, set()).add("" if _off(key, value) else _text(value))
         if any(len(distinct) > 1 for distinct in values.values()):
             found.append(key)
     return found
@@ -270,9 +270,9 @@ def _compared(key: str) -> bool:
     return of(key).effect is Effect.RESULT and not own
 
 
-def _off(value: object) -> bool:
-    """Whether a setting is switched off."""
-    return value is None or value is False
+def _off(key: str, value: object) -> bool:
+    """Whether a setting is switched off, or only spells out what others decide."""
+    return value is None or value is False or bool(of(key).alike and not counts(key, value))
 
 
 def _keys(runs: Iterable[_Run]) -> list[str]:
