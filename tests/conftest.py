@@ -25,6 +25,7 @@ from hypothesis import settings
 from lightning_fabric.utilities import registry
 from processes import Ended, run_command
 
+from al_lightning import signals
 from al_lightning.__main__ import main
 from al_lightning.report.figures import files
 
@@ -54,12 +55,24 @@ def hurried() -> Iterator[None]:
         return get_mode(self, config_name, overrides) if may_be_set else None
 
     with (
+        patch.dict(os.environ, RAY_worker_niceness="0"),  # its workers would give way to the tests beside them
         patch.object(os, "fsync", lambda _: None),  # nobody pulls the plug
         patch.object(Hydra, "get_mode", mode),
         patch.object(registry, "entry_points", cache(entry_points)),  # each Trainer goes through all packages
         patch.object(files, "SETTINGS", {**files.SETTINGS, "pdf.fonttype": 3}),  # cutting out a font takes long
     ):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def its_own_handlers() -> Iterator[None]:
+    """Signals are handled as before once a file's tests are over: libraries leave handlers, and the next file's fail."""
+    before = {number: signal.getsignal(number) for number in signals.handed_on()}
+    yield
+    left = {number: handler for number in before if (handler := signal.getsignal(number)) is not before[number]}
+    for number in left:
+        signal.signal(number, before[number])
+    assert not left
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
