@@ -66,7 +66,7 @@ def hurried() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def its_own_handlers() -> Iterator[None]:
-    """Signals are handled as before once a file's tests are over: libraries leave handlers, and the next file's fail."""
+    """Signals are handled as before once a file's tests are over: libraries leave handlers, and the next ones fail."""
     before = {number: signal.getsignal(number) for number in signals.handed_on()}
     yield
     left = {number: handler for number in before if (handler := signal.getsignal(number)) is not before[number]}
