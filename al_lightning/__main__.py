@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,7 @@ from al_lightning.command import command_line, elsewhere, explain, objective, ou
 from al_lightning.command.sweep_table import show_table, spans
 from al_lightning.config import schema
 from al_lightning.errors import ConfigError, UserError
+from al_lightning.ray_cluster import connected
 from al_lightning.runs.lock import LockedError
 from al_lightning.signals import Interrupted
 
@@ -65,6 +67,7 @@ def _job(cfg: DictConfig, overrides: list[str], folder: Path, number: int) -> fl
     if not cfg.dry_run:  # which has one table
         print(f"{jobs.name(number)}: {what}", flush=True)
     try:
+        os.chdir(HydraConfig.get().runtime.cwd)  # Ray's workers are where its cluster was started
         cfg = api.settings(cfg, overrides)
         _run_in_turn(cfg, folder, number, how)
     except UserError as error:
@@ -158,7 +161,9 @@ def main() -> int:
                 sys.argv = [program, *line.arguments]  # Hydra reads them there
                 Plugins.instance().register(command_line.OwnOptions)
                 if line.sweep:
-                    return _sweep(line.sweep, typed)
+                    instead = "hydra/launcher=joblib"
+                    with connected("hydra/launcher=ray", instead, line.ray) if line.ray else nullcontext():
+                        return _sweep(line.sweep, typed, outlived=not (line.sweep.at_once or line.ray))
                 job()
                 return 0
         except Interrupted as stop:
@@ -173,8 +178,14 @@ def main() -> int:
             sys.argv = [program, *typed]
 
 
-def _sweep(known: sweep.Sweep, typed: Sequence[str]) -> int:
-    """Run the jobs of a sweep, by way of Hydra; returns the exit code."""
+def _sweep(known: sweep.Sweep, typed: Sequence[str], outlived: bool) -> int:
+    """Run the jobs of a sweep, by way of Hydra; returns the exit code.
+
+    Args:
+        known: of the sweep.
+        typed: the command line.
+        outlived: by the jobs, which a cluster has.
+    """
     made, folder, exit_code = sweep.begin(known), Path(known.folder), 0
     done: list[sweep.Job] = []
     try:
@@ -200,7 +211,7 @@ def _sweep(known: sweep.Sweep, typed: Sequence[str]) -> int:
             show_table(known, done)
         failed, missing = [each.exit_code for each in done if each.exit_code], known.missing(done)
         is_open = missing or any(each.state == "interrupted" for each in done)  # a cluster may begin one again
-        sweep.end(made, not (exit_code or failed or missing), is_queued=bool(is_open) and not known.at_once)
+        sweep.end(made, not (exit_code or failed or missing), is_queued=bool(is_open) and outlived)
     if missing and not exit_code:
         exit_code = _say(f"no outcome of job {spans(missing)}; the same command makes up for it", 1)
     return exit_code or (0 if not failed else 2 if set(failed) == {2} and len(failed) == len(done) else 1)

@@ -104,16 +104,24 @@ def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 @contextmanager
 def first(tell: Callable[[], None]) -> Iterator[None]:
     """Call this before a signal is raised, within :func:`raised`; meanwhile it is as after :func:`heard`."""
+    arrived: list[int] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
         for each in _SIGNALS:
             if signal.getsignal(each) is handler:
                 signal.signal(each, _raise if each == signal.SIGINT else _pass)
+        arrived.append(number)
         tell()
         raise Interrupted(number)
 
     with handled(handler):
-        yield
+        try:
+            yield
+        except Exception:
+            if not arrived:
+                raise
+        if arrived:  # and C code, as Ray's, has made another exception of it, or none
+            raise Interrupted(arrived[0])
 
 
 @contextmanager

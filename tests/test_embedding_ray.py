@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import kill_points
+import local_ray
 import pytest
 import torch
 from cluster_networks import CPU, KEY, SHARD, Told, embed_and_die, numbered_data, told
 from conftest import TINY
 from kill_points import Point
 from processes import start
-from ray.cluster_utils import Cluster
 from test_conf import OPTIONS, composed
 
 from al_lightning.config import schema
@@ -31,17 +31,9 @@ from al_lightning.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of one with two workers."""
-    handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place
-    own = {"num_cpus": 2, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 2**27}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # for what the workers import
-        started = Cluster(initialize_head=True, head_node_args=own)
-    signal.signal(signal.SIGTERM, handler)
-    yield str(started.address)
-    started.shutdown()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with local_ray.cluster(tmp_path_factory.mktemp("cluster")) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import local_ray
 import pytest
 import slurm
 import torch
@@ -79,8 +80,9 @@ def is_closed(log: Path) -> bool:
     [
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), signal.SIGTERM),
         (("hydra/launcher=submitit_local", "hydra.sweeper.max_batch_size=2"), signal.SIGINT),
+        (("hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"), signal.SIGTERM),
     ],
-    ids=["joblib", "submitit"],
+    ids=["joblib", "submitit", "ray"],
 )
 def test_jobs_end_well_where_their_sweep_is_stopped(launcher: tuple[str, ...], number: int, tmp_path: Path) -> None:
     """SIGTERM comes to the sweep alone, Ctrl-C to all that the terminal has, of which submitit kills a part."""
@@ -116,6 +118,30 @@ def test_a_run_of_submitit_that_is_killed_ends_no_other_and_is_made_up_for(tmp_p
     assert sorted(states(again)) == ["resumed", "skipped"]
     assert command("--multirun", *arguments, cwd=tmp_path / "serial").code == 0
     assert differing(tmp_path / "cwd" / STUDY, tmp_path / "serial" / STUDY) == []
+
+
+def test_ray_begins_again_what_is_killed(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("seed=0,1", "al.rounds=20", "al.query_size=5")
+    on_ray = (*arguments, "hydra/launcher=ray")
+    (tmp_path / "elsewhere").mkdir()
+    with local_ray.cluster(tmp_path / "elsewhere") as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with started(tmp_path / "cwd", *on_ray) as process:
+            until(lambda: begun(tmp_path / "cwd", 1), process)
+            (run, *_) = begun(tmp_path / "cwd", 1)
+            os.kill(read_json(run / lock.HOLDER)["pid"], signal.SIGKILL)  # type: ignore[index]
+            done = ended(process)
+        both = run_process("--multirun", *on_ray, "embedding=pixels", "embedding.engine=ray", cwd=tmp_path / "cwd")
+    assert done.code == 0, done.err
+    assert sorted(states(done)) == ["finished", "resumed"]
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+    assert command("--multirun", *arguments, cwd=tmp_path / "serial").code == 0
+    assert differing(tmp_path / "cwd" / STUDY, tmp_path / "serial" / STUDY) == []
+    assert (both.code, states(both)) == (2, ["refused", "refused"])  # they would wait for each other
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+    gone = run_process("--multirun", *on_ray, cwd=tmp_path / "cwd")
+    assert (gone.code, gone.out) == (2, "")
+    assert gone.err.startswith("error: hydra/launcher=ray: RAY_ADDRESS=nowhere: ") and len(gone.err.splitlines()) == 1
 
 
 def test_slurm_begins_again_what_it_has_preempted(tmp_path: Path, command: Command) -> None:
@@ -172,14 +198,16 @@ def test_eight_runs_over_three_workers_one_killed_are_the_serial_study(tmp_path:
 
 
 @pytest.mark.filterwarnings(SCHEMA)
-@pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
+@pytest.mark.parametrize(
+    ("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm"), ("ray", "ray-launcher")]
+)
 def test_a_launcher_that_is_not_installed_is_named(
-    launcher: str, command: Command, monkeypatch: pytest.MonkeyPatch
+    launcher: str, extra: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hydra_settings, "find_spec", lambda _: None)
     done = command("--multirun", f"hydra/launcher={launcher}", "seed=0,1")
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"error: hydra/launcher={launcher}: not installed: pip install 'al-lightning[slurm]'\n"
+    assert done.err == f"error: hydra/launcher={launcher}: not installed: pip install 'al-lightning[{extra}]'\n"
 
 
 @pytest.mark.filterwarnings(SCHEMA)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "al_lightning"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from those before it. What is no room lies in the package's root.
 ORDER = [
-    *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock", "ranks"),
+    *("errors", "words", "contract", "disk", "streams", "signals", "profiling", "clock", "ranks", "ray_cluster"),
     *("config", "data", "people", "oracle", "models", "embedding", "acquisition", "trainer", "build", "checking"),
     *("runs", "stopping", "tracking", "testing", "asking", "committee", "followers", "one_round", "loop"),
     *("report", "dashboard", "command", "api"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path, get_args_parser
@@ -45,11 +45,13 @@ class Line:
     Attributes:
         arguments: as Hydra is to read them.
         sweep: what is known of its jobs; None for a single run.
+        ray: settings of `ray.init`; None where the launcher is another.
         shows: what is to be printed in place of a run.
     """
 
     arguments: list[str]
     sweep: Sweep | None = None
+    ray: dict[str, Any] | None = None
     shows: str = ""
 
 
@@ -117,7 +119,7 @@ def read(arguments: Sequence[str]) -> Line:
     folder, told = str(sweep.new_folder(cfg)), objective.of_sweep(cfg)
     line.insert(line.index(settings[0]) if settings else len(line), f"hydra.sweep.dir={overrides.quoted(folder)}")
     varying = overrides.varying(jobs) if jobs else overrides.swept(hydra, settings)
-    return Line(line, Sweep(len(jobs), varying, _at_once(hydra), folder, told))
+    return Line(line, Sweep(len(jobs), varying, _at_once(hydra), folder, told), _ray(hydra))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -206,6 +208,12 @@ def _loader(given: argparse.Namespace) -> ConfigLoaderImpl:
         path = f"file://{Path(given.config_dir).absolute()}"
         search_path.prepend("command-line", path, SearchPathQuery(provider="schema"))
     return ConfigLoaderImpl(search_path)
+
+
+def _ray(hydra: DictConfig) -> dict[str, Any] | None:
+    if not hydra.launcher._target_.endswith(".RayLauncher"):
+        return None
+    return cast(dict[str, Any], OmegaConf.to_container(hydra.launcher.ray.init, resolve=True))
 
 
 def _at_once(hydra: DictConfig) -> int:

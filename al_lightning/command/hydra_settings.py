@@ -19,7 +19,8 @@ LOGGING = (
     "colorlog.ColoredFormatter",
 )
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
-EXTRAS = {"hydra_submitit_launcher": "slurm"}  # this program's launchers, by the package that has them
+# Of this program's launchers, by the package that has them.
+EXTRAS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray-launcher"}
 
 
 def check(hydra: DictConfig) -> None:

@@ -70,5 +70,7 @@ def _wait_for_others(sweep: Sweep) -> None:
     """Until all jobs have ended, as far as they begin at all."""
     folder, until = Path(sweep.folder), time.monotonic()
     until += 0 if sweep.at_once else PATIENCE
-    while sharing.n_alive(folder) or (time.monotonic() < until and sweep.missing(jobs(folder))):
+    while sharing.n_alive(folder) or (
+        time.monotonic() < until and not is_asked(folder) and sweep.missing(jobs(folder))
+    ):
         time.sleep(EVERY)

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +15,7 @@ from torch import Tensor
 from al_lightning.embedding.embedder import Extractor
 from al_lightning.embedding.shards import Images, batch_size, features
 from al_lightning.errors import ConfigError, DataError
-from al_lightning.signals import Interrupted
+from al_lightning.ray_cluster import connected
 
 KEY = "embedding.engine=ray"
 
@@ -195,36 +193,16 @@ def _desk(images: Callable[[int], np.ndarray], n_workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _cluster(device: torch.device) -> Iterator[tuple[int, int]]:
-    """Its GPUs and CPU cores; the cluster of RAY_ADDRESS, else one of this machine, which ends with the pass."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports its use to its makers
-    import ray
+    """Its GPUs and CPU cores."""
+    settings = {
+        "num_gpus": None if device.type == "cuda" else 0,
+        "include_dashboard": False,
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+    }
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    own = not ray.is_initialized()
-    try:
-        if own:
-            _connect(os.environ.get("RAY_ADDRESS") or "local", device)
-        found = ray.cluster_resources()
+    with connected(KEY, "embedding.engine=plain", settings) as found:
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        ray.data.DataContext.get_current().enable_progress_bars = False
         yield int(found.get("GPU", 0)), max(1, int(found.get("CPU", 0)))
-    finally:
-        if own:
-            ray.shutdown()
-
-
-def _connect(address: str, device: torch.device) -> None:
-    import ray
-
-    sizes = {"num_gpus": None if device.type == "cuda" else 0, "include_dashboard": False} if address == "local" else {}
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **sizes)
-    except SystemExit as stop:  # of the handler that Ray puts in place of ours
-        raise Interrupted(signal.SIGTERM) from stop
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise ConfigError(f"{KEY}: RAY_ADDRESS={address}: {said}; embedding.engine=plain needs no cluster") from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
