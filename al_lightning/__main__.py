@@ -162,8 +162,9 @@ def main() -> int:
                 Plugins.instance().register(command_line.OwnOptions)
                 if line.sweep:
                     instead = "hydra/launcher=joblib"
-                    with connected("hydra/launcher=ray", instead, line.ray) if line.ray else nullcontext():
-                        return _sweep(line.sweep, typed, outlived=not (line.sweep.at_once or line.ray))
+                    ray = nullcontext() if line.ray is None else connected("hydra/launcher=ray", instead, line.ray)
+                    with ray:
+                        return _sweep(line.sweep, typed, outlived=line.ray is None and not line.sweep.at_once)
                 job()
                 return 0
         except Interrupted as stop:

@@ -43,7 +43,7 @@ class Interrupted(BaseException):
 # SIGHUP, a limit on CPU time SIGXCPU.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
 _SOON = 0.1  # seconds
-_AGAIN = 3.0  # seconds after which one that has not been heard is raised again: Python drops what a __del__ raises
+_AGAIN = 3.0  # seconds after which one that has not been heard is raised again: C code may have lost what was raised
 
 
 def handed_on() -> tuple[int, ...]:

@@ -32,7 +32,7 @@ WIDE_SIZES = SIZES[:3]
 SCORES, BATCHES = ("margin", "entropy", "bald"), ("badge", "coreset", "typiclust", "maxherding")
 NEIGHBORS, RANDOM = ("al.candidates=neighbors",), ("al.candidates=random", "al.pool_sample=100000")
 BUILDING, FINDING = ((*NEIGHBORS, "al.rounds=2", f"seed={seed}") for seed in (0, 1))
-LIMIT = 600  # seconds a run; of a strategy that needed more no larger pool is tried
+LIMIT = 300  # seconds a run; of a strategy that needed more no larger pool is tried
 
 
 @dataclass(frozen=True)
