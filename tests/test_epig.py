@@ -12,6 +12,7 @@ from al_lightning.acquisition import blocks
 from al_lightning.acquisition.candidates import Candidates
 from al_lightning.acquisition.epig import epig
 from al_lightning.acquisition.scores import bald, mean_margin, variation_ratios
+from al_lightning.models.predictions import Predictions
 from al_lightning.testing import make_example
 
 T = 6
@@ -76,6 +77,6 @@ def test_the_samples_that_come_count_and_not_those_that_were_asked_for(
     """A committee has as many as it has members."""
     pool = make_example(12)
     wanted = score(pool.candidates(), mc_samples=4)
-    original = Candidates.samples
-    monkeypatch.setattr(Candidates, "samples", lambda self, n, dropout=None: original(self, 4, dropout))
+    original = Predictions.samples
+    monkeypatch.setattr(Predictions, "samples", lambda self, n, rng, dropout=None: original(self, 4, rng, dropout))
     torch.testing.assert_close(score(pool.candidates(), mc_samples=9), wanted, rtol=0, atol=0)

@@ -1,6 +1,7 @@
 """What a strategy sees: the images that it may ask for, those that have labels, and what the model makes of both."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cached_property
 
 import numpy as np
@@ -170,6 +171,16 @@ class Candidates(Part):
             NotFiniteError: they are not finite.
         """
         return self.predictions.samples(n, self.rng, dropout)
+
+    def samples_at(self, positions: Tensor, n: int) -> Tensor:
+        """Likewise of some of them, under the masks that the next :meth:`samples` has, `float32 [m, T, K]`.
+
+        Args:
+            positions: `int64 [m]`.
+            n: as :meth:`samples` will have it.
+        """
+        some = self._learner.of(self.indices[positions.to(self.indices.device)]) if self._learner else self.predictions
+        return torch.cat([*some.samples(n, deepcopy(self.rng))])
 
     @cached_property
     def labeled(self) -> Labeled:

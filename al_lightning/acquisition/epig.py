@@ -8,7 +8,6 @@ from torch import Tensor
 
 from al_lightning.acquisition.blocks import blocks
 from al_lightning.acquisition.candidates import Candidates
-from al_lightning.acquisition.samples import sampled_probabilities
 
 
 def epig(
@@ -27,7 +26,7 @@ def epig(
         estimate for categorical predictions. The targets are drawn from the candidates, uniformly and without putting
         back, anew each round; the paper draws them from the inputs that predictions are wanted for. An image that is
         drawn is one of its own J targets.
-    Cost: time O(M J K^2 T) beside the samples; memory O(M K T) for these.
+    Cost: time O(M J K^2 T) beside the samples, those of the targets twice; memory O(M).
     Use when: the pool is what the model will have to predict, and it contains images that it will never meet or that
         do not matter: unlike BALD this score is low for them.
     Avoid when: there are many classes (the time is quadratic in K), or other images matter than those of the pool.
@@ -45,13 +44,14 @@ def epig(
     """
     n_drawn = min(n_targets, len(candidates))
     targets = torch.from_numpy(candidates.rng.choice(len(candidates), n_drawn, replace=False))
-    p = sampled_probabilities(candidates, mc_samples)
-    target = p[targets.to(p.device)].flatten(0, 1)  # [J * K, T]
+    target = candidates.samples_at(targets, mc_samples).exp().mT.flatten(0, 1)  # [J * K, T]
     of_targets = torch.special.entr(target.mean(1)).sum() / n_drawn
-    scores = p.new_empty(len(p))
-    for rows in blocks(len(p), p.shape[1] * len(target)):
-        own = p[rows]
-        joint = own.flatten(0, 1) @ (target.T / p.shape[2])  # [m * K, J * K]
-        of_pairs = torch.special.entr(joint).view(len(own), -1).sum(1) / n_drawn
-        scores[rows] = torch.special.entr(own.mean(2)).sum(1) + of_targets - of_pairs
-    return scores.clamp(min=0)
+    scores = []
+    for log_p in candidates.samples(mc_samples):
+        n_classes, n_samples = log_p.shape[2], log_p.shape[1]
+        for rows in blocks(len(log_p), n_classes * len(target)):
+            own = log_p[rows].exp().mT  # [m, K, T]
+            joint = own.flatten(0, 1) @ (target.T / n_samples)  # [m * K, J * K]
+            of_pairs = torch.special.entr(joint).view(len(own), -1).sum(1) / n_drawn
+            scores.append(torch.special.entr(own.mean(2)).sum(1) + of_targets - of_pairs)
+    return torch.cat(scores).clamp(min=0)
