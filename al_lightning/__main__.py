@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -161,10 +161,8 @@ def main() -> int:
                 sys.argv = [program, *line.arguments]  # Hydra reads them there
                 Plugins.instance().register(command_line.OwnOptions)
                 if line.sweep:
-                    instead = "hydra/launcher=joblib"
-                    ray = nullcontext() if line.ray is None else connected("hydra/launcher=ray", instead, line.ray)
-                    with ray:
-                        return _sweep(line.sweep, typed, outlived=line.ray is None and not line.sweep.at_once)
+                    with _on_ray(line.ray) if line.ray else nullcontext():
+                        return _sweep(line.sweep, typed, outlived=not (line.ray or line.sweep.at_once))
                 job()
                 return 0
         except Interrupted as stop:
@@ -177,6 +175,10 @@ def main() -> int:
             return _say(explain.explain(error, typed), ConfigError.exit_code)
         finally:
             sys.argv = [program, *typed]
+
+
+def _on_ray(settings: dict[str, Any]) -> AbstractContextManager[object]:
+    return connected("hydra/launcher=ray", "hydra/launcher=joblib", settings["init"], settings["remote"])
 
 
 def _sweep(known: sweep.Sweep, typed: Sequence[str], outlived: bool) -> int:

@@ -141,7 +141,7 @@ def test_ray_begins_again_what_is_killed(tmp_path: Path, command: Command, monke
     monkeypatch.setenv("RAY_ADDRESS", "nowhere")
     gone = run_process("--multirun", *on_ray, cwd=tmp_path / "cwd")
     assert (gone.code, gone.out) == (2, "")
-    assert gone.err.startswith("error: hydra/launcher=ray: RAY_ADDRESS=nowhere: ") and len(gone.err.splitlines()) == 1
+    assert gone.err.startswith("error: hydra/launcher=ray: cluster nowhere: ") and len(gone.err.splitlines()) == 1
 
 
 def test_slurm_begins_again_what_it_has_preempted(tmp_path: Path, command: Command) -> None:

@@ -45,7 +45,7 @@ class Line:
     Attributes:
         arguments: as Hydra is to read them.
         sweep: what is known of its jobs; None for a single run.
-        ray: settings of `ray.init`; None where the launcher is another.
+        ray: settings of `ray.init` as `init`, and of `ray.remote` as `remote`; None where the launcher is another.
         shows: what is to be printed in place of a run.
     """
 
@@ -213,7 +213,7 @@ def _loader(given: argparse.Namespace) -> ConfigLoaderImpl:
 def _ray(hydra: DictConfig) -> dict[str, Any] | None:
     if not hydra.launcher._target_.endswith(".RayLauncher"):
         return None
-    return cast(dict[str, Any], OmegaConf.to_container(hydra.launcher.ray.init, resolve=True))
+    return cast(dict[str, Any], OmegaConf.to_container(hydra.launcher.ray, resolve=True))
 
 
 def _at_once(hydra: DictConfig) -> int:

@@ -67,10 +67,10 @@ def _tell(folder: Path) -> None:
 
 
 def _wait_for_others(sweep: Sweep) -> None:
-    """Until all jobs have ended, as far as they begin at all."""
+    """Until all jobs have ended, as far as they begin at all: where none has, the launcher is what failed."""
     folder, until = Path(sweep.folder), time.monotonic()
     until += 0 if sweep.at_once else PATIENCE
     while sharing.n_alive(folder) or (
-        time.monotonic() < until and not is_asked(folder) and sweep.missing(jobs(folder))
+        time.monotonic() < until and not is_asked(folder) and (begun := jobs(folder)) and sweep.missing(begun)
     ):
         time.sleep(EVERY)
