@@ -18,7 +18,9 @@ from run_folders import inspected
 from same_study import differing
 from test_sweep import assert_nothing_of_hydra, runs, states
 
-from al_lightning.command import hydra_settings, sharing
+from al_lightning import signals
+from al_lightning.command import hydra_settings, sharing, stop
+from al_lightning.command.sweep import Sweep
 from al_lightning.errors import UserError
 from al_lightning.runs import lock
 from al_lightning.runs.rounds import read_json
@@ -216,6 +218,14 @@ def test_settings_of_a_launcher_are_checked(command: Command) -> None:
         done = command("--multirun", "hydra/launcher=submitit_slurm", f"hydra.launcher.{setting}", "seed=0,1")
         assert (done.code, done.out) == (2, "")
         assert f"hydra.launcher.{setting}" in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_launcher_that_fails_before_its_jobs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop, "PATIENCE", 10_000)
+    with signals.raised(), pytest.raises(TypeError), stop.told(Sweep(2, [], 0, str(tmp_path))):
+        raise TypeError("of the launcher")
 
 
 def test_a_job_that_is_begun_again_has_its_run_still(tmp_path: Path) -> None:
