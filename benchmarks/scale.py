@@ -188,7 +188,11 @@ def sections(measured: Measured, runs: Path) -> Iterator[tuple[str, Sequence[str
     yield f"Neighbors of what is labeled, {D} features, a query of {LARGE:,} by margin", known, of_neighbors(measured)
     known = ("`neighbors`: the 100 nearest of each of 1,000 labels.",)
     yield f"A million times {WIDE}, a query of {LARGE:,}, from candidates", known, of_candidates(measured)
-    known = (f"The share of the first query of {LARGE:,} from the whole pool that the one from candidates has too.",)
+    known = (
+        f"The share of the first query of {LARGE:,} from the whole pool that the one from candidates has too. About a "
+        "tenth of the images are candidates, and such features are mostly noise, in which neighbors are hardly nearer "
+        "than others: the share is what chance gives.",
+    )
     yield "What candidates do not find", known, of_recall(measured)
     known = (
         "50,000 images of CIFAR-10 (JPEG; features of EfficientNet-Lite0 at 96 x 96), from 100 to 1,000 labels by "
@@ -196,7 +200,10 @@ def sections(measured: Measured, runs: Path) -> Iterator[tuple[str, Sequence[str
         "difference from the first line of the strategy, with 95% t intervals. `random`: 10,000.",
     )
     yield "What that costs in accuracy", known, of_runs(runs)
-    known = (f"Images a second at the largest pool. A run of {LIMIT} s is ended, and no larger pool tried.",)
+    known = (
+        f"Images a second at the largest pool. A run of {LIMIT} s is ended, and no larger pool tried; those from "
+        "alfa_mix to batchbald were given 600 s.",
+    )
     yield f"Every strategy, {D} features, a query of {QUERY}, the whole pool", known, of_all(measured)
 
 
