@@ -179,7 +179,11 @@ class Candidates(Part):
             positions: `int64 [m]`.
             n: as :meth:`samples` will have it.
         """
-        some = self._learner.of(self.indices[positions.to(self.indices.device)]) if self._learner else self.predictions
+        positions = positions.to(self.indices.device)
+        if self.predictions.streams and self._learner:
+            some = self._learner.of(self.indices[positions])
+        else:
+            some = self.predictions.at(positions)
         return torch.cat([*some.samples(n, deepcopy(self.rng))])
 
     @cached_property

@@ -132,6 +132,13 @@ class Predictions:
             return self._look(lambda inputs: then(finite("predictions", classified(inputs))))
         return torch.cat([then(piece) for piece in self.log_probabilities.split(OF_FEATURES)])
 
+    def at(self, positions: Tensor) -> "Predictions":
+        """Those of some of the images, `int64 [m]`, without another pass: of inputs that are kept."""
+        others = [each.at(positions) for each in self._others]
+        some = Predictions(self._model, len(positions), self._batches, self._shared, others, self._by_dropout)
+        some.inputs = self.inputs[positions]
+        return some
+
     @property
     def head(self) -> torch.nn.Linear:
         """The last layer, `[M, D] -> [M, K]`: from features to logits."""
