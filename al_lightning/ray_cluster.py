@@ -76,7 +76,7 @@ def _connect(where: str, instead: str, address: str, settings: Mapping[str, Any]
         raise Interrupted(signal.SIGTERM) from stop
     except (OSError, OverflowError, RuntimeError, TypeError, ValueError, AssertionError) as error:
         said = str(error).partition("\n")[0]
-        if isinstance(error, ConnectionError) and "RAY_AUTH_MODE" not in os.environ:
+        if type(error) is ConnectionError and "RAY_AUTH_MODE" not in os.environ:  # Ray's; it tells no reason
             said += "; one that `ray start` has started asks for a token: RAY_AUTH_MODE=token"
         raise ConfigError(f"{where}: {said}; {instead} needs no cluster") from error
     finally:

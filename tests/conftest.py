@@ -55,7 +55,8 @@ def hurried() -> Iterator[None]:
         return get_mode(self, config_name, overrides) if may_be_set else None
 
     with (
-        patch.dict(os.environ, RAY_worker_niceness="0"),  # its workers would give way to the tests beside them
+        # Ray's workers would give way to the tests beside them, and one cluster change what the next asks for.
+        patch.dict(os.environ, RAY_worker_niceness="0", RAY_AUTH_MODE="disabled"),
         patch.object(os, "fsync", lambda _: None),  # nobody pulls the plug
         patch.object(Hydra, "get_mode", mode),
         patch.object(registry, "entry_points", cache(entry_points)),  # each Trainer goes through all packages
